@@ -1,0 +1,89 @@
+//! The one place that asks what time it is.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::domain::time::{Moment, Now, Timestamp};
+
+/// Both clocks of this process. Cheap to clone; every clone tells the same time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    start: Instant,
+    /// In tests, the wall clock's time at `start`: it then follows tokio's clock, paused or not.
+    wall_at_start: Option<Timestamp>,
+}
+
+impl Clock {
+    /// The system's clocks; the steady one starts now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+    pub fn system() -> Self {
+        Self { start: Instant::now(), wall_at_start: None }
+    }
+
+    /// A clock for tests: the wall shows `wall` now and follows tokio's (pausable) clock from there.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+    pub fn starting_at(wall: Timestamp) -> Self {
+        Self { start: Instant::now(), wall_at_start: Some(wall) }
+    }
+
+    /// Both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now { wall: self.wall(), steady: self.steady() }
+    }
+
+    /// The steady clock.
+    #[must_use]
+    pub fn steady(&self) -> Moment {
+        Moment::since_start(self.start.elapsed())
+    }
+
+    /// The wall clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+    pub fn wall(&self) -> Timestamp {
+        match self.wall_at_start {
+            Some(start) => start + self.start.elapsed(),
+            None => from_system(SystemTime::now()),
+        }
+    }
+
+    /// A moment as tokio's timers want it.
+    #[must_use]
+    pub fn instant(&self, moment: Moment) -> Instant {
+        // A moment too far away to be an instant is one that nobody lives to see.
+        const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        self.start + moment.uptime().min(FAR)
+    }
+}
+
+fn from_system(time: SystemTime) -> Timestamp {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => Timestamp::from_millis(millis(after)),
+        Err(before) => Timestamp::from_millis(-millis(before.duration())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_test_clock_follows_paused_time() {
+        let clock = Clock::starting_at(Timestamp::from_secs(100));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(clock.wall(), Timestamp::from_secs(105));
+        assert_eq!(clock.steady(), Moment::since_start(Duration::from_secs(5)));
+        assert_eq!(clock.instant(clock.steady()) - clock.instant(Moment::default()), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn times_before_the_epoch_are_negative() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(2);
+        assert_eq!(from_system(before), Timestamp::from_secs(-2));
+    }
+}

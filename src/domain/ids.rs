@@ -1,0 +1,188 @@
+//! Names of things, as types: a node cannot be passed for a token, nor an account for a domain.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha1::{Digest, Sha1};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Wraps the text as it is.
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+macro_rules! printable {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), &self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The pubsub node that servers publish to for one device. Unguessable, and in some dialects the only
+    /// credential: logs show [`Node::short`].
+    Node
+}
+
+impl Node {
+    /// A short name for logs: the first 8 hex digits of the node's SHA-1.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let digest = Sha1::digest(self.0.as_bytes());
+        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.short())
+    }
+}
+
+text_id! {
+    /// The operator's name for an app, the `NAME` of `[apps.NAME]`.
+    AppName
+}
+printable!(AppName);
+
+text_id! {
+    /// A bare JID, normalised (RFC 7622): whom a device belongs to.
+    Account
+}
+printable!(Account);
+
+impl Account {
+    /// The domain part.
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        let domain = self.0.split_once('@').map_or(&*self.0, |(_, domain)| domain);
+        Domain::new(domain)
+    }
+}
+
+text_id! {
+    /// An XMPP domain, normalised (RFC 7622).
+    Domain
+}
+printable!(Domain);
+
+/// What names a device, or a room on it, to its app without naming the account: SHA-1 of bare JID, NUL and the
+/// device id. The app computes the same value and compares (the `account` and `channel` of the FCM data).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceHash([u8; 20]);
+
+impl DeviceHash {
+    /// The hash of an address (the account's, or a room's) on a device.
+    #[must_use]
+    pub fn of(bare_jid: &str, device_id: &str) -> Self {
+        let mut sha1 = Sha1::new();
+        sha1.update(bare_jid.as_bytes());
+        sha1.update([0]);
+        sha1.update(device_id.as_bytes());
+        Self(sha1.finalize().into())
+    }
+
+    /// From its 20 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 20 bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// From 40 hex digits of either case; `None` for anything else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() != 40 {
+            return None;
+        }
+        let mut bytes = [0; 20];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// 40 lower-case hex digits: byte for byte what the app computes.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        use fmt::Write as _;
+        let mut out = String::with_capacity(40);
+        for byte in &self.0 {
+            let _infallible = write!(out, "{byte:02x}");
+        }
+        out
+    }
+}
+
+impl fmt::Debug for DeviceHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceHash({})", self.hex())
+    }
+}
+
+/// Names one push from the decision to the vendor's verdict, within this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PushId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_device_hash_is_the_one_conversations_computes() {
+        let hash = DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0");
+        assert_eq!(hash.hex(), "0c223e6b96c6112f5dd809bb1b6f7c5a78826ee3");
+        assert_eq!(DeviceHash::from_hex("0C223E6B96C6112F5DD809BB1B6F7C5A78826EE3"), Some(hash));
+    }
+
+    #[test]
+    fn only_forty_hex_digits_are_a_device_hash() {
+        for text in ["", "0c", &"g".repeat(40), &"0".repeat(41), &"+1".repeat(20), &"é".repeat(20)] {
+            assert_eq!(DeviceHash::from_hex(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_prints_only_a_short_hash() {
+        let node = Node::new("super-secret-node");
+        assert_eq!(format!("{node:?}"), format!("Node({})", node.short()));
+        assert_eq!(node.short().len(), 8);
+    }
+
+    #[test]
+    fn the_domain_of_an_account() {
+        assert_eq!(Account::new("romeo@example.org").domain(), Domain::new("example.org"));
+        assert_eq!(Account::new("example.org").domain(), Domain::new("example.org"));
+    }
+}

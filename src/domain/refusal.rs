@@ -1,0 +1,57 @@
+//! What we say no to. A refusal is the other side's affair: answered and counted, never logged loudly. Trouble of
+//! our own has types at the edges.
+
+/// Why a request is not served. `xmpp::answer` turns each into a stanza error, in one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Unknown node, wrong secret, foreign sender, dead token: one answer for all, so that nobody can tell them
+    /// apart.
+    NoSuchDevice,
+    /// An unregistration names a device we do not know.
+    NotRegistered,
+    /// No app of ours serves what was asked for.
+    NoSuchApp,
+    /// A field that must be there is missing or malformed.
+    BadForm,
+    /// The domain may not register devices here.
+    Forbidden,
+    /// More registrations than `[register]` allows.
+    TooManyRegistrations,
+    /// We cannot do it now, through no fault of theirs; the only answer that every server takes for passing.
+    TryLater(Later),
+}
+
+/// Why not now: tells our own log and counters apart, the other side hears the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Later {
+    /// The vendor is down, late or throttling, and the push can not be owed.
+    Vendor,
+    /// The operator's credentials are at fault.
+    Operator,
+    /// The sending domain publishes too fast (`push.max_per_domain`).
+    DomainRate,
+    /// Every slot of the app, or every place for waiting requests, is taken.
+    Full,
+    /// The store does not take writes.
+    Store,
+}
+
+impl Refusal {
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchDevice => "no-such-device",
+            Self::NotRegistered => "not-registered",
+            Self::NoSuchApp => "no-such-app",
+            Self::BadForm => "bad-form",
+            Self::Forbidden => "forbidden",
+            Self::TooManyRegistrations => "too-many-registrations",
+            Self::TryLater(Later::Vendor) => "vendor",
+            Self::TryLater(Later::Operator) => "operator",
+            Self::TryLater(Later::DomainRate) => "domain-rate",
+            Self::TryLater(Later::Full) => "full",
+            Self::TryLater(Later::Store) => "store",
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Values that wake phones or hold people's words. None of them can print; `reveal` is the one way out, so a
+//! search for it shows every place where one leaves.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+/// What a publisher must show to push to a node (the `secret` publish-option, XEP-0357 §7). Compares in constant
+/// time.
+#[derive(Clone)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps the text.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the store, the vendor or the app that it belongs to.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A vendor's device token: whoever holds it, and the app's credentials, can wake the phone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceToken(Arc<str>);
+
+impl DeviceToken {
+    /// Wraps the text.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the vendor and the store.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Hash for DeviceToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Debug for DeviceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceToken(..)")
+    }
+}
+
+/// Somebody's words, name or address: the body of a message, its sender, a nickname, or a sealed form of these.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Private(Box<str>);
+
+impl Private {
+    /// Wraps the text.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the vendor's payload.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Private(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_here_prints_what_it_holds() {
+        let shown =
+            format!("{:?} {:?} {:?}", Secret::new("hunter2"), DeviceToken::new("hunter2"), Private::new("hunter2"));
+        assert_eq!(shown, "Secret(..) DeviceToken(..) Private(..)");
+    }
+
+    #[test]
+    fn secrets_compare_by_their_whole_text() {
+        for (a, b, same) in
+            [("", "", true), ("abc", "abc", true), ("abc", "abd", false), ("abc", "ab", false), ("", "a", false)]
+        {
+            assert_eq!(Secret::new(a) == Secret::new(b), same, "{a:?} {b:?}");
+        }
+    }
+}

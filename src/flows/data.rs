@@ -1,0 +1,192 @@
+//! The plain data between the edges and the flows.
+
+use crate::domain::device::Device;
+use crate::domain::ids::{Account, DeviceHash, Domain, Node};
+use crate::domain::outcome::Verdict;
+use crate::domain::publish::Publish;
+use crate::domain::push::Push;
+use crate::domain::refusal::Refusal;
+use crate::domain::secret::{DeviceToken, Secret};
+use crate::domain::time::Moment;
+
+use super::state::Memory;
+
+/// What came in from the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A server wants a device notified.
+    Publish {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What it wants.
+        publish: Publish,
+    },
+    /// An app registers a device.
+    Register {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What it registers.
+        registration: Registration,
+    },
+    /// An app takes a device back.
+    Unregister {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// Which one.
+        unregistration: Unregistration,
+    },
+    /// A vendor spoke, or was silent for too long.
+    Verdict(Verdict),
+    /// Time passed.
+    Tick,
+}
+
+/// An iq that waits for its answer. Outlives the stream it came on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The iq's `id`, verbatim.
+    pub id: Box<str>,
+    /// The iq's `from`: where the answer goes.
+    pub to: Box<str>,
+    /// The iq's `to`, verbatim: the answer's `from` must equal it.
+    pub from: Box<str>,
+    /// When it was read.
+    pub taken: Moment,
+}
+
+/// An app's wish to register a device (`protocols.md` B.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The whole name of the command, to be repeated in the answer.
+    pub command: Box<str>,
+    /// Service name, provider id or `pushModule`: chooses the app.
+    pub service: Box<str>,
+    /// The bare JID that asks.
+    pub owner: Account,
+    /// Account and device id.
+    pub account: DeviceHash,
+    /// The room it is for, if for one: its hash, and the domain that will publish.
+    pub room: Option<Room>,
+    /// The vendor's token.
+    pub token: DeviceToken,
+}
+
+/// A room that a device registered for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The room's JID and the device id.
+    pub channel: DeviceHash,
+    /// The room's domain.
+    pub domain: Domain,
+}
+
+/// An app's wish to take a device back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unregistration {
+    /// The whole name of the command, to be repeated in the answer.
+    pub command: Box<str>,
+    /// Service name, provider id or `pushModule`: chooses the app.
+    pub service: Box<str>,
+    /// The bare JID that asks.
+    pub owner: Account,
+    /// Account and device id.
+    pub account: DeviceHash,
+    /// The room, if for one.
+    pub channel: Option<DeviceHash>,
+}
+
+/// What an iq is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An empty result.
+    Done,
+    /// The device is registered.
+    Registered {
+        /// The name of the command.
+        command: Box<str>,
+        /// What the app gives its server to publish to.
+        node: Node,
+        /// What the server must show.
+        secret: Secret,
+    },
+    /// The device is no longer registered.
+    Unregistered {
+        /// The name of the command.
+        command: Box<str>,
+    },
+    /// No.
+    Refused(Refusal),
+}
+
+/// A change of the state. Only [`State::apply`](super::state::State::apply) carries it out, now and when loading.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A device as it is from now on.
+    Device(Box<Device>),
+    /// A device as it is from now on, where only its history is new: rides in the next commit.
+    History(Box<Device>),
+    /// A device is no longer remembered.
+    Forget(Node),
+    /// Something that lives in memory only.
+    Memory(Memory),
+}
+
+/// What a change means for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Memory only.
+    Memory,
+    /// Promises nothing: goes out with the next commit, at most a second later.
+    Fact,
+    /// On disk before any effect of its step happens.
+    Promise,
+}
+
+impl Change {
+    /// What it means for the disk.
+    #[must_use]
+    pub const fn weight(&self) -> Weight {
+        match self {
+            Self::Device(_) | Self::Forget(_) => Weight::Promise,
+            Self::History(_) => Weight::Fact,
+            Self::Memory(_) => Weight::Memory,
+        }
+    }
+}
+
+/// What happens in the world because of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer an iq.
+    Answer(Ticket, Answer),
+    /// Hand a push to its gateway. A verdict comes back for each, always.
+    Deliver(Box<Push>),
+    /// Tell the operator.
+    Notice(Notice),
+}
+
+/// What an operator should know, once when it begins and once when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The vendor refuses an app's credentials.
+    CircuitOpened {
+        /// The app.
+        app: crate::domain::ids::AppName,
+        /// The vendor's word for it.
+        reason: crate::domain::outcome::Reason,
+    },
+    /// The vendor takes pushes of the app again.
+    CircuitClosed {
+        /// The app.
+        app: crate::domain::ids::AppName,
+    },
+}
+
+/// What a flow decided: first these changes are made durable, then these effects happen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// In order.
+    pub effects: Vec<Effect>,
+}

@@ -1,0 +1,5 @@
+//! What pushkeeper knows, in memory.
+
+/// A change that lives in memory only.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Memory {}

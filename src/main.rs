@@ -1,0 +1,2 @@
+//! pushkeeper.
+fn main() {}
