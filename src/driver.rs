@@ -343,3 +343,6 @@ pub enum Ended {
     #[error("the link's task ended unasked")]
     Link,
 }
+
+#[cfg(test)]
+mod tests;

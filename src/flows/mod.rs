@@ -20,7 +20,7 @@ pub mod publish;
 pub mod register;
 pub mod state;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 use crate::domain::time::Now;
 use data::{Input, Step};

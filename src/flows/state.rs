@@ -276,10 +276,13 @@ impl State {
                     app.works |= app.credentials.is_some_and(|credentials| slot.device.has_worked(credentials));
                 }
             }
-            Change::Credentials(app, credentials) => {
-                let app = self.apps.entry(app.clone()).or_default();
-                app.works &= app.credentials == Some(*credentials);
+            Change::Credentials(name, credentials) => {
+                // Whatever worked before they changed proves nothing; when loading, a device may prove it already.
+                let worked = |slot: &Slot| slot.device.key.app == *name && slot.device.has_worked(*credentials);
+                let works = self.devices.values().any(worked);
+                let app = self.apps.entry(name.clone()).or_default();
                 app.credentials = Some(*credentials);
+                app.works = works;
             }
             Change::Memory(memory) => self.apply_memory(memory),
         }

@@ -51,7 +51,7 @@ impl Happened {
     }
 }
 
-pub(super) fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let app = |name: &str, provider| App {
         name: AppName::new(name),
         provider,
