@@ -1,2 +1,3 @@
-//! .
-fn main() {}
+//! Everything that needs no other program on the machine: one binary, linked once.
+
+mod layers;
