@@ -51,9 +51,9 @@ fn schema(path: &Path, engine: &Engine) -> Result<u32, StoreError> {
         Some(stored) => {
             record::unseal(SCHEMA, &stored).map_err(|damage| corrupt(format!("its schema number {damage}")))
         }
-        // The number is written last, so an unfinished first start has none, but no device either.
-        None if engine.devices.is_empty() => Ok(0),
-        None => Err(corrupt("it holds devices, but its schema number is missing".to_owned())),
+        // The number is written last, so a first start that was cut short has none; but no device either.
+        None if engine.devices.is_empty() && !engine.used => Ok(0),
+        None => Err(corrupt("it is not new, but its schema number is missing".to_owned())),
     }
 }
 

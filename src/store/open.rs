@@ -23,6 +23,9 @@ const CACHE: u64 = 16 * 1024 * 1024;
 const LOCK_TRIES: u32 = 200;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// More than sled writes for a store that has never held a device, bytes.
+const FIRST_START: u64 = 16 * 1024;
+
 /// What may lie in the folder of a store whose data file is not there (yet): our lock, what sled makes before it, our
 /// snapshots, and what a file system puts into its root.
 const NOT_FOREIGN: [&str; 5] = ["lock", "conf", "blobs", "snapshots", "lost+found"];
@@ -34,6 +37,8 @@ pub(super) struct Engine {
     /// What the store says about itself.
     pub(super) meta: sled::Tree,
     db: sled::Db,
+    /// Whether there was more in sled's log, before it was opened, than a first start writes.
+    pub(super) used: bool,
     /// sled's log. Our own handle: sled shows no other way to fsync it.
     file: File,
     blobs: PathBuf,
@@ -78,10 +83,11 @@ impl Engine {
         set_aside_unfinished(path).map_err(|error| unusable("tidy", error))?;
         // sled would make its file readable by all; tokens are in it.
         let file = private().open(path.join("db")).map_err(|error| unusable("open", error))?;
+        let used = file.metadata().map_err(|error| unusable("look at", error))?.len() > FIRST_START;
         let db = open_sled(path)?;
         let opened = guarded(|| {
             let (devices, meta) = (db.open_tree("devices")?, db.open_tree(migrate::META)?);
-            Ok(Self { devices, meta, db: db.clone(), file, blobs: path.join("blobs") })
+            Ok(Self { devices, meta, db: db.clone(), used, file, blobs: path.join("blobs") })
         });
         let engine = opened.map_err(|error| on_read(path, error))?;
         migrate::bring_up(path, &engine, migrate::STEPS)?;
@@ -133,6 +139,10 @@ pub(super) fn on_read(path: &Path, error: sled::Error) -> StoreError {
     match error {
         sled::Error::Io(error) if !matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {
             StoreError::Unusable { path: path.to_owned(), doing: "open", source: Arc::new(error) }
+        }
+        sled::Error::Corruption { at, .. } => {
+            let place = at.map_or(String::new(), |at| format!(" at {at:?}"));
+            StoreError::Corrupt { path: path.to_owned(), what: format!("sled cannot read a page{place}") }
         }
         error => StoreError::Corrupt { path: path.to_owned(), what: error.to_string() },
     }

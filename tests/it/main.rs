@@ -1,2 +1,4 @@
-//! .
-fn main() {}
+//! Everything that needs no host: one binary, so it links once.
+
+#[cfg(test)]
+mod store;
