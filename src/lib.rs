@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod domain;
+pub mod driver;
 pub mod flows;
 pub mod store;
