@@ -1,11 +1,15 @@
 //! One batch of changes, on the disk when it returns.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Store;
 use super::error::StoreError;
 use super::open::{Engine, guarded};
-use super::{Store, record};
+use super::record::{self, Kind};
+use crate::domain::device::{Fact, History, Said};
+use crate::domain::ids::Node;
 use crate::flows::data::Change;
 
 const TRIAL: &[u8] = b"trial";
@@ -19,9 +23,11 @@ impl Store {
     /// opened the store again: until then every commit is refused with [`StoreError::Suspended`]. What failed may or
     /// may not be on the disk; load to know.
     pub fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let Some(batch) = batch(changes).map_err(|error| self.failed(bug(&error)))? else { return Ok(()) };
+        if changes.iter().all(|change| matches!(change, Change::Memory(_))) {
+            return Ok(());
+        }
         self.write(|engine| {
-            engine.devices.apply_batch(batch)?;
+            engine.records.apply_batch(batch(engine, changes)?)?;
             engine.sync()
         })
     }
@@ -37,9 +43,8 @@ impl Store {
                 *engine = Some(Engine::open(&self.path)?);
             }
         }
-        let mark = record::seal(TRIAL, &self.commits()).map_err(|error| self.failed(bug(&error)))?;
         self.write(|engine| {
-            engine.meta.insert(TRIAL, mark)?;
+            engine.meta.insert(TRIAL, record::seal(TRIAL, &self.commits()).map_err(bug)?)?;
             engine.sync()
         })
     }
@@ -59,7 +64,7 @@ impl Store {
                     drop(broken);
                     Ok(())
                 });
-                Err(self.failed(error))
+                Err(StoreError::Write { path: self.path.clone(), source: Arc::new(error.into()) })
             }
         }
     }
@@ -69,73 +74,143 @@ impl Store {
     pub(super) fn break_it(&self) {
         *self.engine() = None;
     }
-
-    fn failed(&self, error: sled::Error) -> StoreError {
-        StoreError::Write { path: self.path.clone(), source: Arc::new(error.into()) }
-    }
 }
 
-/// The changes as sled wants them; `None` if none is for the disk. The last of two for the same device counts.
-fn batch(changes: &[Change]) -> Result<Option<sled::Batch>, postcard::Error> {
+/// The changes as sled wants them. Of two that write the same record, the last counts.
+fn batch(engine: &Engine, changes: &[Change]) -> sled::Result<sled::Batch> {
     let mut batch = sled::Batch::default();
-    let mut any = false;
+    // What the histories of this batch's devices have become: many facts of one device make one write.
+    let mut histories: HashMap<&Node, Option<History>> = HashMap::new();
     for change in changes {
         match change {
-            Change::Device(device) | Change::History(device) => {
-                batch.insert(record::device_key(&device.node), record::encode_device(device)?);
+            Change::Device(device) => {
+                let key = Kind::Device.key(device.node.as_str());
+                let record = record::seal_device(&key, device).map_err(bug)?;
+                batch.insert(key, record);
+                histories.insert(&device.node, Some(device.history.clone()));
             }
-            Change::Forget(node) => batch.remove(record::device_key(node)),
-            Change::Memory(_) => continue,
+            Change::Fact(fact) => match histories.get_mut(&fact.node) {
+                Some(history) => history.get_or_insert_default().note(fact),
+                None => {
+                    let mut history = before(engine, fact)?;
+                    history.note(fact);
+                    histories.insert(&fact.node, Some(history));
+                }
+            },
+            Change::Credentials(app, credentials) => {
+                let key = Kind::Credentials.key(app.as_str());
+                let record = record::seal_credentials(&key, *credentials).map_err(bug)?;
+                batch.insert(key, record);
+            }
+            Change::Forget(node) => {
+                batch.remove(Kind::Device.key(node.as_str()));
+                histories.insert(node, None);
+            }
+            Change::Memory(_) => {}
         }
-        any = true;
     }
-    Ok(any.then_some(batch))
+    for (node, history) in histories {
+        let key = Kind::History.key(node.as_str());
+        match history {
+            Some(history) if history != History::default() => {
+                let record = record::seal_history(&key, &history).map_err(bug)?;
+                batch.insert(key, record);
+            }
+            // sled logs the removal of what is not there, too.
+            _ if engine.records.contains_key(&key)? => batch.remove(key),
+            _ => {}
+        }
+    }
+    Ok(batch)
 }
 
-fn bug(error: &postcard::Error) -> sled::Error {
+/// The history that this fact adds to.
+fn before(engine: &Engine, fact: &Fact) -> sled::Result<History> {
+    // An acceptance begins a history anew, so that the common case reads nothing.
+    if fact.said == Said::Accepted {
+        return Ok(History::default());
+    }
+    let key = Kind::History.key(fact.node.as_str());
+    let Some(stored) = engine.records.get(&key)? else { return Ok(History::default()) };
+    Ok(record::unseal_history(&key, &stored).unwrap_or_else(|damage| {
+        tracing::warn!(device = fact.node.short(), "the stored history of a device {damage}; it begins anew");
+        History::default()
+    }))
+}
+
+fn bug(error: postcard::Error) -> sled::Error {
     sled::Error::ReportableBug(format!("a record cannot be encoded: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::app::Credentials;
+    use crate::domain::device::Device;
     use crate::domain::device::tests::device;
-    use crate::domain::device::{Device, History};
-    use crate::domain::ids::Node;
+    use crate::domain::ids::AppName;
+    use crate::domain::secret::DeviceToken;
+    use crate::domain::time::Timestamp;
     use crate::store::record::tests::full;
 
-    fn loaded(store: &Store) -> Vec<Device> {
-        let devices = store.load().unwrap().map(|change| match change.unwrap() {
-            Change::Device(device) => *device,
-            other => panic!("loaded {other:?}"),
-        });
-        devices.collect()
+    fn loaded(store: &Store) -> Vec<Change> {
+        store.load().unwrap().map(Result::unwrap).collect()
     }
 
     fn put(device: &Device) -> Change {
         Change::Device(Box::new(device.clone()))
     }
 
+    fn fact(secs: i64, said: Said) -> Change {
+        let at = Timestamp::from_secs(secs);
+        Change::Fact(Fact { node: Node::new("node-1"), published: at, at, said })
+    }
+
     #[test]
     fn what_was_committed_is_there_after_opening_again() {
+        let credentials = |fingerprint| {
+            Change::Credentials(AppName::new("chat"), Credentials { fingerprint, since: Timestamp::from_secs(5) })
+        };
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.commit(&[put(&device()), put(&full())]).unwrap();
+        store.commit(&[put(&device()), credentials(1), put(&full()), credentials(2)]).unwrap();
         drop(store);
-        assert_eq!(loaded(&Store::open(folder.path()).unwrap()), [device(), full()]);
+        let expected = [credentials(2), put(&device()), put(&full())];
+        assert_eq!(loaded(&Store::open(folder.path()).unwrap()), expected);
     }
 
     #[test]
     fn changes_count_in_their_order() {
+        let at = Timestamp::from_secs;
+        let with = |history| vec![put(&Device { history, ..device() })];
         let other = Device { generation: 2, ..device() };
-        let history = Device { history: History { errors: 3, ..History::default() }, ..device() };
+        let worn = Device { history: History { errors: 3, doubted: true, ..History::default() }, ..device() };
         let forget = || Change::Forget(Node::new("node-1"));
-        let rows: [(&str, Vec<Change>, Vec<Device>); 6] = [
-            ("the last of two", vec![put(&device()), put(&other)], vec![other.clone()]),
-            ("a history", vec![put(&device()), Change::History(Box::new(history.clone()))], vec![history]),
-            ("forgotten last", vec![put(&device()), forget()], vec![]),
-            ("forgotten first", vec![forget(), put(&device())], vec![device()]),
+        let failed = |secs| fact(secs, Said::Failed("503".into()));
+        let accepted = || fact(30, Said::Accepted);
+        let bad = |errors| History {
+            last_publish: Some(at(20)),
+            last_error: Some("503".into()),
+            errors,
+            errors_since: Some(at(10)),
+            ..History::default()
+        };
+        let good = History { last_publish: Some(at(30)), last_accepted: Some(at(30)), ..History::default() };
+        let rows: [(&str, Vec<Change>, Vec<Change>); 11] = [
+            ("the last of two", vec![put(&device()), put(&other)], vec![put(&other)]),
+            ("facts add up", vec![put(&device()), failed(10), failed(20)], with(bad(2))),
+            ("an acceptance ends a row", vec![put(&worn), failed(20), accepted()], with(good.clone())),
+            ("a failure after it", vec![put(&worn), accepted(), failed(40)], {
+                let since = Some(at(40));
+                let history = History { last_publish: since, errors_since: since, ..bad(1) };
+                with(History { last_accepted: Some(at(30)), ..history })
+            }),
+            ("a registration brings its own history", vec![put(&device()), accepted(), put(&worn)], vec![put(&worn)]),
+            ("or none", vec![put(&worn), put(&device())], vec![put(&device())]),
+            ("forgotten last", vec![put(&worn), forget()], vec![]),
+            ("forgotten first", vec![put(&worn), forget(), put(&device())], vec![put(&device())]),
             ("forgotten, and was never there", vec![Change::Forget(Node::new("node-9"))], vec![]),
+            ("a fact of nobody", vec![accepted(), put(&full())], vec![put(&full())]),
             ("nothing", vec![], vec![]),
         ];
         for (what, changes, expected) in rows {
@@ -165,13 +240,25 @@ mod tests {
 
     #[test]
     fn a_record_too_large_for_a_page_is_kept_too() {
-        let token = "t".repeat(3_000_000);
-        let large = Device { token: crate::domain::secret::DeviceToken::new(token), ..device() };
+        let large = Device { token: DeviceToken::new("t".repeat(3_000_000)), ..device() };
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.commit(&[put(&large), put(&full())]).unwrap();
         drop(store);
-        assert!(loaded(&Store::open(folder.path()).unwrap()) == [large, full()]);
+        assert!(loaded(&Store::open(folder.path()).unwrap()) == [put(&large), put(&full())]);
+    }
+
+    #[test]
+    fn a_damaged_history_does_not_keep_new_facts_from_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[put(&device())]).unwrap();
+        store.engine().as_ref().unwrap().records.insert("hnode-1", "junk").unwrap();
+        store.commit(&[fact(10, Said::Doubtful)]).unwrap();
+        let mut history = History::default();
+        let Change::Fact(line) = fact(10, Said::Doubtful) else { unreachable!() };
+        history.note(&line);
+        assert_eq!(loaded(&store), [put(&Device { history, ..device() })]);
     }
 
     #[test]
@@ -179,11 +266,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.commit(&[put(&device())]).unwrap();
-        let failed = store.write(|engine| {
-            engine.devices.remove(b"node-1")?;
-            panic!("as sled does")
-        });
-        let failed = failed.unwrap_err();
+        let failed = store.write(|_| panic!("as sled does")).unwrap_err();
         assert!(matches!(failed, StoreError::Write { .. }), "{failed}");
         assert!(failed.to_string().contains("sled gave up: as sled does"), "{failed}");
 
@@ -191,6 +274,6 @@ mod tests {
         assert!(matches!(refused, StoreError::Suspended { .. }), "{refused}");
         store.trial().unwrap();
         store.commit(&[put(&full())]).unwrap();
-        assert!(loaded(&store).contains(&full()));
+        assert_eq!(loaded(&store), [put(&device()), put(&full())]);
     }
 }

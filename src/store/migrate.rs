@@ -6,8 +6,8 @@ use super::error::StoreError;
 use super::open::{Engine, guarded, on_read};
 use super::record;
 
-#[path = "../../migrations/m0001_devices.rs"]
-mod m0001_devices;
+#[path = "../../migrations/m0001_records.rs"]
+mod m0001_records;
 
 /// The tree of what the store says about itself.
 pub(super) const META: &str = "meta";
@@ -18,7 +18,7 @@ const SCHEMA: &[u8] = b"schema";
 pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
-pub(super) const STEPS: &[Step] = &[m0001_devices::run];
+pub(super) const STEPS: &[Step] = &[m0001_records::run];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -52,7 +52,7 @@ fn schema(path: &Path, engine: &Engine) -> Result<u32, StoreError> {
             record::unseal(SCHEMA, &stored).map_err(|damage| corrupt(format!("its schema number {damage}")))
         }
         // The number is written last, so a first start that was cut short has none; but no device either.
-        None if engine.devices.is_empty() && !engine.used => Ok(0),
+        None if engine.records.is_empty() && !engine.used => Ok(0),
         None => Err(corrupt("it is not new, but its schema number is missing".to_owned())),
     }
 }
@@ -65,7 +65,7 @@ fn sealed(number: u32) -> sled::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const FUTURE: &[Step] = &[m0001_devices::run, second, third];
+    const FUTURE: &[Step] = &[m0001_records::run, second, third];
 
     fn second(db: &sled::Db) -> sled::Result<()> {
         db.open_tree("log")?.insert(b"second", b"ran").map(drop)
@@ -90,7 +90,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(folder.path()).unwrap();
         assert_eq!(schema(folder.path(), &engine).unwrap(), 1);
-        assert!(engine.db().tree_names().contains(&"devices".into()));
+        assert!(engine.db().tree_names().contains(&"records".into()));
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let engine = Engine::open(path).unwrap();
-        engine.devices.insert(b"node", b"something").unwrap();
+        engine.records.insert(b"dnode", b"something").unwrap();
         engine.meta.insert(SCHEMA, b"\x01\x01zzzz").unwrap();
         let damaged = schema(path, &engine).unwrap_err().to_string();
         assert!(damaged.contains("its schema number does not match its checksum"), "{damaged}");

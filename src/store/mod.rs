@@ -11,12 +11,12 @@
 //! | `committer` | the thread that gathers many steps into one commit |
 //! | `error` | what an operator reads |
 //!
-//! On disk it is a sled 0.34 database with one tree per kind: `devices` (key: the node) and `meta` (the schema
-//! number). Every value carries a version and a checksum over its key and itself. Everything here blocks, so it
-//! runs on threads of its own: [`Committer`] for writing, the caller's for opening and loading.
+//! On disk it is a sled 0.34 database: a tree `meta` for the schema number, and one tree `records` for all kinds,
+//! whose keys begin with the kind. Every value carries a version and a checksum over its key and itself. Everything
+//! here blocks, so it runs on threads of its own: [`Committer`] for writing, the caller's for opening and loading.
 //!
-//! A tree per kind stays atomic: sled applies the batch of one tree, or a transaction over several, under one marker
-//! of its log, and after a crash brings back all of it or nothing.
+//! Why one tree: a batch of one tree is atomic and writes blindly. A batch over several would be a transaction of
+//! sled's, which reads each key before it writes it.
 
 mod commit;
 mod committer;
@@ -33,7 +33,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use committer::{Committer, SubmitError};
 pub use error::StoreError;
-pub use load::Devices;
+pub use load::Stored;
 
 use open::Engine;
 

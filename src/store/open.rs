@@ -32,8 +32,8 @@ const NOT_FOREIGN: [&str; 5] = ["lock", "conf", "blobs", "snapshots", "lost+foun
 
 /// sled, and what is needed to make it durable.
 pub(super) struct Engine {
-    /// Key: the node. Value: a device.
-    pub(super) devices: sled::Tree,
+    /// Everything that is remembered, of every kind.
+    pub(super) records: sled::Tree,
     /// What the store says about itself.
     pub(super) meta: sled::Tree,
     db: sled::Db,
@@ -86,8 +86,8 @@ impl Engine {
         let used = file.metadata().map_err(|error| unusable("look at", error))?.len() > FIRST_START;
         let db = open_sled(path)?;
         let opened = guarded(|| {
-            let (devices, meta) = (db.open_tree("devices")?, db.open_tree(migrate::META)?);
-            Ok(Self { devices, meta, db: db.clone(), used, file, blobs: path.join("blobs") })
+            let (records, meta) = (db.open_tree("records")?, db.open_tree(migrate::META)?);
+            Ok(Self { records, meta, db: db.clone(), used, file, blobs: path.join("blobs") })
         });
         let engine = opened.map_err(|error| on_read(path, error))?;
         migrate::bring_up(path, &engine, migrate::STEPS)?;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::app::Credentials;
 use crate::domain::device::{Device, DeviceKey, Gone, GoneReason, History};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::secret::{DeviceToken, Secret};
@@ -30,21 +31,55 @@ pub(super) enum Damage {
     Key,
 }
 
-/// The key of a device.
-pub(super) fn device_key(node: &Node) -> &[u8] {
-    node.as_str().as_bytes()
+/// What a record is of: the first byte of its key. Part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An app's credentials; the app's name follows.
+    Credentials = b'a' as isize,
+    /// A device, without its history; its node follows.
+    Device = b'd' as isize,
+    /// A device's history; its node follows.
+    History = b'h' as isize,
 }
 
-/// A device as it lies under its key.
-pub(super) fn encode_device(device: &Device) -> Result<Vec<u8>, postcard::Error> {
-    seal(device_key(&device.node), &DeviceV1::from(device))
+impl Kind {
+    /// The key of the record of this kind and name.
+    pub(super) fn key(self, name: &str) -> Vec<u8> {
+        [&[self as u8], name.as_bytes()].concat()
+    }
 }
 
-/// The device that lies under a key.
-pub(super) fn decode_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
+/// What a key names, after the kind.
+pub(super) fn name(key: &[u8]) -> Result<&str, Damage> {
+    let (_kind, name) = key.split_first().ok_or(Damage::Key)?;
+    std::str::from_utf8(name).map_err(|_| Damage::Key)
+}
+
+pub(super) fn seal_device(key: &[u8], device: &Device) -> Result<Vec<u8>, postcard::Error> {
+    seal(key, &DeviceV1::from(device))
+}
+
+/// The device under this key, with an empty history.
+pub(super) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
     let record: DeviceV1<'_> = unseal(key, value)?;
-    let node = std::str::from_utf8(key).map_err(|_| Damage::Key)?;
-    Ok(record.into_device(Node::new(node)))
+    Ok(record.into_device(Node::new(name(key)?)))
+}
+
+pub(super) fn seal_history(key: &[u8], history: &History) -> Result<Vec<u8>, postcard::Error> {
+    seal(key, &HistoryV1::from(history))
+}
+
+pub(super) fn unseal_history(key: &[u8], value: &[u8]) -> Result<History, Damage> {
+    unseal::<HistoryV1<'_>>(key, value).map(History::from)
+}
+
+pub(super) fn seal_credentials(key: &[u8], credentials: Credentials) -> Result<Vec<u8>, postcard::Error> {
+    seal(key, &CredentialsV1 { fingerprint: credentials.fingerprint, since: credentials.since.millis() })
+}
+
+pub(super) fn unseal_credentials(key: &[u8], value: &[u8]) -> Result<(AppName, Credentials), Damage> {
+    let CredentialsV1 { fingerprint, since } = unseal(key, value)?;
+    Ok((AppName::new(name(key)?), Credentials { fingerprint, since: Timestamp::from_millis(since) }))
 }
 
 /// Any record, framed.
@@ -78,7 +113,13 @@ fn checksum(key: &[u8], covered: &[u8]) -> [u8; CHECKSUM] {
     crc.finalize().to_le_bytes()
 }
 
-/// A device, without its node: that is the key. Times are milliseconds since 1970.
+#[derive(Serialize, Deserialize)]
+struct CredentialsV1 {
+    fingerprint: u64,
+    since: i64,
+}
+
+/// A device without its node, which is in the key. Times are milliseconds since 1970.
 #[derive(Serialize, Deserialize)]
 struct DeviceV1<'a> {
     secret: &'a str,
@@ -93,14 +134,14 @@ struct DeviceV1<'a> {
     generation: u32,
     made: i64,
     renewed: i64,
-    history: HistoryV1,
     gone: Option<GoneV1>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct HistoryV1 {
+struct HistoryV1<'a> {
     last_publish: Option<i64>,
     last_accepted: Option<i64>,
+    last_error: Option<&'a str>,
     errors: u32,
     errors_since: Option<i64>,
     suspected: u32,
@@ -136,7 +177,6 @@ impl<'a> From<&'a Device> for DeviceV1<'a> {
             generation: device.generation,
             made: device.made.millis(),
             renewed: device.renewed.millis(),
-            history: HistoryV1::from(&device.history),
             gone: device.gone.map(GoneV1::from),
         }
     }
@@ -159,17 +199,18 @@ impl DeviceV1<'_> {
             generation: self.generation,
             made: Timestamp::from_millis(self.made),
             renewed: Timestamp::from_millis(self.renewed),
-            history: self.history.into(),
+            history: History::default(),
             gone: self.gone.map(Gone::from),
         }
     }
 }
 
-impl From<&History> for HistoryV1 {
-    fn from(history: &History) -> Self {
+impl<'a> From<&'a History> for HistoryV1<'a> {
+    fn from(history: &'a History) -> Self {
         Self {
             last_publish: history.last_publish.map(Timestamp::millis),
             last_accepted: history.last_accepted.map(Timestamp::millis),
+            last_error: history.last_error.as_deref(),
             errors: history.errors,
             errors_since: history.errors_since.map(Timestamp::millis),
             suspected: history.suspected,
@@ -178,11 +219,12 @@ impl From<&History> for HistoryV1 {
     }
 }
 
-impl From<HistoryV1> for History {
-    fn from(history: HistoryV1) -> Self {
+impl From<HistoryV1<'_>> for History {
+    fn from(history: HistoryV1<'_>) -> Self {
         Self {
             last_publish: history.last_publish.map(Timestamp::from_millis),
             last_accepted: history.last_accepted.map(Timestamp::from_millis),
+            last_error: history.last_error.map(|reason| reason.to_owned().into()),
             errors: history.errors,
             errors_since: history.errors_since.map(Timestamp::from_millis),
             suspected: history.suspected,
@@ -222,9 +264,8 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::device::tests::device;
 
-    /// A device whose every field differs from the plain one's.
+    /// A device whose every field is set.
     pub(in crate::store) fn full() -> Device {
         let at = Timestamp::from_millis;
         Device {
@@ -245,6 +286,7 @@ pub(super) mod tests {
             history: History {
                 last_publish: Some(at(1_700_000_000_123)),
                 last_accepted: Some(at(i64::MIN)),
+                last_error: Some("BadDeviceToken".into()),
                 errors: 7,
                 errors_since: Some(at(0)),
                 suspected: 3,
@@ -252,6 +294,13 @@ pub(super) mod tests {
             },
             gone: Some(Gone { at: at(1_700_000_000_999), why: GoneReason::Errors }),
         }
+    }
+
+    /// What is stored for [`full`]: the device's key and record, and its history's.
+    fn sealed() -> [(Vec<u8>, Vec<u8>); 2] {
+        let (device, history) = (Kind::Device.key("nœud-2"), Kind::History.key("nœud-2"));
+        let records = (seal_device(&device, &full()).unwrap(), seal_history(&history, &full().history).unwrap());
+        [(device, records.0), (history, records.1)]
     }
 
     fn reason() -> impl Strategy<Value = GoneReason> {
@@ -264,14 +313,23 @@ pub(super) mod tests {
     }
 
     prop_compose! {
-        fn history()(
+        fn histories()(
             times in (option::of(any::<i64>()), option::of(any::<i64>()), option::of(any::<i64>())),
+            last_error in option::of(".{0,40}"),
             errors in any::<u32>(),
             suspected in any::<u32>(),
             doubted in any::<bool>(),
         ) -> History {
-            let (last_publish, last_accepted, errors_since) = times;
-            HistoryV1 { last_publish, last_accepted, errors, errors_since, suspected, doubted }.into()
+            let at = |millis: Option<i64>| millis.map(Timestamp::from_millis);
+            History {
+                last_publish: at(times.0),
+                last_accepted: at(times.1),
+                last_error: last_error.map(Into::into),
+                errors,
+                errors_since: at(times.2),
+                suspected,
+                doubted,
+            }
         }
     }
 
@@ -284,7 +342,6 @@ pub(super) mod tests {
             channel in option::of(any::<[u8; 20]>()),
             generation in any::<u32>(),
             times in (any::<i64>(), any::<i64>()),
-            history in history(),
             gone in option::of((any::<i64>(), reason())),
         ) -> Device {
             let (node, secret, app, owner, token) = texts;
@@ -303,7 +360,7 @@ pub(super) mod tests {
                 generation,
                 made: Timestamp::from_millis(times.0),
                 renewed: Timestamp::from_millis(times.1),
-                history,
+                history: History::default(),
                 gone: gone.map(|(at, why)| Gone { at: Timestamp::from_millis(at), why }),
             }
         }
@@ -312,69 +369,92 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn every_device_comes_back_as_it_was(device in devices()) {
-            let stored = encode_device(&device).unwrap();
-            prop_assert_eq!(decode_device(device_key(&device.node), &stored), Ok(device));
+            let key = Kind::Device.key(device.node.as_str());
+            let stored = seal_device(&key, &device).unwrap();
+            prop_assert_eq!(unseal_device(&key, &stored), Ok(device));
+        }
+
+        #[test]
+        fn every_history_comes_back_as_it_was(history in histories()) {
+            let stored = seal_history(b"hx", &history).unwrap();
+            prop_assert_eq!(unseal_history(b"hx", &stored), Ok(history));
+        }
+
+        #[test]
+        fn all_credentials_come_back_as_they_were(fingerprint in any::<u64>(), since in any::<i64>()) {
+            let credentials = Credentials { fingerprint, since: Timestamp::from_millis(since) };
+            let stored = seal_credentials(b"achat", credentials).unwrap();
+            prop_assert_eq!(unseal_credentials(b"achat", &stored), Ok((AppName::new("chat"), credentials)));
         }
 
         #[test]
         fn no_bytes_make_reading_panic(key in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
-            prop_assert!(decode_device(&key, &value).is_err());
+            prop_assert!(unseal_device(&key, &value).is_err());
         }
     }
 
     #[test]
-    fn every_reason_and_every_field_comes_back() {
+    fn every_reason_comes_back() {
         for why in [GoneReason::Owner, GoneReason::MaxDevices, GoneReason::VendorGone, GoneReason::Errors] {
-            let device = Device { gone: Some(Gone { at: Timestamp::from_secs(5), why }), ..full() };
-            let stored = encode_device(&device).unwrap();
-            assert_eq!(decode_device(device_key(&device.node), &stored), Ok(device), "{why:?}");
+            let gone = Some(Gone { at: Timestamp::from_secs(5), why });
+            let device = Device { gone, history: History::default(), node: Node::new("x"), ..full() };
+            let stored = seal_device(b"dx", &device).unwrap();
+            assert_eq!(unseal_device(b"dx", &stored), Ok(device), "{why:?}");
         }
     }
 
     #[test]
     fn the_bytes_of_version_1_are_for_ever() {
-        let bytes = "\
-            01087365637265742d3208636861742d696f73abababababababababababababababababababab01274b71753338979d\
-            2fcbc89de3877a663aff6c40166a756c69657440636170756c65742e6578616d706c65020f636170756c65742e657861\
-            6d706c650f6d75632e6578616d706c652e6f726707746f6b656e2d320106766f69702d32ffffffff0f01feffffffffff\
-            ffffff0101f6a1abfef96201ffffffffffffffffff01070100030101ceafabfef96203b718ce56";
-        let stored = encode_device(&full()).unwrap();
-        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, bytes);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let [(_, device), (_, history)] = sealed();
+        let credentials = Credentials { fingerprint: u64::MAX, since: Timestamp::from_secs(1) };
+        assert_eq!(
+            hex(&device),
+            "\
+            01087365637265742d3208636861742d696f73abababababababababababababababababababab01274b71753338\
+            979d2fcbc89de3877a663aff6c40166a756c69657440636170756c65742e6578616d706c65020f636170756c6574\
+            2e6578616d706c650f6d75632e6578616d706c652e6f726707746f6b656e2d320106766f69702d32ffffffff0f01\
+            feffffffffffffffff0101ceafabfef96203ef419c49"
+        );
+        assert_eq!(
+            hex(&history),
+            "0101f6a1abfef96201ffffffffffffffffff01010e426164446576696365546f6b656e07010003015739e5ac"
+        );
+        assert_eq!(hex(&seal_credentials(b"achat", credentials).unwrap()), "01ffffffffffffffffff01d00f20798800");
     }
 
     #[test]
     fn a_change_of_any_bit_is_noticed() {
-        let stored = encode_device(&full()).unwrap();
-        let key = device_key(&full().node).to_vec();
-        for bit in 0..stored.len() * 8 {
-            let mut changed = stored.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode_device(&key, &changed), Err(Damage::Checksum), "bit {bit} of the record");
-        }
-        for bit in 0..key.len() * 8 {
-            let mut changed = key.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode_device(&changed, &stored), Err(Damage::Checksum), "bit {bit} of the key");
+        for (key, record) in sealed() {
+            for bit in 0..record.len() * 8 {
+                let mut changed = record.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(unseal_device(&key, &changed), Err(Damage::Checksum), "bit {bit} of the record");
+            }
+            for bit in 0..key.len() * 8 {
+                let mut changed = key.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(unseal_history(&changed, &record), Err(Damage::Checksum), "bit {bit} of the key");
+            }
         }
     }
 
     #[test]
     fn what_is_cut_short_or_longer_than_it_was_is_noticed() {
-        let stored = encode_device(&full()).unwrap();
-        let key = device_key(&full().node).to_vec();
-        for len in 0..stored.len() {
-            let expected = if len < 5 { Damage::Short } else { Damage::Checksum };
-            assert_eq!(decode_device(&key, &stored[..len]), Err(expected), "{len} bytes");
+        for (key, record) in sealed() {
+            for len in 0..record.len() {
+                let expected = if len < 5 { Damage::Short } else { Damage::Checksum };
+                assert_eq!(unseal_device(&key, &record[..len]), Err(expected), "{len} bytes");
+            }
+            let longer = [&record[..], &[0]].concat();
+            assert_eq!(unseal_device(&key, &longer), Err(Damage::Checksum));
         }
-        let longer = [&stored[..], &[0]].concat();
-        assert_eq!(decode_device(&key, &longer), Err(Damage::Checksum));
     }
 
     #[test]
     fn a_right_checksum_does_not_make_a_record() {
-        let framed = |covered: &[u8]| [covered, &checksum(b"k", covered)[..]].concat();
-        let mut trailing = postcard::to_extend(&DeviceV1::from(&device()), vec![VERSION]).unwrap();
+        let framed = |covered: &[u8]| [covered, &checksum(b"dk", covered)[..]].concat();
+        let mut trailing = postcard::to_extend(&DeviceV1::from(&full()), vec![VERSION]).unwrap();
         trailing.push(0);
         let rows = [
             ("a later version", framed(&[2, 0, 0]), Damage::Version(2)),
@@ -384,10 +464,10 @@ pub(super) mod tests {
             ("a byte too many", framed(&trailing), Damage::Unreadable),
         ];
         for (what, value, expected) in rows {
-            assert_eq!(decode_device(b"k", &value), Err(expected), "{what}");
+            assert_eq!(unseal_device(b"dk", &value), Err(expected), "{what}");
         }
-        let key = b"\xff";
-        let value = seal(key, &DeviceV1::from(&device())).unwrap();
-        assert_eq!(decode_device(key, &value), Err(Damage::Key));
+        let key = b"d\xff";
+        assert_eq!(unseal_device(key, &seal_device(key, &full()).unwrap()), Err(Damage::Key));
+        assert_eq!(unseal_credentials(b"", &seal(b"", &(0_u64, 0_i64)).unwrap()), Err(Damage::Key));
     }
 }
