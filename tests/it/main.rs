@@ -1,3 +1,6 @@
-//! Everything that needs no other program on the machine: one binary, linked once.
+//! Everything that needs no host: one binary, so it links once.
 
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod store;
