@@ -6,3 +6,4 @@ pub mod domain;
 pub mod driver;
 pub mod flows;
 pub mod store;
+pub mod gateway;
