@@ -90,7 +90,7 @@ async def logged(offset):
         with open(os.environ["DEMO_LOG"], encoding="utf-8", errors="replace") as log:
             log.seek(offset)
             for line in log:
-                if line.endswith("\n") and "stub" in line:
+                if line.endswith("\n") and "stub: the phone" in line:
                     return re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
         await asyncio.sleep(0.01)
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::steps::{STUB_APP, goes_away, host, message_from_bob, pushkeeper, reads_the_message};
+use crate::steps::{STUB_APP, goes_away, host, is_push, message_from_bob, pushkeeper, reads_the_message};
 
 #[tokio::test]
 async fn a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server() {
@@ -25,8 +25,4 @@ async fn a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server() {
         assert!(!log.contains(secret), "{secret:?} is nobody's business but theirs:\n{log}");
     }
     reads_the_message(&host, session, "m1").await;
-}
-
-fn is_push(line: &str) -> bool {
-    line.contains("stub")
 }

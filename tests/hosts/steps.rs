@@ -157,6 +157,11 @@ pub(crate) fn foreign_publish(id: &str, device: &Device) -> String {
     )
 }
 
+/// Whether a line of pushkeeper's log is a push of the stub.
+pub(crate) fn is_push(line: &str) -> bool {
+    line.contains("stub: the phone")
+}
+
 /// The error an answer carries, as `type/condition`; `None` for a result.
 pub(crate) fn refusal(answer: &Element) -> Option<String> {
     let error = answer.children().find(|child| child.name() == "error")?;
