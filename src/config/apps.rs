@@ -22,8 +22,10 @@ pub struct AppConfig {
 pub enum Vendor {
     /// Apple.
     Apns {
-        /// `endpoint`, or Apple's for the `environment`.
-        endpoint: String,
+        /// `environment = "sandbox"`.
+        sandbox: bool,
+        /// `endpoint`, instead of Apple's.
+        endpoint: Option<String>,
         /// `ca_file`: the only authorities to trust.
         ca: Option<Vec<u8>>,
         /// `topic`: the app's bundle id.
@@ -33,8 +35,8 @@ pub enum Vendor {
     },
     /// Firebase.
     Fcm {
-        /// `endpoint`, or Google's.
-        endpoint: String,
+        /// `endpoint`, instead of Google's.
+        endpoint: Option<String>,
         /// `token_endpoint`, or the service account's `token_uri`.
         token_endpoint: Option<String>,
         /// `ca_file`: the only authorities to trust.
@@ -71,13 +73,6 @@ impl std::fmt::Debug for AppConfig {
         write!(f, "AppConfig({:?}, ..)", self.app)
     }
 }
-
-/// Apple's production host.
-const APNS_PRODUCTION: &str = "https://api.push.apple.com";
-/// Apple's host for development builds.
-const APNS_SANDBOX: &str = "https://api.sandbox.push.apple.com";
-/// Google's host.
-const FCM: &str = "https://fcm.googleapis.com";
 
 /// Reads one `[apps.NAME]`.
 pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) -> Option<AppConfig> {
@@ -124,16 +119,16 @@ fn style(text: &str) -> Option<Style> {
 
 fn apns(section: &mut Section<'_>, found: &mut Findings) -> Option<Vendor> {
     let topic = section.required("topic", "org.example.chat", found);
-    let hosts = |text: &str| match text {
-        "production" => Some(APNS_PRODUCTION),
-        "sandbox" => Some(APNS_SANDBOX),
+    let sandbox = |text: &str| match text {
+        "production" => Some(false),
+        "sandbox" => Some(true),
         _ => None,
     };
-    let host = section.parsed("environment", "one of \"production\", \"sandbox\"", hosts, found);
-    let endpoint = endpoint(section, "endpoint", found).unwrap_or_else(|| host.unwrap_or(APNS_PRODUCTION).to_owned());
+    let sandbox = section.parsed("environment", "one of \"production\", \"sandbox\"", sandbox, found);
+    let endpoint = endpoint(section, "endpoint", found);
     let ca = section.has("ca_file").then(|| section.file("ca_file", found));
     let auth = apns_auth(section, found);
-    Some(Vendor::Apns { endpoint, ca: lift(ca)?, topic: topic?, auth: auth? })
+    Some(Vendor::Apns { sandbox: sandbox.unwrap_or_default(), endpoint, ca: lift(ca)?, topic: topic?, auth: auth? })
 }
 
 fn apns_auth(section: &mut Section<'_>, found: &mut Findings) -> Option<ApnsAuth> {
@@ -175,7 +170,7 @@ fn fcm(section: &mut Section<'_>, found: &mut Findings) -> Option<Vendor> {
         found.error(section.key("service_account_file"), text);
     }
     let service_account = section.secret_file("service_account_file", found);
-    let host = endpoint(section, "endpoint", found).unwrap_or_else(|| FCM.to_owned());
+    let host = endpoint(section, "endpoint", found);
     let token_endpoint = endpoint(section, "token_endpoint", found);
     let ca = section.has("ca_file").then(|| section.file("ca_file", found));
     Some(Vendor::Fcm { endpoint: host, token_endpoint, ca: lift(ca)?, service_account: service_account? })
@@ -207,8 +202,9 @@ fn fingerprint(vendor: &Vendor) -> u64 {
         sha1.update(part);
     };
     match vendor {
-        Vendor::Apns { endpoint, topic, auth, .. } => {
-            add(endpoint.as_bytes());
+        Vendor::Apns { sandbox, endpoint, topic, auth, .. } => {
+            add(&[u8::from(*sandbox)]);
+            add(endpoint.as_deref().unwrap_or_default().as_bytes());
             add(topic.as_bytes());
             match auth {
                 ApnsAuth::Token { key, key_id, team_id } => {
@@ -218,7 +214,7 @@ fn fingerprint(vendor: &Vendor) -> u64 {
             }
         }
         Vendor::Fcm { endpoint, service_account, .. } => {
-            add(endpoint.as_bytes());
+            add(endpoint.as_deref().unwrap_or_default().as_bytes());
             add(service_account);
         }
         Vendor::Stub => add(b"stub"),
