@@ -1,7 +1,16 @@
 //! Speaks XMPP. Elements live and die here: what goes on to the driver is plain data.
 //!
-//! The way of a stanza in: `frame` cuts it out of the bytes, `read` parses it, `inbound` decides whose it is.
+//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`head`] reads what is left of one that is too big),
+//! [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and [`register`] read what goes on to the
+//! driver, with [`forms`]; [`service`] says who we are. The way out: [`answer`].
 
+pub mod answer;
+pub mod forms;
 pub mod frame;
 pub mod head;
+pub mod inbound;
 pub mod ns;
+pub mod publish;
+pub mod read;
+pub mod register;
+pub mod service;
