@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use pushkeeper::clock::Clock;
 use pushkeeper::flows::data::Answer;
 use pushkeeper::xmpp::trouble::LinkError;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::support::host::{Component, Host, Knock, Sent, Session, done, knock, publish, ticket};
 
@@ -85,10 +86,10 @@ async fn a_secret_refused_later_is_tried_again_every_minute() {
         let mut session = knock(&mut door).await.open();
         session.greet("1").await;
         session.fail("not-authorized").await;
-        let before = Instant::now();
+        let before = Clock::system();
         drop(session);
         let next = knock(&mut door).await;
-        assert_eq!(before.elapsed().as_secs(), 60);
+        assert_eq!(before.steady().uptime().as_secs(), 60);
         next.refuse();
     }
     welcome(&mut door).await;
@@ -108,12 +109,12 @@ async fn a_host_that_does_not_know_us_or_has_us_already_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn waits_between_tries_grow_to_half_a_minute_and_begin_again_after_a_good_stream() {
     let (_pushkeeper, mut door) = Component::in_memory(PIPE);
-    let mut last = Instant::now();
+    let mut last = Clock::system();
     let mut waits = Vec::new();
     for _ in 0..10 {
         knock(&mut door).await.refuse();
-        waits.push(last.elapsed().as_millis());
-        last = Instant::now();
+        waits.push(last.steady().uptime().as_millis());
+        last = Clock::system();
     }
     let full = [0, 250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000];
     for (wait, full) in waits.iter().zip(full) {
@@ -121,51 +122,51 @@ async fn waits_between_tries_grow_to_half_a_minute_and_begin_again_after_a_good_
     }
     let session = welcome(&mut door).await;
     sleep(secs(10)).await;
-    let before = Instant::now();
+    let before = Clock::system();
     drop(session);
     knock(&mut door).await.refuse();
-    assert!(before.elapsed() <= Duration::from_millis(252), "{:?}", before.elapsed());
+    assert!(before.steady().uptime() <= Duration::from_millis(252), "{:?}", before.steady().uptime());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_at_once_does_not_make_a_storm() {
     let (_pushkeeper, mut door) = Component::in_memory(PIPE);
-    let before = Instant::now();
+    let before = Clock::system();
     for _ in 0..6 {
         drop(welcome(&mut door).await);
     }
-    assert!(before.elapsed() > secs(5), "{:?}", before.elapsed());
+    assert!(before.steady().uptime() > secs(5), "{:?}", before.steady().uptime());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_is_silent_is_pinged_and_then_given_up() {
     let (_pushkeeper, mut door) = Component::in_memory(PIPE);
     let mut session = welcome(&mut door).await;
-    let begun = Instant::now();
+    let begun = Clock::system();
     let ping = session.stanza().await;
-    assert_eq!(begun.elapsed().as_secs(), 60);
+    assert_eq!(begun.steady().uptime().as_secs(), 60);
     assert!(ping.contains("urn:xmpp:ping") && ping.contains("to='push.example.net'"), "{ping}");
     // Any byte proves life, even white space.
     sleep(secs(29)).await;
     session.send(" ").await;
     assert!(session.stanza().await.contains("urn:xmpp:ping"));
-    assert_eq!(begun.elapsed().as_secs(), 60 + 29 + 60);
+    assert_eq!(begun.steady().uptime().as_secs(), 60 + 29 + 60);
     assert_eq!(
         session.stanza().await,
         "<stream:error><connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
     );
     assert_eq!(session.next().await, Sent::Close);
-    assert_eq!(begun.elapsed().as_secs(), 60 + 29 + 60 + 30);
+    assert_eq!(begun.steady().uptime().as_secs(), 60 + 29 + 60 + 30);
     welcome(&mut door).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_accepts_and_says_nothing_is_left() {
     let (_pushkeeper, mut door) = Component::in_memory(PIPE);
-    let before = Instant::now();
+    let before = Clock::system();
     let silent = knock(&mut door).await.open();
     let next = knock(&mut door).await;
-    assert_eq!(before.elapsed().as_secs(), 10);
+    assert_eq!(before.steady().uptime().as_secs(), 10);
     drop(silent);
     let mut session = next.open();
     session.welcome().await;
@@ -271,9 +272,9 @@ async fn the_end_is_in_good_order_and_loses_no_answer() {
         session.send("</stream:stream>").await;
         session
     });
-    let begun = Instant::now();
+    let begun = Clock::system();
     assert!(pushkeeper.end().await.is_ok());
-    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+    assert!(begun.steady().uptime() < secs(1), "{:?}", begun.steady().uptime());
     host.await.unwrap();
 }
 
@@ -281,9 +282,9 @@ async fn the_end_is_in_good_order_and_loses_no_answer() {
 async fn a_host_that_does_not_end_its_stream_is_not_waited_for_long() {
     let (pushkeeper, mut door) = Component::in_memory(PIPE);
     let session = welcome(&mut door).await;
-    let begun = Instant::now();
+    let begun = Clock::system();
     assert!(pushkeeper.end().await.is_ok());
-    assert!(begun.elapsed() <= secs(4), "{:?}", begun.elapsed());
+    assert!(begun.steady().uptime() <= secs(4), "{:?}", begun.steady().uptime());
     drop(session);
 }
 
@@ -292,9 +293,9 @@ async fn a_driver_that_is_done_ends_the_link_while_there_is_no_stream() {
     let (pushkeeper, mut door) = Component::in_memory(PIPE);
     knock(&mut door).await.refuse();
     let _waiting = knock(&mut door).await;
-    let begun = Instant::now();
+    let begun = Clock::system();
     assert!(pushkeeper.end().await.is_ok());
-    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(begun.steady().uptime(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

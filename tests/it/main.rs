@@ -1,5 +1,7 @@
 //! What needs nothing but this machine.
 
+#![cfg(test)]
+
 mod hostile;
 mod link_life;
 mod link_load;

@@ -53,7 +53,9 @@ impl Host {
     /// The next connection, before any byte.
     pub(crate) async fn connection(&self) -> Session<TcpStream> {
         let accepted = timeout(PATIENCE, self.listener.accept()).await.expect("a connection in time");
-        Session::new(accepted.expect("a connection").0)
+        let socket = accepted.expect("a connection").0;
+        socket.set_nodelay(true).expect("a TCP socket");
+        Session::new(socket)
     }
 
     /// The next component that shows the right secret.
