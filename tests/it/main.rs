@@ -1,6 +1,16 @@
-//! Everything that needs no host: one binary, so it links once.
+//! What needs no program but ours: one binary, linked once.
 
-#[cfg(test)]
+#![cfg(test)]
+
+mod gateway_apns;
+mod gateway_fcm;
+mod gateway_pool;
+mod gateway_rig;
+mod hostile;
 mod layers;
-#[cfg(test)]
+mod link_life;
+mod link_load;
 mod store;
+
+#[path = "../support/mod.rs"]
+mod support;
