@@ -109,7 +109,11 @@ pub async fn run_over<D: Dial>(
                 }
                 match ended {
                     Ended::Finished => return Ok(()),
-                    Ended::Lost(trouble) => trouble,
+                    Ended::Lost(trouble) => {
+                        let in_order = matches!(trouble, Trouble::Ended | Trouble::Host(_));
+                        link.outbox.stream_ended(link.clock.steady(), in_order);
+                        trouble
+                    }
                 }
             }
             Err(trouble) => trouble,
