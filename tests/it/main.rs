@@ -10,7 +10,10 @@ mod hostile;
 mod layers;
 mod link_life;
 mod link_load;
+mod log_is_clean;
 mod store;
+mod whole;
+mod whole_rig;
 
 #[path = "../support/mod.rs"]
 mod support;

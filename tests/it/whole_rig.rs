@@ -1,0 +1,152 @@
+//! All of pushkeeper in this process, between a stand-in for the host and one for the vendors.
+
+use std::fs;
+
+use pushkeeper::app::{self, Failure};
+use pushkeeper::clock::Clock;
+use pushkeeper::config;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::support::host::{Host, JID, SECRET, Sent, Session};
+use crate::support::vendor::{Options, Vendor};
+
+/// pushkeeper and what is around it.
+pub(crate) struct Whole {
+    pub(crate) host: Host,
+    pub(crate) vendor: Vendor,
+    folder: TempDir,
+    running: Option<(oneshot::Sender<()>, JoinHandle<Result<(), Failure>>)>,
+}
+
+/// A device, as its app knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) node: String,
+    pub(crate) secret: String,
+}
+
+impl Whole {
+    /// Starts everything; `rest` is added to the configuration.
+    pub(crate) async fn start(rest: &str) -> (Self, Session<TcpStream>) {
+        let vendor = Vendor::start(Options::default()).await;
+        let host = Host::start().await;
+        let folder = TempDir::new().expect("a temporary folder");
+        vendor.keys().write(folder.path()).expect("key files");
+        let keys = vendor.keys();
+        let text = format!(
+            r#"
+[component]
+jid = "{JID}"
+connect = "{address}"
+secret = "{SECRET}"
+
+[register]
+rate_per_account = "0"
+rate_per_domain = "0"
+
+[apps.ios]
+provider = "apns"
+topic = "org.example.chat"
+key_file = "AuthKey.p8"
+key_id = "{key_id}"
+team_id = "{team_id}"
+endpoint = "{url}"
+ca_file = "ca.pem"
+
+[apps.android]
+provider = "fcm"
+service_account_file = "service-account.json"
+endpoint = "{url}"
+ca_file = "ca.pem"
+style = "conversations"
+{rest}"#,
+            address = host.address(),
+            key_id = keys.key_id,
+            team_id = keys.team_id,
+            url = vendor.url(),
+        );
+        fs::write(folder.path().join("config.toml"), text).expect("a configuration");
+        let mut whole = Self { host, vendor, folder, running: None };
+        whole.start_again();
+        let session = whole.host.component().await;
+        (whole, session)
+    }
+
+    /// Starts pushkeeper again with the same configuration and store.
+    pub(crate) fn start_again(&mut self) {
+        let (config, _) = config::load(Some(&self.folder.path().join("config.toml")), []).expect("a configuration");
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _gone = stopped.await;
+        };
+        let task = tokio::spawn(app::run(config, Clock::system(), stopped));
+        self.running = Some((stop, task));
+    }
+
+    /// Stops pushkeeper as SIGTERM does.
+    pub(crate) fn begin_stop(&mut self) -> JoinHandle<Result<(), Failure>> {
+        let (stop, task) = self.running.take().expect("it runs");
+        drop(stop);
+        task
+    }
+
+    /// Waits until it has stopped, while the host says farewell.
+    pub(crate) async fn finish_stop(
+        stopping: JoinHandle<Result<(), Failure>>,
+        mut host: Session<TcpStream>,
+    ) -> Result<(), Failure> {
+        let farewell = async {
+            while host.next().await != Sent::Close {}
+            host.send("</stream:stream>").await;
+        };
+        let (ended, ()) = tokio::join!(stopping, farewell);
+        ended.expect("no panic")
+    }
+
+    /// Both.
+    pub(crate) async fn stop(&mut self, host: Session<TcpStream>) -> Result<(), Failure> {
+        let stopping = self.begin_stop();
+        Self::finish_stop(stopping, host).await
+    }
+}
+
+/// Registers a device over the dialect of Conversations.
+pub(crate) async fn register(session: &mut Session<TcpStream>, service: &str, device: &str, token: &str) -> Device {
+    let command = format!(
+        "<iq type='set' id='r-{device}' from='romeo@example.org/phone' to='{JID}'>\
+         <command xmlns='http://jabber.org/protocol/commands' node='register-push-{service}' action='execute'>\
+         <x xmlns='jabber:x:data' type='submit'><field var='token'><value>{token}</value></field>\
+         <field var='android-id'><value>{device}</value></field></x></command></iq>"
+    );
+    session.send(&command).await;
+    let answer = session.stanza().await;
+    let field = |name: &str| {
+        let (_, rest) =
+            answer.split_once(&format!("var='{name}'")).or_else(|| answer.split_once(&format!("var=\"{name}\"")))?;
+        let (_, rest) = rest.split_once("<value>")?;
+        Some(rest.split_once("</value>")?.0.to_owned())
+    };
+    match (field("node"), field("secret")) {
+        (Some(node), Some(secret)) => Device { node, secret },
+        _ => panic!("not registered: {answer}"),
+    }
+}
+
+/// A publish as `mod_cloud_notify` writes it, with the fields that `redaction` lets through.
+pub(crate) fn publish(id: &str, device: &Device, sender: &str, body: &str) -> String {
+    let Device { node, secret } = device;
+    format!(
+        "<iq type='set' id='{id}' from='example.org' to='{JID}'>\
+         <pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'><item>\
+         <notification xmlns='urn:xmpp:push:0'><x xmlns='jabber:x:data' type='form'>\
+         <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:push:summary</value></field>\
+         <field var='message-count' type='text-single'><value>1</value></field>\
+         <field var='last-message-sender' type='jid-single'><value>{sender}</value></field>\
+         <field var='last-message-body' type='text-single'><value>{body}</value></field></x></notification>\
+         </item></publish><publish-options><x xmlns='jabber:x:data' type='submit'>\
+         <field var='secret'><value>{secret}</value></field></x></publish-options></pubsub></iq>"
+    )
+}
