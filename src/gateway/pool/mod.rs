@@ -39,9 +39,6 @@ const ATTEMPTS: u32 = 8;
 /// Connections that may fail in a row before requests no longer wait for the next.
 const PATIENCE: u32 = 3;
 
-/// How long a new connection may owe its first answer before we stop waiting for it to show its true stream limit.
-const PROBATION: Duration = Duration::from_secs(1);
-
 /// How often a request that waits for a stream looks by itself.
 const RECHECK: Duration = Duration::from_millis(250);
 
@@ -60,6 +57,9 @@ pub struct Limits {
     pub ping_silent: Duration,
     /// How long the sign of life may take.
     pub pong_within: Duration,
+    /// How long a new connection may owe its first answer, and so its true limit of streams, before another is
+    /// opened beside it.
+    pub probation: Duration,
     /// When one of several connections that have nothing to do is closed.
     pub close_idle: Duration,
     /// The wait after the first failed connection; doubles with each that follows.
@@ -79,6 +79,7 @@ impl Default for Limits {
             ping_idle: Duration::from_secs(60),
             ping_silent: Duration::from_secs(5),
             pong_within: Duration::from_secs(5),
+            probation: Duration::from_secs(1),
             close_idle: Duration::from_secs(120),
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),
@@ -180,8 +181,8 @@ impl Pool {
             }
             again = false;
             if !error.is_reset() {
-                // Others made before now may have died of the same cause, unnoticed.
-                newer_than = self.shared.lock().opened;
+                // Others that were there when it was sent may have died of the same cause, unnoticed.
+                newer_than = lease.newest;
             }
         }
         Err(PoolError::Refused)
@@ -233,6 +234,8 @@ enum Next {
 /// One stream's place on a connection.
 struct Lease {
     connection: Arc<Connection>,
+    /// The youngest connection's serial when this was given out.
+    newest: u64,
     shared: Arc<Shared>,
 }
 
@@ -274,12 +277,13 @@ impl Shared {
         let mut young = state.connections.iter().filter(|connection| connection.serial > newer_than);
         if let Some(connection) = young.clone().find(|connection| connection.vitals.has_room()) {
             connection.vitals.in_flight.fetch_add(1, Ordering::Relaxed);
-            return Next::Go(Lease { connection: connection.clone(), shared: self.clone() });
+            let (connection, newest) = (connection.clone(), state.opened);
+            return Next::Go(Lease { connection, newest, shared: self.clone() });
         }
         let now = self.clock.steady();
         let settled = young.all(|connection| {
             let vitals = &connection.vitals;
-            vitals.proven.load(Ordering::Relaxed) || now - vitals.opened >= PROBATION
+            vitals.proven.load(Ordering::Relaxed) || now - vitals.opened >= self.limits.probation
         });
         let hopeless = state.failures >= PATIENCE && state.connections.is_empty();
         if state.connecting {
