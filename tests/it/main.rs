@@ -5,6 +5,8 @@ mod gateway_apns;
 #[cfg(test)]
 mod gateway_fcm;
 #[cfg(test)]
+mod gateway_log;
+#[cfg(test)]
 mod gateway_pool;
 #[cfg(test)]
 mod gateway_rig;
