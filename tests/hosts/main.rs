@@ -1,2 +1,39 @@
-//! .
-fn main() {}
+//! pushkeeper beside a real Prosody: its own `mod_cloud_notify` publishes, real clients lose their connection.
+//!
+//! | File | What it shows |
+//! |---|---|
+//! | `discovery.rs` | what a client finds out about us |
+//! | `pushes.rs` | a message to a phone that is away becomes one push |
+//! | `registrations.rs` | devices, registered through Prosody; they survive kill -9 |
+//! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
+//! | `steps.rs` | what the tests have in common |
+
+#[cfg(test)]
+#[path = "../support/client.rs"]
+mod client;
+#[cfg(test)]
+#[path = "../support/component.rs"]
+mod component;
+#[cfg(test)]
+#[path = "../support/daemon.rs"]
+mod daemon;
+#[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
+#[path = "../support/prosody.rs"]
+mod prosody;
+#[cfg(test)]
+#[path = "../support/stream.rs"]
+mod stream;
+
+#[cfg(test)]
+mod discovery;
+#[cfg(test)]
+mod pushes;
+#[cfg(test)]
+mod registrations;
+#[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod steps;

@@ -1,0 +1,52 @@
+# Everything one does with this project. Each target installs what it needs and is missing (Debian, apt);
+# the Rust toolchain (rustup) is the one thing that must be there before.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test fmt bench advisories deps deny
+
+# Tools that are missing are built into this folder, nowhere else.
+TOOLS := $(CURDIR)/target/tools
+
+# rustup puts cargo into the second folder, but not every shell has been told.
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(TOOLS)/bin
+
+CARGO_DENY_VERSION := 0.20.2
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## a message becomes a push, on this machine, in a private Prosody (DEMO_EXIT=1: do not stay up)
+	@demo/run
+
+test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody too)
+	@echo '== format' && cargo fmt --check
+	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
+	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh .ci/run && /usr/bin/python3 demo/conversation.py --check
+	@echo '== licences, one TLS stack, sources' && $(MAKE) --no-print-directory deny
+	@echo '== tests' && cargo test --locked --no-fail-fast
+
+fmt: ## format the code
+	cargo fmt
+
+bench: ## how fast it is, beside the raw ceiling of this machine
+	cargo bench --locked
+
+advisories: ## known vulnerabilities in what we use (needs the network)
+	@$(MAKE) --no-print-directory deny-installed
+	cargo deny --locked check advisories
+
+deny: deny-installed
+	@cargo deny --locked --log-level error check bans licenses sources
+
+.PHONY: deny-installed
+deny-installed:
+	@# It runs for two seconds: not worth the minutes that the optimiser takes.
+	@cargo deny --version >/dev/null 2>&1 || \
+		cargo install --locked --quiet --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+deps:
+	@command -v cargo >/dev/null || { echo 'No cargo: install Rust first, see https://rustup.rs'; exit 1; }
+	@scripts/install-deps.sh build prosody client

@@ -1,0 +1,99 @@
+//! The host goes away in all its ways; the link comes back by itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::component::Component;
+use crate::daemon::Daemon;
+use crate::prosody::{PASSWORD, Prosody};
+use crate::steps::{
+    Device, FOREIGN, SERVICE, STUB_APP, configuration, foreign_publish, host, is_push, online, pushkeeper, refusal,
+    register_command,
+};
+
+const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
+
+#[tokio::test]
+async fn the_link_is_back_after_a_restart_and_after_a_crash_of_the_host() {
+    let mut host = host().await;
+    let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
+    host.stop().await;
+    host.start_again().await;
+    pushkeeper.wait_for_link(2).await;
+    answers_pings(&host).await;
+
+    host.kill().await;
+    host.start_again().await;
+    pushkeeper.wait_for_link(3).await;
+    answers_pings(&host).await;
+    assert_eq!(pushkeeper.terminate().await, Some(0), "SIGTERM is no failure");
+}
+
+#[tokio::test]
+async fn the_link_is_back_after_the_host_was_away_for_ten_seconds() {
+    let mut host = host().await;
+    let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
+    host.kill().await;
+    sleep(Duration::from_secs(10)).await;
+    host.start_again().await;
+    pushkeeper.wait_for_link(2).await;
+    answers_pings(&host).await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_at_the_first_start_is_one_clear_sentence_and_exit_code_1() {
+    let host = host().await;
+    let wrong = configuration(&host, STUB_APP).replace(&format!("secret = \"{PASSWORD}\""), "secret = \"wrong\"");
+    let mut pushkeeper = Daemon::start(&wrong);
+    assert_eq!(pushkeeper.exit_code().await, Some(1));
+    assert!(pushkeeper.log().contains("component.secret"), "the log names the key to mend: {}", pushkeeper.log());
+}
+
+/// What the host loses when it crashes, nobody can answer: the ping behind the publishes shows that all were read.
+#[tokio::test]
+async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_the_next_link() {
+    const PUBLISHES: usize = 1000;
+    let mut host = host().await;
+    let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
+    let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
+
+    // The vendor takes its time, so that no answer is ready when the link drops.
+    let mut devices = Vec::new();
+    for user in 0..PUBLISHES {
+        let command = register_command("fcm", "", "device", "late:8000");
+        let from = format!("user{user}@{FOREIGN}/phone");
+        server.send(&format!("<iq type='set' id='r{user}' from='{from}' to='{SERVICE}'>{command}</iq>")).await;
+        devices.push(Device::from_answer(&server.next_answer().await));
+    }
+    for (number, device) in devices.iter().enumerate() {
+        server.send(&foreign_publish(&format!("p{number}"), device)).await;
+    }
+    server.send(&format!("<iq type='get' id='ping' from='{FOREIGN}' to='{SERVICE}'>{PING}</iq>")).await;
+    assert_eq!(server.next_answer().await.attr("id"), Some("ping"), "the vendor is slower than that");
+
+    host.kill().await;
+    host.start_again().await;
+    let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
+    pushkeeper.wait_for_link(2).await;
+
+    let mut answered = BTreeSet::new();
+    while answered.len() < PUBLISHES {
+        let answer = server.next_answer().await;
+        assert_eq!(refusal(&answer), None, "{}", String::from(&answer));
+        let id = answer.attr("id").expect("an id").to_owned();
+        assert!(answered.insert(id.clone()), "{id} is answered twice");
+    }
+    let log = pushkeeper.log();
+    let devices = log.lines().filter(|line| is_push(line)).filter_map(|line| line.split("device=").nth(1));
+    let devices: Vec<_> = devices.filter_map(|rest| rest.split_whitespace().next()).collect();
+    assert_eq!(devices.len(), PUBLISHES, "every one reached the vendor");
+    assert_eq!(devices.into_iter().collect::<BTreeSet<_>>().len(), PUBLISHES, "and none twice");
+}
+
+async fn answers_pings(host: &Prosody) {
+    let mut client = online(host, "alice", "phone").await;
+    assert_eq!(refusal(&client.iq("get", Some(SERVICE), PING).await), None);
+    client.close().await;
+}
