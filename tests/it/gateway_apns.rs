@@ -10,7 +10,7 @@ use pushkeeper::domain::push::{CALL_TTL, Content, Push};
 use pushkeeper::domain::secret::{DeviceToken, Private, Secret};
 use pushkeeper::domain::time::Timestamp;
 use pushkeeper::gateway::CredentialError;
-use pushkeeper::gateway::apns::{Apns, Auth};
+use pushkeeper::gateway::apns::{Apns, Auth, Settings};
 
 use crate::gateway_rig::{apns, apns_settings, limits, push, reason, token_auth};
 use crate::support::vendor::{Answer, Behaviour, Options, Recorded, Vendor};
@@ -98,8 +98,7 @@ async fn a_push_with_words_of_its_own_does_not_collapse() {
 #[tokio::test]
 async fn style_conversations_is_what_p2_sends() {
     let vendor = Vendor::start(Options::default()).await;
-    let settings =
-        pushkeeper::gateway::apns::Settings { style: Style::Conversations, ..apns_settings(&vendor, limits()) };
+    let settings = Settings { style: Style::Conversations, ..apns_settings(&vendor, limits()) };
     let apns = Apns::new(settings, Clock::system()).unwrap();
     let got = sent(&vendor, &apns, &push(1)).await;
     assert_eq!(got.body, r#"{"aps":{"alert":{"title":"New message"},"sound":"default"}}"#);
@@ -135,7 +134,7 @@ async fn answers_become_outcomes() {
         assert_eq!(apns.send(&push(id)).await, expected, "{answer:?}");
     }
     let later = Answer::status(503).retry_after("Sun, 06 Nov 1994 08:49:37 GMT");
-    vendor.once("t-99", Behaviour::Answer(later));
+    vendor.next(Behaviour::Answer(later));
     let expected = Outcome::Unavailable { retry_after: Some(Duration::ZERO), reason: "HTTP 503".into() };
     assert_eq!(apns.send(&push(99)).await, expected);
 }
@@ -213,7 +212,7 @@ async fn a_client_certificate_serves_as_pem_and_as_pkcs12() {
     let files = [(keys.client_pem.clone().into_bytes(), None), (keys.client_p12.clone(), password)];
     for (file, password) in files {
         let auth = Auth::Certificate { file, password };
-        let settings = pushkeeper::gateway::apns::Settings { auth, ..apns_settings(&vendor, limits()) };
+        let settings = Settings { auth, ..apns_settings(&vendor, limits()) };
         let apns = Apns::new(settings, Clock::system()).unwrap();
         let got = sent(&vendor, &apns, &push(1)).await;
         assert_eq!(got.header("authorization"), "");
@@ -247,15 +246,34 @@ async fn credentials_are_checked_without_a_network() {
         (certificate(b"nonsense", None), CredentialError::Pkcs12),
     ];
     let made = |auth| {
-        let settings = pushkeeper::gateway::apns::Settings { auth, ..apns_settings(&vendor, limits()) };
+        let settings = Settings { auth, ..apns_settings(&vendor, limits()) };
         Apns::new(settings, Clock::system()).err()
     };
     for (auth, expected) in rows {
         assert_eq!(made(auth), Some(expected));
     }
     assert_eq!(made(token_auth(&vendor)), None);
-    let bad_ca = pushkeeper::gateway::apns::Settings { ca: Some(b"x".to_vec()), ..apns_settings(&vendor, limits()) };
+    let bad_ca = Settings { ca: Some(b"x".to_vec()), ..apns_settings(&vendor, limits()) };
     assert_eq!(Apns::new(bad_ca, Clock::system()).err(), Some(CredentialError::BadCa));
+}
+
+#[tokio::test]
+async fn the_files_an_operator_has_will_do() {
+    let vendor = Vendor::start(Options::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    vendor.keys().write(folder.path()).unwrap();
+    let file = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let certificate = |name, password| Auth::Certificate { file: file(name), password };
+    let auths = [
+        Auth::Token { key: file("AuthKey.p8"), key_id: "KEY1234567".into(), team_id: "TEAM123456".into() },
+        certificate("client.pem", None),
+        certificate("client.p12", Some(Secret::new("open sesame"))),
+    ];
+    for auth in auths {
+        let ca = Some(file("ca.pem"));
+        let settings = Settings { auth, ca, ..apns_settings(&vendor, limits()) };
+        assert_eq!(Apns::new(settings, Clock::system()).err(), None);
+    }
 }
 
 fn key_of(pem: &str) -> String {

@@ -26,7 +26,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const APP: &str = "chat";
 
 pub(crate) fn limits() -> Limits {
-    Limits { backoff_first: Duration::from_millis(10), ..Limits::default() }
+    let (backoff_first, probation) = (Duration::from_millis(10), Duration::from_millis(20));
+    Limits { backoff_first, probation, ..Limits::default() }
 }
 
 pub(crate) fn token_auth(vendor: &Vendor) -> Auth {

@@ -4,6 +4,7 @@
 
 mod gateway_apns;
 mod gateway_fcm;
+mod gateway_log;
 mod gateway_pool;
 mod gateway_rig;
 mod hostile;

@@ -17,9 +17,10 @@ use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::Limits;
 use super::error::PoolError;
+use super::shared::Shared;
 use super::wire::{Pulse, Wire};
-use super::{Limits, Shared};
 use crate::domain::time::Moment;
 
 /// How much a vendor may send before we have read it: answers are small, so no stream ever waits for us.

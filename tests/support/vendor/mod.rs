@@ -118,6 +118,7 @@ type Chooser = Box<dyn Fn(&Recorded) -> Option<Behaviour> + Send + Sync>;
 struct State {
     log: Vec<Recorded>,
     connections: u64,
+    open: u64,
     once: HashMap<String, VecDeque<Behaviour>>,
     always: HashMap<String, Behaviour>,
     next: VecDeque<Behaviour>,
@@ -216,6 +217,11 @@ impl Vendor {
         self.command(Command::GoAwayKeeping(keep));
     }
 
+    /// Falls silent on every connection without closing it, as a lost network does.
+    pub(crate) fn freeze(&self) {
+        self.command(Command::Freeze);
+    }
+
     /// Cuts every connection.
     pub(crate) fn cut(&self) {
         self.command(Command::Cut);
@@ -246,6 +252,11 @@ impl Vendor {
         self.state().connections
     }
 
+    /// Connections that are open now.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.state().open
+    }
+
     /// Every push so far.
     pub(crate) fn pushes(&self) -> Vec<Recorded> {
         self.state().log.iter().filter(|entry| entry.is_push()).cloned().collect()
@@ -256,19 +267,20 @@ impl Vendor {
     /// # Panics
     /// If there are fewer when the time is over.
     pub(crate) async fn wait_for(&self, count: usize, within: Duration) -> Vec<Recorded> {
-        let pushes = |log: &[Recorded]| log.iter().filter(|entry| entry.is_push()).count();
-        let enough = self.wait_until(|log| pushes(log) >= count, within).await;
+        let came = || self.state().log.iter().filter(|entry| entry.is_push()).count();
+        let enough = self.wait_until(|| came() >= count, within).await;
         let found = self.pushes();
         assert!(enough, "{} pushes of {count} came within {within:?}", found.len());
         found
     }
 
-    /// Waits until the record satisfies a condition; false if it does not in time.
-    pub(crate) async fn wait_until(&self, condition: impl Fn(&[Recorded]) -> bool, within: Duration) -> bool {
+    /// Waits until a condition holds that a request, an answer or a connection can bring about; false if it does not
+    /// in time.
+    pub(crate) async fn wait_until(&self, condition: impl Fn() -> bool, within: Duration) -> bool {
         let waiting = async {
             loop {
                 let changed = self.shared.changed.notified();
-                if condition(&self.state().log) {
+                if condition() {
                     return;
                 }
                 changed.await;

@@ -29,6 +29,7 @@ use super::{Recorded, Service, Shared, rules};
 pub(super) enum Command {
     GoAway,
     GoAwayKeeping(usize),
+    Freeze,
     Cut,
 }
 
@@ -68,8 +69,10 @@ async fn connection(shared: Arc<Shared>, acceptor: TlsAcceptor, tcp: TcpStream) 
     let number = {
         let mut state = shared.state();
         state.connections += 1;
+        state.open += 1;
         state.connections
     };
+    let _open = Open(&shared);
     shared.changed.notify_waiters();
     let wire = Wire(Arc::new(Mutex::new(tls)));
     let handshake = h2::server::Builder::new()
@@ -78,6 +81,16 @@ async fn connection(shared: Arc<Shared>, acceptor: TlsAcceptor, tcp: TcpStream) 
         .handshake::<_, Bytes>(wire.clone());
     if let Ok(h2) = handshake.await {
         serve(&shared, h2, wire, number).await;
+    }
+}
+
+/// Counts a connection out, however it ends.
+struct Open<'a>(&'a Shared);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.state().open -= 1;
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -98,6 +111,7 @@ async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wir
             biased;
             Ok(command) = commands.recv() => match command {
                 Command::Cut => return,
+                Command::Freeze => std::future::pending().await,
                 Command::GoAway => h2.graceful_shutdown(),
                 Command::GoAwayKeeping(keep) => {
                     let id = keep.checked_sub(1).and_then(|at| waiting.get(at)).copied().unwrap_or_default();
