@@ -1,0 +1,281 @@
+//! The Apple Push Notification service (Apple: "Sending notification requests to APNs").
+//!
+//! `payload` builds what is sent, `reply` reads what comes back, `auth` signs; here they meet the pool.
+
+mod auth;
+pub mod payload;
+pub mod reply;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Request, Uri, Version};
+
+use self::auth::ProviderToken;
+use self::payload::Notification;
+use super::credential::{self, CredentialError, Identity};
+use super::endpoint::Endpoint;
+use super::pool::{Limits, Pool};
+use crate::clock::Clock;
+use crate::domain::app::Style;
+use crate::domain::outcome::Outcome;
+use crate::domain::push::Push;
+use crate::domain::secret::Secret;
+
+const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
+const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
+const PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
+const EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
+const COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
+const ID: HeaderName = HeaderName::from_static("apns-id");
+
+/// The longest token that is passed on. Apple's are 64 hex digits now and may grow.
+const LONGEST_TOKEN: usize = 512;
+
+/// What an operator says of an app on APNs.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which of Apple's hosts, unless `endpoint` names another.
+    pub environment: Environment,
+    /// A stand-in or a proxy.
+    pub endpoint: Option<Endpoint>,
+    /// The only CA to trust, PEM; otherwise those of the system.
+    pub ca: Option<Vec<u8>>,
+    /// The app's bundle id.
+    pub topic: String,
+    /// Who we are to Apple.
+    pub auth: Auth,
+    /// How the app wants its payload.
+    pub style: Style,
+    /// What stands for a body that is not there; empty for nothing.
+    pub important_body: String,
+    /// How far the connections go.
+    pub limits: Limits,
+}
+
+/// Where the tokens of an app are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Apps from the App Store and TestFlight.
+    Production,
+    /// Apps that Xcode installed.
+    Sandbox,
+}
+
+impl Environment {
+    /// Apple's host for it.
+    const fn host(self) -> &'static str {
+        match self {
+            Self::Production => "https://api.push.apple.com",
+            Self::Sandbox => "https://api.sandbox.push.apple.com",
+        }
+    }
+}
+
+/// How we show Apple who we are.
+pub enum Auth {
+    /// A provider token (Apple: "Establishing a token-based connection to APNs").
+    Token {
+        /// The .p8 file: a P-256 key, PKCS#8 in PEM.
+        key: Vec<u8>,
+        /// Its id, 10 characters.
+        key_id: String,
+        /// The team's id, 10 characters.
+        team_id: String,
+    },
+    /// A client certificate (Apple: "Establishing a certificate-based connection to APNs").
+    Certificate {
+        /// PEM with certificate and key, or PKCS#12.
+        file: Vec<u8>,
+        /// Opens the PKCS#12.
+        password: Option<Secret>,
+    },
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Token { .. } => "Token(..)",
+            Self::Certificate { .. } => "Certificate(..)",
+        })
+    }
+}
+
+/// An app on APNs.
+pub struct Apns {
+    pool: Pool,
+    token: Option<ProviderToken>,
+    topic: HeaderValue,
+    voip_topic: HeaderValue,
+    style: Style,
+    important_body: Box<str>,
+    /// Makes the apns-id of a push, with the push's own id.
+    id_prefix: u64,
+    clock: Clock,
+}
+
+/// Checks key and certificate; no network.
+impl Apns {
+    /// # Errors
+    /// What is wrong with the key, the certificate, the CA or an id.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, CredentialError> {
+        let (token, identity) = match settings.auth {
+            Auth::Token { key, key_id, team_id } => (Some(ProviderToken::new(&key, key_id, team_id)?), None),
+            Auth::Certificate { file, password } => (None, Some(Identity::read(&file, password.as_ref())?)),
+        };
+        let tls = credential::tls(settings.ca.as_deref(), identity)?;
+        let endpoint = match settings.endpoint {
+            Some(endpoint) => endpoint,
+            None => settings.environment.host().parse().map_err(|_| CredentialError::BadText("endpoint"))?,
+        };
+        let topic = |topic: &str| HeaderValue::from_str(topic).map_err(|_| CredentialError::BadText("topic"));
+        Ok(Self {
+            pool: Pool::new(endpoint, tls, settings.limits, clock.clone()),
+            token,
+            topic: topic(&settings.topic)?,
+            voip_topic: topic(&format!("{}.voip", settings.topic))?,
+            style: settings.style,
+            important_body: settings.important_body.into(),
+            id_prefix: getrandom::u64().map_err(|error| CredentialError::Client(error.to_string()))?,
+            clock,
+        })
+    }
+
+    /// Sends a push and says what became of it.
+    pub async fn send(&self, push: &Push) -> Outcome {
+        let notification = Notification::of(push, self.style, &self.important_body);
+        let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
+        let Some(uri) = self.uri(token.reveal()) else {
+            return Outcome::Suspect("malformed device token".into());
+        };
+        let headers = Headers::new(self, push, &notification);
+        let body = Bytes::from(notification.body);
+
+        let mut signed = match self.authorization() {
+            Ok(signed) => signed,
+            Err(outcome) => return outcome,
+        };
+        let mut again = true;
+        loop {
+            let head = || headers.request(&uri, signed.as_ref().map(|(value, _)| value));
+            let response = match self.pool.post(head, body.clone()).await {
+                Ok(response) => response,
+                Err(error) => return error.outcome(),
+            };
+            if let (403, true, Some(token), Some((_, serial))) = (response.status.as_u16(), again, &self.token, &signed)
+                && reply::is_expired_token(&response.body)
+                && token.renew(*serial, self.clock.now())
+            {
+                again = false;
+                signed = match self.authorization() {
+                    Ok(signed) => signed,
+                    Err(outcome) => return outcome,
+                };
+                continue;
+            }
+            let status = response.status.as_u16();
+            return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+        }
+    }
+
+    /// The provider token's header and its serial, if we use one.
+    fn authorization(&self) -> Result<Option<(HeaderValue, u64)>, Outcome> {
+        let Some(token) = &self.token else { return Ok(None) };
+        match token.current(self.clock.now()) {
+            Ok(signed) => Ok(Some(signed)),
+            Err(error) => Err(Outcome::OperatorFault(error.to_string().into())),
+        }
+    }
+
+    fn uri(&self, token: &str) -> Option<Uri> {
+        let fits = !token.is_empty() && token.len() <= LONGEST_TOKEN;
+        let clean = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte));
+        if !fits || !clean {
+            return None;
+        }
+        let path = PathAndQuery::from_maybe_shared(Bytes::from(["/3/device/", token].concat())).ok()?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(self.pool.endpoint().authority().clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// The headers of one push, ready to be sent as often as it takes.
+struct Headers {
+    topic: HeaderValue,
+    push_type: HeaderValue,
+    priority: HeaderValue,
+    expiration: HeaderValue,
+    collapse_id: Option<HeaderValue>,
+    id: HeaderValue,
+}
+
+impl Headers {
+    fn new(apns: &Apns, push: &Push, notification: &Notification) -> Self {
+        let expiration = if notification.is_voip() { 0 } else { (apns.clock.wall() + push.ttl).secs() };
+        Self {
+            topic: if notification.is_voip() { &apns.voip_topic } else { &apns.topic }.clone(),
+            push_type: HeaderValue::from_static(notification.kind.push_type()),
+            priority: HeaderValue::from_static(notification.kind.priority()),
+            expiration: passing(HeaderValue::from(expiration)),
+            collapse_id: notification.collapse_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()).map(passing),
+            id: passing(id(apns.id_prefix, push.id.0)),
+        }
+    }
+
+    fn request(&self, uri: &Uri, authorization: Option<&HeaderValue>) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri.clone();
+        let headers = request.headers_mut();
+        headers.reserve(8);
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(TOPIC, self.topic.clone());
+        headers.insert(PUSH_TYPE, self.push_type.clone());
+        headers.insert(PRIORITY, self.priority.clone());
+        headers.insert(EXPIRATION, self.expiration.clone());
+        if let Some(value) = &self.collapse_id {
+            headers.insert(COLLAPSE_ID, value.clone());
+        }
+        headers.insert(ID, self.id.clone());
+        request
+    }
+}
+
+/// Keeps a value that does not come again out of the small table that HPACK remembers values in, as Apple asks.
+fn passing(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// The apns-id: a UUID of our own making (version 8, RFC 9562 §5.8), the same each time this push is sent.
+fn id(prefix: u64, push: u64) -> HeaderValue {
+    let (a, b, c) = (prefix >> 32, (prefix >> 16) & 0xffff, prefix & 0xfff);
+    // The variant takes two bits of the push's number; those at its top are not in use.
+    let (d, e) = ((push >> 48) & 0x3fff | 0x8000, push & 0xffff_ffff_ffff);
+    let text = format!("{a:08x}-{b:04x}-8{c:03x}-{d:04x}-{e:012x}");
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_apns_id_is_a_uuid_that_names_the_push() {
+        assert_eq!(id(0x0123_4567_89ab_cdef, 7), "01234567-89ab-8def-8000-000000000007");
+        assert_eq!(id(0, u64::MAX), "00000000-0000-8000-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn auth_prints_no_key() {
+        let token = Auth::Token { key: b"hunter2".to_vec(), key_id: "K".into(), team_id: "T".into() };
+        assert_eq!(format!("{token:?}"), "Token(..)");
+    }
+}

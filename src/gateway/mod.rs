@@ -1,0 +1,295 @@
+//! Speaks to vendors. Status codes live and die here: what comes out is an [`Outcome`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod.rs` | the switchboard: one task per app, one verdict per push |
+//! | `verdicts.rs` | sees to it that no push is without its verdict |
+//! | `apns/`, `fcm/` | a vendor each: `payload`, `reply`, `auth`, and `mod` that sends |
+//! | `stub.rs` | a vendor for demonstrations |
+//! | `pool/` | HTTP/2 over as many connections as it takes |
+//! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
+//! | `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
+
+pub mod apns;
+mod credential;
+mod endpoint;
+pub mod fcm;
+mod fit;
+mod jwt;
+pub mod pool;
+mod retry_after;
+pub mod stub;
+mod verdicts;
+mod words;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub use self::credential::CredentialError;
+pub use self::endpoint::{Endpoint, EndpointError};
+use self::verdicts::{Batch, Owed, Returns, Settled};
+use crate::domain::ids::AppName;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::push::Push;
+
+/// The most verdicts that travel together.
+const BATCH: usize = 256;
+
+/// An app's way to its vendor.
+pub enum AppGateway {
+    /// Apple.
+    Apns(Box<apns::Apns>),
+    /// Google.
+    Fcm(Box<fcm::Fcm>),
+    /// Nobody.
+    Stub(stub::Stub),
+}
+
+impl AppGateway {
+    async fn send(&self, push: &Push) -> Outcome {
+        match self {
+            Self::Apns(apns) => apns.send(push).await,
+            Self::Fcm(fcm) => fcm.send(push).await,
+            Self::Stub(stub) => stub.send(push).await,
+        }
+    }
+}
+
+/// All apps. Every push that is delivered gets exactly one verdict, whatever happens.
+pub struct Gateways {
+    apps: HashMap<AppName, App>,
+    tasks: Vec<JoinHandle<()>>,
+    returns: Arc<Returns>,
+    returning: JoinHandle<()>,
+    slots: usize,
+}
+
+struct App {
+    pushes: mpsc::Sender<Batch>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Gateways {
+    /// Starts a task for each app. At most `slots` pushes of an app are under way at once; verdicts go to
+    /// `verdicts`, several together when they come together.
+    #[must_use]
+    pub fn start(apps: Vec<(AppName, AppGateway)>, slots: usize, verdicts: mpsc::Sender<Vec<Verdict>>) -> Self {
+        let (returns, returning) = Returns::start(verdicts.clone());
+        let mut tasks = Vec::with_capacity(apps.len());
+        let mut table = HashMap::with_capacity(apps.len());
+        for (name, gateway) in apps {
+            // Each batch holds a push at least, so there are never more batches than slots.
+            let (pushes, inbox) = mpsc::channel(slots.max(1));
+            let under_way = Arc::new(AtomicUsize::new(0));
+            tasks.push(tokio::spawn(run(gateway, inbox, under_way.clone(), verdicts.clone())));
+            table.insert(name, App { pushes, under_way });
+        }
+        Self { apps: table, tasks, returns, returning, slots }
+    }
+
+    /// Hands pushes to an app's task; never waits. What finds no slot, or no such app, comes back as unavailable.
+    pub fn deliver(&self, app: &AppName, pushes: Vec<Push>) {
+        if pushes.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new(pushes, self.returns.clone());
+        let Some(app) = self.apps.get(app) else { return };
+        let before = app.under_way.fetch_add(batch.len(), Ordering::Relaxed);
+        let surplus = (before + batch.len()).saturating_sub(self.slots);
+        if surplus > 0 {
+            // Dropping them returns them.
+            let turned_away = batch.split_off(surplus);
+            app.under_way.fetch_sub(turned_away.len(), Ordering::Relaxed);
+        }
+        let count = batch.len();
+        if count > 0 && app.pushes.try_send(batch).is_err() {
+            app.under_way.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes no more pushes, waits up to `within` for those under way, and returns what is left as unavailable.
+    pub async fn shutdown(self, within: Duration) {
+        drop(self.apps);
+        let aborts: Vec<_> = self.tasks.iter().map(JoinHandle::abort_handle).collect();
+        let all = futures_util::future::join_all(self.tasks);
+        tokio::pin!(all);
+        if timeout(within, &mut all).await.is_err() {
+            for task in &aborts {
+                task.abort();
+            }
+            all.await;
+        }
+        drop(self.returns);
+        // It ends once every push has gone out of the house; a panic there has been logged.
+        let _ended = self.returning.await;
+    }
+}
+
+/// Sends an app's pushes, all of them at once, and reports as they are answered.
+async fn run(
+    gateway: AppGateway,
+    mut inbox: mpsc::Receiver<Batch>,
+    under_way: Arc<AtomicUsize>,
+    verdicts: mpsc::Sender<Vec<Verdict>>,
+) {
+    let mut sending = FuturesUnordered::new();
+    let mut open = true;
+    while open || !sending.is_empty() {
+        let done = tokio::select! {
+            biased;
+            batch = inbox.recv(), if open => {
+                match batch {
+                    Some(batch) => sending.extend(batch.each().map(|(push, owed)| one(&gateway, push, owed))),
+                    None => open = false,
+                }
+                continue;
+            }
+            Some(settled) = sending.next() => settled,
+        };
+        let mut ready = done;
+        while ready.len() < BATCH {
+            match sending.next().now_or_never() {
+                Some(Some(settled)) => ready.join(settled),
+                _ => break,
+            }
+        }
+        // Nobody wants verdicts any more if there is no permit.
+        let Ok(permit) = verdicts.reserve().await else { return };
+        // Before the verdicts are out, so that who counts them never finds a slot taken that is free.
+        under_way.fetch_sub(ready.len(), Ordering::Relaxed);
+        permit.send(ready.take());
+    }
+}
+
+/// Sends one push. A panic costs that push its delivery, and nobody else's.
+async fn one(gateway: &AppGateway, push: Push, owed: Owed) -> Settled {
+    let outcome = AssertUnwindSafe(gateway.send(&push)).catch_unwind().await;
+    owed.settle(outcome.unwrap_or_else(|_| unavailable("internal error")))
+}
+
+const fn unavailable(reason: &'static str) -> Outcome {
+    Outcome::Unavailable { retry_after: None, reason: std::borrow::Cow::Borrowed(reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::class::Class;
+    use crate::domain::ids::{DeviceHash, Node, PushId};
+    use crate::domain::push::{Content, ttl};
+    use crate::domain::secret::DeviceToken;
+
+    pub(crate) fn push(class: Class) -> Push {
+        Push {
+            id: PushId(1),
+            app: AppName::new("chat"),
+            node: Node::new("node-1"),
+            generation: 1,
+            token: DeviceToken::new("token-1"),
+            voip_token: None,
+            account: DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0"),
+            channel: None,
+            class,
+            content: Content::default(),
+            ttl: ttl(class),
+        }
+    }
+
+    fn pushes(range: std::ops::Range<u64>, token: &str) -> Vec<Push> {
+        let one = |id| Push { id: PushId(id), token: DeviceToken::new(token), ..push(Class::Important) };
+        range.map(one).collect()
+    }
+
+    fn stub(slots: usize) -> (Gateways, mpsc::Receiver<Vec<Verdict>>) {
+        let (out, verdicts) = mpsc::channel(4);
+        let apps = vec![(AppName::new("chat"), AppGateway::Stub(stub::Stub))];
+        (Gateways::start(apps, slots, out), verdicts)
+    }
+
+    /// All verdicts up to the end, as push number and outcome, sorted.
+    async fn all(mut verdicts: mpsc::Receiver<Vec<Verdict>>) -> Vec<(u64, &'static str)> {
+        let mut found = Vec::new();
+        while let Some(batch) = verdicts.recv().await {
+            found.extend(batch.into_iter().map(|verdict| (verdict.push.0, verdict.outcome.name())));
+        }
+        found.sort_unstable();
+        found
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_push_gets_its_verdict() {
+        let (gateways, verdicts) = stub(100);
+        let app = AppName::new("chat");
+        let found = tokio::spawn(all(verdicts));
+        gateways.deliver(&app, pushes(0..50, "ok"));
+        gateways.deliver(&app, pushes(50..60, "late:500"));
+        gateways.deliver(&app, Vec::new());
+        gateways.shutdown(Duration::from_secs(30)).await;
+        let expected: Vec<_> = (0..60).map(|id| (id, "accepted")).collect();
+        assert_eq!(found.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_no_slot_or_no_app_comes_back() {
+        let (gateways, verdicts) = stub(3);
+        let found = tokio::spawn(all(verdicts));
+        gateways.deliver(&AppName::new("chat"), pushes(0..5, "ok"));
+        gateways.deliver(&AppName::new("nobody"), pushes(5..6, "ok"));
+        gateways.shutdown(Duration::from_secs(30)).await;
+        let mut expected: Vec<_> = (0..3).map(|id| (id, "accepted")).collect();
+        expected.extend((3..6).map(|id| (id, "unavailable")));
+        assert_eq!(found.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_free_again_when_the_verdict_is_out() {
+        let (gateways, mut verdicts) = stub(2);
+        let app = AppName::new("chat");
+        for round in 0..5 {
+            gateways.deliver(&app, pushes(round * 2..round * 2 + 2, "late:10"));
+            let mut missing = 2;
+            while missing > 0 {
+                let batch = verdicts.recv().await.unwrap();
+                missing -= batch.len();
+                assert!(batch.iter().all(|verdict| verdict.outcome == Outcome::Accepted), "{batch:?}");
+            }
+        }
+        gateways.shutdown(Duration::from_secs(30)).await;
+        assert_eq!(verdicts.recv().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_under_way_at_the_end_comes_back() {
+        let (gateways, verdicts) = stub(20);
+        let found = tokio::spawn(all(verdicts));
+        gateways.deliver(&AppName::new("chat"), pushes(0..3, "late:1000"));
+        gateways.deliver(&AppName::new("chat"), pushes(3..6, "never"));
+        gateways.shutdown(Duration::from_secs(5)).await;
+        let mut expected: Vec<_> = (0..3).map(|id| (id, "accepted")).collect();
+        expected.extend((3..6).map(|id| (id, "unavailable")));
+        assert_eq!(found.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn verdicts_that_nobody_reads_yet_are_not_lost_by_a_shutdown() {
+        let (gateways, verdicts) = stub(5000);
+        for id in 0..3000 {
+            gateways.deliver(&AppName::new("chat"), pushes(id..id + 1, "ok"));
+        }
+        let stopping = tokio::spawn(gateways.shutdown(Duration::from_millis(50)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let found = all(verdicts).await;
+        assert_eq!(found.len(), 3000);
+        assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), (0..3000).collect::<Vec<_>>());
+        stopping.await.unwrap();
+    }
+}
