@@ -1,6 +1,37 @@
-//! pushkeeper: an XMPP component that wakes phones.
+//! pushkeeper: an XMPP component (XEP-0114) that wakes phones.
+//!
+//! # Map
+//!
+//! | room | what it does | knows |
+//! |---|---|---|
+//! | [`app`] | puts the parts together and takes them apart | all of them |
+//! | [`config`] | reads `config.toml`; every complaint at once, each with its key | |
+//! | [`driver`] | the loop: one input, one step, changes to disk, then effects | `flows` |
+//! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |
+//! | [`domain`] | nouns and rules | nothing |
+//! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers out | `domain`, data of `flows` |
+//! | [`gateway`] | speaks to vendors: APNs, FCM, a stub | `domain` |
+//! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
+//! | [`clock`] | the one place that asks what time it is | |
+//!
+//! # The life of a publish
+//!
+//! 1. [`xmpp::frame`] cuts a stanza out of the stream, [`xmpp::inbound`] reads it into an
+//!    [`Input::Publish`](flows::data::Input::Publish) with the ticket for its answer.
+//! 2. [`driver`] takes it to [`flows::publish`]: is the device known, secret and domain right, a push under way
+//!    already? The step says: this push is under way now (a change), deliver it (an effect).
+//! 3. [`gateway`] builds the vendor's request, sends it, and reads the vendor's answer into an
+//!    [`Outcome`](domain::outcome::Outcome).
+//! 4. [`driver`] takes the verdict to [`flows::feedback`]: what it means for the device, and what those are told who
+//!    wait.
+//! 5. [`xmpp::answer`] writes the answer; the link sends it, on the next stream if this one is gone.
 
+pub mod app;
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod driver;
 pub mod flows;
 pub mod gateway;
+pub mod store;
+pub mod xmpp;

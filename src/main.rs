@@ -1,2 +1,115 @@
-//! pushkeeper.
-fn main() {}
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pushkeeper::app::{self, Failure};
+use pushkeeper::clock::Clock;
+use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// An XMPP component that wakes phones.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The configuration; else /etc/pushkeeper/config.toml, else ./config.toml
+    #[arg(long, global = true, value_name = "FILE", env = "PUSHKEEPER_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what happens without a command)
+    Run,
+    /// Say what is wrong with the configuration and its credentials; needs no network
+    Check,
+}
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// The configuration must be mended.
+const CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
+        Ok(read) => read,
+        Err(errors) => return complain(&errors),
+    };
+    match arguments.command {
+        Some(Command::Check) => check(config, &warnings),
+        Some(Command::Run) | None => run(config, &warnings),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to the person who asked")]
+fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
+    for warning in warnings {
+        println!("warning: {warning}");
+    }
+    match app::check(config.apps, &Clock::system()) {
+        Ok(apps) => {
+            let names: Vec<&str> = apps.iter().map(|(name, _)| name.as_str()).collect();
+            println!("the configuration is fine; apps: {}", names.join(", "));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => complain(&errors),
+    }
+}
+
+fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
+    start_log(&config.log);
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("the system gives us no threads: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    match runtime.block_on(async { app::run(config, Clock::system(), asked_to_stop()?).await }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(errors)) => complain(&errors),
+        Err(failure) => {
+            error!("{failure}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Resolves when somebody wants us to stop: SIGTERM or SIGINT.
+fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!("got {name}");
+    })
+}
+
+fn start_log(log: &Log) {
+    let filter = EnvFilter::new(&log.level);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// All complaints, for the eyes of the one who starts us.
+fn complain(errors: &[Complaint]) -> ExitCode {
+    for error in errors {
+        eprintln!("error: {error}");
+    }
+    ExitCode::from(CONFIGURATION)
+}

@@ -1,6 +1,7 @@
 //! Apps, as far as rules care: which one serves a registration.
 
 use super::ids::AppName;
+use super::time::Timestamp;
 
 /// Whose network an app's pushes go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +58,17 @@ pub struct App {
     pub aliases: Vec<Box<str>>,
     /// Serves those who name only the provider.
     pub default: bool,
+    /// Tells its credentials and its environment from former ones, without revealing them.
+    pub fingerprint: u64,
+}
+
+/// Which credentials an app uses, and since when: what worked under former ones proves nothing about these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// See [`App::fingerprint`].
+    pub fingerprint: u64,
+    /// When they were first used.
+    pub since: Timestamp,
 }
 
 /// The app that a client means by a service name, a provider id or a `pushModule`: the one of that name or alias,
@@ -88,6 +100,7 @@ mod tests {
             provider,
             aliases: aliases.iter().map(|&alias| alias.into()).collect(),
             default,
+            fingerprint: 0,
         }
     }
 

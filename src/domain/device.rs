@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::app::Credentials;
 use super::ids::{Account, AppName, DeviceHash, Domain, Node};
+use super::outcome::Reason;
 use super::publish::Publish;
 use super::secret::{DeviceToken, Secret};
 use super::time::Timestamp;
@@ -51,21 +53,70 @@ pub struct DeviceKey {
     pub channel: Option<DeviceHash>,
 }
 
-/// What is known of a device's pushes. A fact, not a promise: up to a second of it may be lost in a crash.
+/// What is known of a device's pushes. Facts, not promises: up to a second of them may be lost in a crash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// When a server last asked for a push.
+    /// When a server last asked for a push that went out.
     pub last_publish: Option<Timestamp>,
     /// When the vendor last took one.
     pub last_accepted: Option<Timestamp>,
+    /// Why the vendor did not take the latest one; `None` if it did.
+    pub last_error: Option<Reason>,
     /// Pushes in a row that the vendor did not take.
     pub errors: u32,
     /// When that row began.
     pub errors_since: Option<Timestamp>,
-    /// Refused as not fitting the app since then, while it had never worked.
+    /// How many of that row said that the token does not fit the app.
     pub suspected: u32,
     /// Its token was called gone since before its registration, and was not believed once.
     pub doubted: bool,
+}
+
+/// One line of a device's history: what became of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// The device.
+    pub node: Node,
+    /// When the server asked for the push.
+    pub published: Timestamp,
+    /// When the vendor spoke.
+    pub at: Timestamp,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a vendor said, as a device's history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It took the push.
+    Accepted,
+    /// The token is gone, since before it was registered.
+    Doubtful,
+    /// The token does not fit the app.
+    Suspect(Reason),
+    /// It did not take the push, for a reason that has nothing to do with the device.
+    Failed(Reason),
+}
+
+impl History {
+    /// Adds a line.
+    pub fn note(&mut self, fact: &Fact) {
+        self.last_publish = Some(fact.published);
+        if fact.said == Said::Accepted {
+            *self = Self { last_publish: self.last_publish, last_accepted: Some(fact.at), ..Self::default() };
+            return;
+        }
+        self.errors = self.errors.saturating_add(1);
+        self.errors_since.get_or_insert(fact.at);
+        self.last_error = Some(match &fact.said {
+            Said::Accepted | Said::Doubtful => "gone before it was registered".into(),
+            Said::Suspect(reason) | Said::Failed(reason) => reason.clone(),
+        });
+        self.doubted |= fact.said == Said::Doubtful;
+        if matches!(fact.said, Said::Suspect(_)) {
+            self.suspected = self.suspected.saturating_add(1);
+        }
+    }
 }
 
 /// When and why a device died.
@@ -113,10 +164,16 @@ impl Device {
         secret & domain & !publish.from_full_jid & self.gone.is_none()
     }
 
-    /// Whether the app has ever taken a push under its latest token.
+    /// Whether a push to it was ever taken under these credentials.
     #[must_use]
-    pub const fn has_worked(&self) -> bool {
-        self.history.last_accepted.is_some()
+    pub fn has_worked(&self, credentials: Credentials) -> bool {
+        self.history.last_accepted.is_some_and(|at| at >= credentials.since)
+    }
+
+    /// The same device, dead. Its token is forgotten; node and secret stay, for it may be registered again.
+    #[must_use]
+    pub fn into_gone(self, why: GoneReason, at: Timestamp) -> Self {
+        Self { gone: Some(Gone { at, why }), token: DeviceToken::new(""), voip_token: None, ..self }
     }
 }
 
@@ -175,5 +232,45 @@ pub(crate) mod tests {
         for (what, device, publish, admitted) in rows {
             assert_eq!(device.admits(&publish), admitted, "{what}");
         }
+    }
+
+    #[test]
+    fn a_history_counts_errors_until_the_next_acceptance() {
+        let at = Timestamp::from_secs;
+        let fact = |secs, said| Fact { node: Node::new("node-1"), published: at(secs - 1), at: at(secs), said };
+        let mut history = History::default();
+        history.note(&fact(10, Said::Failed("503".into())));
+        history.note(&fact(20, Said::Suspect("BadDeviceToken".into())));
+        history.note(&fact(30, Said::Doubtful));
+        let bad = History {
+            last_publish: Some(at(29)),
+            last_accepted: None,
+            last_error: Some("gone before it was registered".into()),
+            errors: 3,
+            errors_since: Some(at(10)),
+            suspected: 1,
+            doubted: true,
+        };
+        assert_eq!(history, bad);
+        history.note(&fact(40, Said::Accepted));
+        let good = History { last_publish: Some(at(39)), last_accepted: Some(at(40)), ..History::default() };
+        assert_eq!(history, good);
+    }
+
+    #[test]
+    fn what_worked_under_former_credentials_proves_nothing() {
+        let worked = History { last_accepted: Some(Timestamp::from_secs(50)), ..History::default() };
+        let device = Device { history: worked, ..device() };
+        let since = |secs| Credentials { fingerprint: 7, since: Timestamp::from_secs(secs) };
+        assert!(device.has_worked(since(50)));
+        assert!(!device.has_worked(since(51)));
+    }
+
+    #[test]
+    fn a_dead_device_keeps_no_token() {
+        let dead = device().into_gone(GoneReason::Owner, Timestamp::from_secs(5));
+        assert_eq!(dead.token.reveal(), "");
+        assert_eq!(dead.gone, Some(Gone { at: Timestamp::from_secs(5), why: GoneReason::Owner }));
+        assert_eq!((dead.node, dead.secret), (device().node, device().secret));
     }
 }

@@ -28,9 +28,10 @@ pub enum Reaction {
     Later(Later),
 }
 
-/// The rule. `app_works` says whether the app has had an acceptance since its credentials last changed.
+/// The rule. `credentials_work` says whether the device, or any other of its app, has had a push taken since the
+/// app's credentials last changed.
 #[must_use]
-pub fn react(outcome: &Outcome, device: &Device, app_works: bool, now: Timestamp) -> Reaction {
+pub fn react(outcome: &Outcome, device: &Device, credentials_work: bool, now: Timestamp) -> Reaction {
     match outcome {
         Outcome::Accepted => Reaction::Done,
         // The token died before this registration was made: the app has renewed it since, or the clocks differ.
@@ -38,7 +39,7 @@ pub fn react(outcome: &Outcome, device: &Device, app_works: bool, now: Timestamp
         Outcome::Gone { since: Some(since) } if *since < device.renewed && !device.history.doubted => Reaction::Doubt,
         Outcome::Gone { .. } => Reaction::Forget(GoneReason::VendorGone),
         // The credentials work, so it is the token that does not.
-        Outcome::Suspect(_) if device.has_worked() || app_works => Reaction::Forget(GoneReason::VendorGone),
+        Outcome::Suspect(_) if credentials_work => Reaction::Forget(GoneReason::VendorGone),
         Outcome::Suspect(_) if worn_out(device, now) => Reaction::Forget(GoneReason::Errors),
         Outcome::Suspect(_) => Reaction::Suspect,
         Outcome::Throttled { .. } | Outcome::Unavailable { .. } => Reaction::Later(Later::Vendor),
@@ -83,8 +84,7 @@ mod tests {
             ("gone before the registration", gone(999), &fresh, false, Reaction::Doubt),
             ("gone before it, the second time", gone(999), &doubted, false, dead),
             ("suspect, nothing ever worked", suspect(), &fresh, false, Reaction::Suspect),
-            ("suspect, the app works", suspect(), &fresh, true, dead),
-            ("suspect, the device worked", suspect(), &worked, false, dead),
+            ("suspect, the credentials work", suspect(), &fresh, true, dead),
             ("suspect three times in a day", suspect(), &young, false, Reaction::Suspect),
             ("suspect three times over a day", suspect(), &day_old, false, Reaction::Forget(GoneReason::Errors)),
             (
@@ -109,8 +109,8 @@ mod tests {
                 Reaction::Later(Later::Operator),
             ),
         ];
-        for (what, outcome, device, app_works, expected) in rows {
-            assert_eq!(react(&outcome, device, app_works, at(2000)), expected, "{what}");
+        for (what, outcome, device, works, expected) in rows {
+            assert_eq!(react(&outcome, device, works, at(2000)), expected, "{what}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The plain data between the edges and the flows.
 
-use crate::domain::device::Device;
-use crate::domain::ids::{Account, DeviceHash, Domain, Node};
-use crate::domain::outcome::Verdict;
+use std::sync::Arc;
+
+use crate::domain::app::Credentials;
+use crate::domain::device::{Device, Fact};
+use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
+use crate::domain::outcome::{Reason, Verdict};
 use crate::domain::publish::Publish;
 use crate::domain::push::Push;
 use crate::domain::refusal::Refusal;
@@ -45,11 +48,11 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The iq's `id`, verbatim.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// The iq's `from`: where the answer goes.
-    pub to: Box<str>,
+    pub to: Arc<str>,
     /// The iq's `to`, verbatim: the answer's `from` must equal it.
-    pub from: Box<str>,
+    pub from: Arc<str>,
     /// When it was read.
     pub taken: Moment,
 }
@@ -123,8 +126,10 @@ pub enum Answer {
 pub enum Change {
     /// A device as it is from now on.
     Device(Box<Device>),
-    /// A device as it is from now on, where only its history is new: rides in the next commit.
-    History(Box<Device>),
+    /// What became of a push: a line of a device's history.
+    Fact(Fact),
+    /// An app has other credentials than before.
+    Credentials(AppName, Credentials),
     /// A device is no longer remembered.
     Forget(Node),
     /// Something that lives in memory only.
@@ -147,8 +152,8 @@ impl Change {
     #[must_use]
     pub const fn weight(&self) -> Weight {
         match self {
-            Self::Device(_) | Self::Forget(_) => Weight::Promise,
-            Self::History(_) => Weight::Fact,
+            Self::Device(_) | Self::Forget(_) | Self::Credentials(..) => Weight::Promise,
+            Self::Fact(_) => Weight::Fact,
             Self::Memory(_) => Weight::Memory,
         }
     }
@@ -171,14 +176,14 @@ pub enum Notice {
     /// The vendor refuses an app's credentials.
     CircuitOpened {
         /// The app.
-        app: crate::domain::ids::AppName,
+        app: AppName,
         /// The vendor's word for it.
-        reason: crate::domain::outcome::Reason,
+        reason: Reason,
     },
     /// The vendor takes pushes of the app again.
     CircuitClosed {
         /// The app.
-        app: crate::domain::ids::AppName,
+        app: AppName,
     },
 }
 

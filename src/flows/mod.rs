@@ -1,5 +1,41 @@
-//! One file per path through pushkeeper. Synchronous and pure: state, one input and the time in; changes and
-//! effects out.
+//! One file per path through pushkeeper. Synchronous and pure: state, one input, the time and chance in; changes and
+//! effects out ([`step`]).
+//!
+//! | file | path |
+//! |---|---|
+//! | [`publish`] | a server asks for a push |
+//! | [`feedback`] | a vendor spoke of one |
+//! | [`register`] | an app registers a device, or takes it back |
+//! | [`due`] | time passed |
+//! | [`state`], [`lane`], [`policy`] | what they read |
+//! | [`data`] | what they take and return |
 
 pub mod data;
+pub mod dice;
+pub mod due;
+pub mod feedback;
+pub mod lane;
+pub mod policy;
+pub mod publish;
+pub mod register;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod world;
+
+use crate::domain::time::Now;
+use data::{Input, Step};
+use dice::Dice;
+use state::State;
+
+/// One input, one step. Decides only: the driver makes the changes durable, applies them, and then lets the effects
+/// happen.
+#[must_use]
+pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
+    match input {
+        Input::Publish { ticket, publish } => publish::publish(state, ticket, publish, now),
+        Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
+        Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
+        Input::Verdict(verdict) => feedback::feedback(state, verdict, now),
+        Input::Tick => due::due(state, now),
+    }
+}

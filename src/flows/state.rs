@@ -1,5 +1,432 @@
-//! What pushkeeper knows, in memory.
+//! What pushkeeper knows, in memory: devices, what is under way, who waits, and how fast everybody may be.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use super::data::{Change, Ticket};
+use super::lane::{Lane, LaneKind, Next};
+use super::policy::Policy;
+use crate::domain::app::Credentials;
+use crate::domain::class::Class;
+use crate::domain::device::{Device, DeviceKey};
+use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
+use crate::domain::outcome::Reason;
+use crate::domain::push::Content;
+use crate::domain::rate::{Bucket, Buckets};
+use crate::domain::time::{Moment, Timestamp};
+
+/// How many senders, accounts or devices a kind of limit remembers at a time.
+const REMEMBERED: usize = 20_000;
+
+/// How long a vendor must say nothing to count as silent, not as busy.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// Everything. Flows read it; only [`State::apply`] alters it.
+#[derive(Debug)]
+pub struct State {
+    /// The operator's settings.
+    pub policy: Policy,
+    devices: HashMap<Node, Slot>,
+    by_key: HashMap<DeviceKey, Node>,
+    by_owner: HashMap<Account, Vec<Node>>,
+    /// Dead devices by the time of their death.
+    gone: BTreeSet<(Timestamp, Node)>,
+    apps: HashMap<AppName, AppState>,
+    /// When the oldest tickets are late, and where they wait. Holds an entry per ticket, answered or not.
+    lateness: VecDeque<(Moment, Node, LaneKind)>,
+    waiting: usize,
+    next_push: u64,
+    /// Publishes per sending domain.
+    pub publishing: Buckets<Domain>,
+    /// Registrations per domain.
+    pub registering_domains: Buckets<Domain>,
+    /// Registrations per account.
+    pub registering_accounts: Buckets<Account>,
+    /// Calls per device.
+    pub ringing_devices: Buckets<Node>,
+    /// Calls per account.
+    pub ringing_accounts: Buckets<Account>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    device: Device,
+    messages: Option<Box<Lane>>,
+    calls: Option<Box<Lane>>,
+}
+
+impl Slot {
+    const fn lane(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
+        match kind {
+            LaneKind::Messages => &mut self.messages,
+            LaneKind::Calls => &mut self.calls,
+        }
+    }
+}
+
+/// What is known of an app's way to its vendor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppState {
+    /// Pushes that its vendor has not spoken of yet.
+    pub under_way: usize,
+    /// When its vendor last spoke.
+    pub last_verdict: Option<Moment>,
+    /// What its credentials are and since when.
+    pub credentials: Option<Credentials>,
+    /// Whether a push was taken under these credentials.
+    pub works: bool,
+    /// Why the vendor refuses its credentials, while it does.
+    pub circuit: Option<Reason>,
+}
 
 /// A change that lives in memory only.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Memory {}
+pub enum Memory {
+    /// A limit was drawn upon.
+    Drawn(Limit, Bucket, Moment),
+    /// A push goes to its vendor.
+    Begun {
+        /// The device.
+        node: Node,
+        /// The push; what was under way before in this lane is over.
+        lane: Box<Lane>,
+    },
+    /// Another publish shares the verdict of the push under way.
+    Joined {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A publish waits behind the push under way, merged with what waits there already.
+    Queued {
+        /// The device.
+        node: Node,
+        /// What it is about; also names the lane.
+        class: Class,
+        /// What it may say.
+        content: Content,
+        /// When a server asked for it.
+        published: Timestamp,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// The vendor of this app spoke of a push: a slot is free.
+    Spoke(AppName, Moment),
+    /// Nothing is under way in this lane any more, and nothing waits in it.
+    Ended {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+    },
+    /// Tickets read at or before this moment were answered for lateness.
+    Late {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// The moment.
+        taken: Moment,
+    },
+    /// The vendor refuses an app's credentials, or no longer.
+    Circuit(AppName, Option<Reason>),
+}
+
+/// Which limit was drawn upon, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Publishes of a domain.
+    Publishing(Domain),
+    /// Registrations from a domain.
+    RegisteringDomain(Domain),
+    /// Registrations of an account.
+    RegisteringAccount(Account),
+    /// Calls to a device.
+    RingingDevice(Node),
+    /// Calls to an account.
+    RingingAccount(Account),
+}
+
+impl State {
+    /// A state that knows nobody yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            devices: HashMap::new(),
+            by_key: HashMap::new(),
+            by_owner: HashMap::new(),
+            gone: BTreeSet::new(),
+            apps: HashMap::new(),
+            lateness: VecDeque::new(),
+            waiting: 0,
+            next_push: 1,
+            publishing: Buckets::new(REMEMBERED),
+            registering_domains: Buckets::new(REMEMBERED),
+            registering_accounts: Buckets::new(REMEMBERED),
+            ringing_devices: Buckets::new(REMEMBERED),
+            ringing_accounts: Buckets::new(REMEMBERED),
+        }
+    }
+
+    /// The device behind a node, dead ones included.
+    #[must_use]
+    pub fn device(&self, node: &Node) -> Option<&Device> {
+        self.devices.get(node).map(|slot| &slot.device)
+    }
+
+    /// The device that this registration made, dead ones included.
+    #[must_use]
+    pub fn registered(&self, key: &DeviceKey) -> Option<&Device> {
+        self.device(self.by_key.get(key)?)
+    }
+
+    /// All devices of an account, dead ones included.
+    pub fn devices_of(&self, owner: &Account) -> impl Iterator<Item = &Device> {
+        self.by_owner.get(owner).into_iter().flatten().filter_map(|node| self.device(node))
+    }
+
+    /// How many devices are known, and how many of them are dead.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.devices.len(), self.gone.len())
+    }
+
+    /// The device that has been dead longest, and since when.
+    #[must_use]
+    pub fn longest_gone(&self) -> Option<(Timestamp, &Node)> {
+        self.gone.first().map(|(at, node)| (*at, node))
+    }
+
+    /// All dead devices, the longest dead first.
+    pub fn gone(&self) -> impl Iterator<Item = (Timestamp, &Node)> {
+        self.gone.iter().map(|(at, node)| (*at, node))
+    }
+
+    /// What is under way to a device.
+    #[must_use]
+    pub fn lane(&self, node: &Node, kind: LaneKind) -> Option<&Lane> {
+        let slot = self.devices.get(node)?;
+        match kind {
+            LaneKind::Messages => slot.messages.as_deref(),
+            LaneKind::Calls => slot.calls.as_deref(),
+        }
+    }
+
+    /// What is known of an app's way to its vendor.
+    #[must_use]
+    pub fn app(&self, app: &AppName) -> Option<&AppState> {
+        self.apps.get(app)
+    }
+
+    /// How many iqs wait for a verdict.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many pushes are with vendors.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.apps.values().map(|app| app.under_way).sum()
+    }
+
+    /// Whether some vendor is busy rather than silent: nearly all slots of an app are taken, and they come free. Then
+    /// it is we who are slow, and reading on would only turn publishes away.
+    #[must_use]
+    pub fn is_pressed(&self, now: Moment) -> bool {
+        let slots = self.policy.slots;
+        let busy = |app: &AppState| {
+            let answers = app.last_verdict.is_some_and(|at| now - at < SILENCE);
+            answers && app.under_way >= slots - slots / 4
+        };
+        self.apps.values().any(busy)
+    }
+
+    /// The name for the next push.
+    #[must_use]
+    pub const fn next_push(&self) -> PushId {
+        PushId(self.next_push)
+    }
+
+    /// When somebody will next have waited for too long.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.lateness.front().map(|(at, ..)| *at)
+    }
+
+    /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
+    pub fn late(&self, now: Moment) -> impl Iterator<Item = (&Node, LaneKind)> {
+        let late = self.lateness.iter().take_while(move |(at, ..)| *at <= now);
+        late.map(|(_, node, kind)| (node, *kind))
+    }
+
+    /// Carries out a change: the only way to alter the state, when loading as when running.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Device(device) => self.put(device),
+            Change::Forget(node) => self.forget(node),
+            Change::Fact(fact) => {
+                if let Some(slot) = self.devices.get_mut(&fact.node) {
+                    slot.device.history.note(fact);
+                    let app = self.apps.entry(slot.device.key.app.clone()).or_default();
+                    app.works |= app.credentials.is_some_and(|credentials| slot.device.has_worked(credentials));
+                }
+            }
+            Change::Credentials(name, credentials) => {
+                // Whatever worked before they changed proves nothing; when loading, a device may prove it already.
+                let worked = |slot: &Slot| slot.device.key.app == *name && slot.device.has_worked(*credentials);
+                let works = self.devices.values().any(worked);
+                let app = self.apps.entry(name.clone()).or_default();
+                app.credentials = Some(*credentials);
+                app.works = works;
+            }
+            Change::Memory(memory) => self.apply_memory(memory),
+        }
+    }
+
+    /// Forgets what the store knows, keeps what lives in memory: before loading the store again.
+    pub fn forget_stored(&mut self) -> Vec<(Node, LaneKind, Box<Lane>)> {
+        self.by_key.clear();
+        self.by_owner.clear();
+        self.gone.clear();
+        let slots = self.devices.drain().flat_map(|(node, slot)| {
+            let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
+            messages.into_iter().chain(slot.calls.map(|lane| (node, LaneKind::Calls, lane)))
+        });
+        slots.collect()
+    }
+
+    /// Puts back what was under way, after the store was loaded again. Returns who waits for devices that the store
+    /// does not know.
+    pub fn restore(&mut self, lanes: Vec<(Node, LaneKind, Box<Lane>)>) -> Vec<Ticket> {
+        let mut orphans = Vec::new();
+        for (node, kind, mut lane) in lanes {
+            if let Some(slot) = self.devices.get_mut(&node) {
+                *slot.lane(kind) = Some(lane);
+            } else {
+                self.waiting = self.waiting.saturating_sub(lane.waiting());
+                orphans.append(&mut lane.tickets);
+                orphans.extend(lane.next.into_iter().flat_map(|next| next.tickets));
+            }
+        }
+        orphans
+    }
+
+    fn put(&mut self, device: &Device) {
+        if let Some(slot) = self.devices.get_mut(&device.node) {
+            if let Some(gone) = slot.device.gone {
+                self.gone.remove(&(gone.at, device.node.clone()));
+            }
+            slot.device = device.clone();
+        } else {
+            self.by_key.insert(device.key.clone(), device.node.clone());
+            self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
+            let slot = Slot { device: device.clone(), messages: None, calls: None };
+            self.devices.insert(device.node.clone(), slot);
+        }
+        if let Some(gone) = device.gone {
+            self.gone.insert((gone.at, device.node.clone()));
+        }
+        let app = self.apps.entry(device.key.app.clone()).or_default();
+        app.works |= app.credentials.is_some_and(|credentials| device.has_worked(credentials));
+    }
+
+    fn forget(&mut self, node: &Node) {
+        let Some(slot) = self.devices.remove(node) else { return };
+        self.by_key.remove(&slot.device.key);
+        if let Some(gone) = slot.device.gone {
+            self.gone.remove(&(gone.at, node.clone()));
+        }
+        if let Some(nodes) = self.by_owner.get_mut(&slot.device.owner) {
+            nodes.retain(|other| other != node);
+            if nodes.is_empty() {
+                self.by_owner.remove(&slot.device.owner);
+            }
+        }
+    }
+
+    fn apply_memory(&mut self, memory: &Memory) {
+        match memory {
+            Memory::Drawn(limit, bucket, now) => match limit {
+                Limit::Publishing(domain) => self.publishing.put(domain.clone(), *bucket, *now),
+                Limit::RegisteringDomain(domain) => self.registering_domains.put(domain.clone(), *bucket, *now),
+                Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
+                Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
+                Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
+            },
+            Memory::Begun { node, lane } => self.begin(node, lane),
+            Memory::Joined { node, kind, ticket } => self.join(node, *kind, ticket),
+            Memory::Queued { node, class, content, published, ticket } => {
+                self.queue(node, *class, content, *published, ticket);
+            }
+            Memory::Spoke(app, at) => {
+                let app = self.apps.entry(app.clone()).or_default();
+                app.under_way = app.under_way.saturating_sub(1);
+                app.last_verdict = Some(*at);
+            }
+            Memory::Ended { node, kind } => self.end(node, *kind),
+            Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
+            Memory::Circuit(app, reason) => {
+                self.apps.entry(app.clone()).or_default().circuit.clone_from(reason);
+            }
+        }
+    }
+
+    fn begin(&mut self, node: &Node, lane: &Lane) {
+        let Some(slot) = self.devices.get_mut(node) else { return };
+        let kind = LaneKind::of(lane.class);
+        self.next_push = self.next_push.max(lane.push.0.saturating_add(1));
+        self.apps.entry(slot.device.key.app.clone()).or_default().under_way += 1;
+        self.waiting += lane.waiting();
+        let late = self.policy.answer_within;
+        self.lateness.extend(lane.tickets.iter().map(|ticket| (ticket.taken + late, node.clone(), kind)));
+        *slot.lane(kind) = Some(Box::new(lane.clone()));
+    }
+
+    fn join(&mut self, node: &Node, kind: LaneKind, ticket: &Ticket) {
+        let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
+        lane.tickets.push(ticket.clone());
+        self.wait(node, kind, ticket);
+    }
+
+    fn queue(&mut self, node: &Node, class: Class, content: &Content, published: Timestamp, ticket: &Ticket) {
+        let kind = LaneKind::of(class);
+        let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
+        match &mut lane.next {
+            Some(next) => next.merge(class, content, published, ticket.clone()),
+            None => {
+                lane.next = Some(Next { class, content: content.clone(), published, tickets: vec![ticket.clone()] });
+            }
+        }
+        self.wait(node, kind, ticket);
+    }
+
+    fn wait(&mut self, node: &Node, kind: LaneKind, ticket: &Ticket) {
+        self.waiting += 1;
+        self.lateness.push_back((ticket.taken + self.policy.answer_within, node.clone(), kind));
+    }
+
+    fn end(&mut self, node: &Node, kind: LaneKind) {
+        let lane = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).take());
+        self.waiting = self.waiting.saturating_sub(lane.map_or(0, |lane| lane.waiting()));
+        if self.waiting == 0 {
+            self.lateness.clear();
+        }
+    }
+
+    fn expire(&mut self, node: &Node, kind: LaneKind, taken: Moment) {
+        if let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) {
+            let before = lane.waiting();
+            lane.expire(taken);
+            self.waiting = self.waiting.saturating_sub(before - lane.waiting());
+        }
+        let over = taken + self.policy.answer_within;
+        while self.lateness.front().is_some_and(|(at, ..)| *at <= over) {
+            self.lateness.pop_front();
+        }
+    }
+}

@@ -1,13 +1,16 @@
-//! Integration tests: pushkeeper's parts against stand-ins on loopback.
+//! What needs no program but ours: one binary, linked once.
 
-#[cfg(test)]
+#![cfg(test)]
+
 mod gateway_apns;
-#[cfg(test)]
 mod gateway_fcm;
-#[cfg(test)]
 mod gateway_pool;
-#[cfg(test)]
 mod gateway_rig;
-#[cfg(test)]
+mod hostile;
+mod layers;
+mod link_life;
+mod link_load;
+mod store;
+
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,3 +1,4 @@
-//! What tests share.
+//! What tests stand on.
 
+pub(crate) mod host;
 pub(crate) mod vendor;

@@ -1,0 +1,301 @@
+//! Puts the parts together, and takes them apart again in order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::{ApnsAuth, AppConfig, Complaint, Config, Vendor};
+use crate::domain::app::Credentials;
+use crate::domain::ids::AppName;
+use crate::domain::push::Push;
+use crate::domain::secret::Secret;
+use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Ports};
+use crate::flows::data::Change;
+use crate::flows::dice::Dice;
+use crate::flows::state::State;
+use crate::gateway::apns::{self, Apns, Environment};
+use crate::gateway::fcm::{self, Fcm};
+use crate::gateway::pool::Limits;
+use crate::gateway::stub::Stub;
+use crate::gateway::{AppGateway, CredentialError, Gateways};
+use crate::store::{Committer, Store, StoreError};
+use crate::xmpp::link::{self, Counters, Timing};
+use crate::xmpp::service::Service;
+use crate::xmpp::trouble::LinkError;
+
+/// What stands for the words of a message where the publish carries none (as mod_cloud_notify's).
+const IMPORTANT_BODY: &str = "New Message!";
+
+/// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
+const QUEUE: usize = 16;
+
+/// How long a stop may take beyond `push.answer_within` before what still runs is left behind.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why pushkeeper ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration names credentials that are none.
+    #[error("the configuration needs mending")]
+    Config(Vec<Complaint>),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host does not want us.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A part ended that should not have.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The system refuses something we cannot do without.
+    #[error("the system refuses us: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Checks what [`crate::config`] cannot: whether keys and certificates are what they should be. No network.
+///
+/// # Errors
+/// What must be mended.
+pub fn check(apps: Vec<AppConfig>, clock: &Clock) -> Result<Vec<(AppName, AppGateway)>, Vec<Complaint>> {
+    let mut gateways = Vec::new();
+    let mut complaints = Vec::new();
+    for app in apps {
+        let name = app.app.name.clone();
+        let key = |key: &str| format!("apps.{name}.{key}");
+        match gateway(app, clock) {
+            Ok(gateway) => gateways.push((name, gateway)),
+            Err((at, error)) => complaints.push(Complaint { key: key(at), text: error.to_string() }),
+        }
+    }
+    if complaints.is_empty() { Ok(gateways) } else { Err(complaints) }
+}
+
+/// Runs until `stop` resolves, then drains: nothing more is read, those who wait are answered, the stream is closed.
+///
+/// # Errors
+/// What kept it from starting, or ended it unasked.
+pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let gateways = check(config.apps, &clock).map_err(Failure::Config)?;
+    let answer_within = config.policy.answer_within;
+    let mut state = State::new(config.policy);
+    let opening = {
+        let clock = clock.clone();
+        let path = config.store.path;
+        tokio::task::spawn_blocking(move || open(&path, &mut state, &clock).map(|store| (store, state)))
+    };
+    let (store, state) = opening.await.map_err(std::io::Error::other)??;
+    let (devices, gone) = state.count();
+    let names: Vec<&str> = gateways.iter().map(|(name, _)| name.as_str()).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    info!("pushkeeper {version}: {devices} devices ({gone} gone), apps: {}", names.join(", "));
+
+    let (requests, request_queue) = mpsc::channel(QUEUE);
+    let (answers, answer_queue) = mpsc::channel(QUEUE);
+    let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
+    let (stopper, stop_queue) = mpsc::channel(1);
+    let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
+    let (disk, reports) = StoreThread::start(store)?;
+    let ports = Ports {
+        requests: request_queue,
+        answers,
+        verdicts: verdict_queue,
+        gateways: Box::new(Switchboard(gateways.clone())),
+        reports,
+        disk: Box::new(disk),
+        stop: stop_queue,
+    };
+    let driver = tokio::spawn(Driver::new(state, clock.clone(), system_dice(), ports).run());
+    let settings = link::Settings {
+        connect: config.component.connect,
+        secret: config.component.secret,
+        timing: Timing::default(),
+        counters: Arc::new(Counters::default()),
+    };
+    // No provider ids: apps take whoever names theirs for their own service, and we speak none of their dialects yet.
+    let service = Service::new(config.component.jid, []);
+    let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
+    let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
+    if let Some(gateways) = Arc::into_inner(gateways) {
+        gateways.shutdown(STOP_WITHIN).await;
+    }
+    ended
+}
+
+/// Waits for `stop`, or for a part to end by itself; then for all parts to end in order.
+async fn supervise(
+    mut driver: JoinHandle<Result<(), Ended>>,
+    mut link: JoinHandle<Result<(), LinkError>>,
+    stopper: mpsc::Sender<()>,
+    stop: impl Future<Output = ()>,
+    within: Duration,
+) -> Result<(), Failure> {
+    tokio::select! {
+        () = stop => info!("stopping: answering those who wait"),
+        ended = &mut driver => {
+            ended.map_err(std::io::Error::other)??;
+            return Err(Ended::Link.into());
+        }
+        ended = &mut link => {
+            ended.map_err(std::io::Error::other)??;
+            return Err(Ended::Link.into());
+        }
+    }
+    drop(stopper);
+    // The driver first: it ends when nobody waits any more. Then the link, when the last answer is written.
+    let both = async {
+        let driver = (&mut driver).await;
+        let link = (&mut link).await;
+        driver.map_err(std::io::Error::other)??;
+        Ok(link.map_err(std::io::Error::other)??)
+    };
+    match tokio::time::timeout(within, both).await {
+        Ok(ended) => ended.inspect(|()| info!("stopped")),
+        Err(_) => {
+            error!("stopping took too long: what still ran was left behind");
+            driver.abort();
+            link.abort();
+            Ok(())
+        }
+    }
+}
+
+/// Opens the store, loads the state, and notes which apps have other credentials than before.
+fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+    let store = Store::open(path)?;
+    for change in store.load()? {
+        state.apply(&change?);
+    }
+    let now = clock.wall();
+    let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
+    let new = state.policy.apps.iter().filter(|app| known(&app.name) != Some(app.fingerprint));
+    let new: Vec<Change> = new
+        .map(|app| {
+            Change::Credentials(app.name.clone(), Credentials { fingerprint: app.fingerprint, since: now })
+        })
+        .collect();
+    if !new.is_empty() {
+        store.commit(&new)?;
+    }
+    for change in &new {
+        state.apply(change);
+    }
+    Ok(store)
+}
+
+/// An app's gateway, or which key of its section is at fault.
+fn gateway(app: AppConfig, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
+    let style = app.style;
+    let address = |endpoint: Option<String>| {
+        let parse = |text: String| text.parse().map_err(|_| ("endpoint", CredentialError::BadText("endpoint")));
+        endpoint.map(parse).transpose()
+    };
+    match app.vendor {
+        Vendor::Stub => Ok(AppGateway::Stub(Stub)),
+        Vendor::Apns { sandbox, endpoint, ca, topic, auth } => {
+            let (key, auth) = match auth {
+                ApnsAuth::Token { key, key_id, team_id } => ("key_file", apns::Auth::Token { key, key_id, team_id }),
+                ApnsAuth::Certificate { bytes, password } => {
+                    let password = Some(password).filter(|password| !password.is_empty()).map(Secret::new);
+                    ("certificate_file", apns::Auth::Certificate { file: bytes, password })
+                }
+            };
+            let settings = apns::Settings {
+                environment: if sandbox { Environment::Sandbox } else { Environment::Production },
+                endpoint: address(endpoint)?,
+                ca,
+                topic,
+                auth,
+                style,
+                important_body: IMPORTANT_BODY.to_owned(),
+                limits: Limits::default(),
+            };
+            let apns = Apns::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
+            Ok(AppGateway::Apns(Box::new(apns)))
+        }
+        Vendor::Fcm { endpoint, token_endpoint, ca, service_account } => {
+            let settings = fcm::Settings {
+                endpoint: address(endpoint)?,
+                token_endpoint,
+                ca,
+                service_account,
+                style,
+                limits: Limits::default(),
+            };
+            let key = "service_account_file";
+            let fcm = Fcm::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
+            Ok(AppGateway::Fcm(Box::new(fcm)))
+        }
+    }
+}
+
+/// Which key an error is about; `key` if it is about the credentials.
+const fn at_fault(error: &CredentialError, key: &'static str) -> &'static str {
+    match error {
+        CredentialError::BadCa | CredentialError::NoSystemRoots(_) => "ca_file",
+        CredentialError::BadText(what) => what,
+        _ => key,
+    }
+}
+
+/// The system's generator. Without it there can be no secret, so a system that refuses it ends the process.
+fn system_dice() -> Dice {
+    #[expect(clippy::expect_used, reason = "the system's generator fails only where nothing else works either")]
+    Dice::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
+}
+
+struct Switchboard(Arc<Gateways>);
+
+impl Deliver for Switchboard {
+    fn deliver(&self, app: &AppName, pushes: Vec<Push>) {
+        self.0.deliver(app, pushes);
+    }
+}
+
+/// The store's thread, as the driver wants it.
+struct StoreThread(Committer);
+
+impl StoreThread {
+    const COMMIT: u64 = 0;
+    const TRIAL: u64 = 1;
+
+    fn start(store: Store) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
+        let (reports, queue) = mpsc::channel(1);
+        let store = Arc::new(store);
+        let stored = store.clone();
+        let committer = Committer::start(store, 1, move |job, result| {
+            let report = match (job, result) {
+                (Self::TRIAL, Ok(())) => match stored.load().and_then(Iterator::collect) {
+                    Ok(changes) => DiskReport::Recovered(changes),
+                    Err(error) => DiskReport::StillFailing(error.to_string()),
+                },
+                (Self::TRIAL, Err(error)) => DiskReport::StillFailing(error.to_string()),
+                (_, Ok(())) => DiskReport::Committed,
+                (_, Err(error)) => DiskReport::Failed(error.to_string()),
+            };
+            // Nobody listens any more once the driver has ended.
+            let _ = reports.blocking_send(report);
+        })?;
+        Ok((Self(committer), queue))
+    }
+}
+
+/// One order is under way at a time, so the queue has room; if the thread is gone, the driver learns it from the
+/// reports.
+impl Disk for StoreThread {
+    fn commit(&mut self, changes: Vec<Change>) {
+        if let Err(error) = self.0.submit(Self::COMMIT, changes) {
+            error!("{error}");
+        }
+    }
+
+    fn recover(&mut self) {
+        if let Err(error) = self.0.submit_trial(Self::TRIAL) {
+            error!("{error}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! `config.toml`: read once, checked whole; every complaint names its key and says what to write.
+//!
+//! Any value can come from the environment as `PUSHKEEPER_<SECTION>__<KEY>`, any secret from a file (`*_file`).
+//! Relative paths start at the configuration's folder.
+
+mod apps;
+mod reader;
+mod units;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jid::DomainPart;
+use toml::{Table, Value};
+
+pub use apps::{ApnsAuth, AppConfig, Vendor};
+pub use reader::{Complaint, Findings};
+
+use crate::domain::ids::{Account, Domain};
+use crate::domain::rate::Rate;
+use crate::domain::secret::Secret;
+use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy};
+use reader::{Section, is_readable_by_all};
+
+/// Where the configuration is looked for if nobody says where.
+pub const DEFAULT_PATHS: [&str; 2] = ["/etc/pushkeeper/config.toml", "config.toml"];
+
+/// How many pushes of one app may be with its vendor at a time, and how many iqs may wait in all: what bounds the
+/// memory when a vendor is slow.
+const SLOTS: usize = 16_384;
+
+/// Everything the operator decided.
+#[derive(Debug)]
+pub struct Config {
+    /// `[component]`.
+    pub component: Component,
+    /// `[store]`.
+    pub store: Store,
+    /// `[push]`, `[register]` and the apps, as the flows need them.
+    pub policy: Policy,
+    /// `[apps.*]`, as the gateways need them.
+    pub apps: Vec<AppConfig>,
+    /// `[log]`.
+    pub log: Log,
+}
+
+/// `[component]`: our link to the host.
+#[derive(Debug)]
+pub struct Component {
+    /// `jid`: our domain.
+    pub jid: Domain,
+    /// `connect`: host and port of the XMPP server's component listener.
+    pub connect: String,
+    /// `secret`.
+    pub secret: Secret,
+    /// `admins`: bare JIDs that may use every ad-hoc command.
+    pub admins: Vec<Account>,
+}
+
+/// `[store]`.
+#[derive(Debug)]
+pub struct Store {
+    /// `path`: a folder.
+    pub path: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Debug)]
+pub struct Log {
+    /// `level`: a level, or directives such as `info,pushkeeper::xmpp=debug`.
+    pub level: String,
+    /// `format`.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads a configuration: the file at `path`, or at the first of [`DEFAULT_PATHS`] that exists, under what the
+/// environment says.
+///
+/// # Errors
+/// Everything that must be mended.
+pub fn load(
+    path: Option<&Path>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
+    let found = |text: String| vec![Complaint { key: String::new(), text }];
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+            let [first, second] = DEFAULT_PATHS;
+            found(format!("there is no configuration at {first} or ./{second}; say where it is with --config FILE"))
+        })?,
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        found(format!("cannot read {}: {error}; say where the configuration is with --config FILE", path.display()))
+    })?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let (config, mut warnings) = parse(&text, folder, env)?;
+    if is_readable_by_all(&path) && holds_secret(&text) {
+        let text =
+            format!("holds a secret, and every user of this machine can read it; run: chmod 640 {}", path.display());
+        warnings.push(Complaint { key: path.display().to_string(), text });
+    }
+    Ok((config, warnings))
+}
+
+/// Reads a configuration from its text.
+///
+/// # Errors
+/// Everything that must be mended.
+pub fn parse(
+    text: &str,
+    folder: &Path,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+        // The parser's own words show the line; they must not show a secret that stands on it.
+        let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        vec![Complaint { key: String::new(), text: format!("{place}this is not TOML: {}", error.message()) }]
+    })?;
+    let mut found = Findings::default();
+    let from_env = overlay(&mut table, env, &mut found);
+    let config = read(table, &from_env, folder, &mut found);
+    match config {
+        Some(config) if found.errors.is_empty() => Ok((config, found.warnings)),
+        _ => Err(found.errors),
+    }
+}
+
+fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mut Findings) -> Option<Config> {
+    let mut section = |name: &str, found: &mut Findings| {
+        let table = match table.remove(name) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(_) => {
+                found.error(name, format!("must be a section: write [{name}] on a line of its own"));
+                Table::new()
+            }
+        };
+        Section::new(name.to_owned(), table, from_env, folder)
+    };
+    let component = component(section("component", found), found);
+    let store = store(section("store", found), folder, found);
+    let (answer_within, max_per_domain) = push(section("push", found), found);
+    let register = register(section("register", found), found);
+    let log = log(section("log", found), found);
+    let apps = read_apps(table.remove("apps"), from_env, folder, found);
+    for name in table.keys() {
+        let text = "is not a section; there are component, store, push, register, apps.NAME and log";
+        found.error(name, text);
+    }
+    let policy = Policy {
+        apps: apps.iter().map(|app| app.app.clone()).collect(),
+        answer_within,
+        max_per_domain,
+        register,
+        slots: SLOTS,
+        max_waiting: 4 * SLOTS,
+    };
+    Some(Config { component: component?, store, policy, apps, log })
+}
+
+fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component> {
+    let jid = section.required("jid", "push.example.org", found);
+    let jid = jid.and_then(|text| {
+        let domain = domain(&text);
+        if domain.is_none() {
+            found.error(section.key("jid"), format!("{text:?} is not a domain such as \"push.example.org\""));
+        }
+        domain
+    });
+    let address = |text: &str| {
+        let (host, port) = text.rsplit_once(':')?;
+        let port: u16 = port.parse().ok()?;
+        (!host.is_empty() && port > 0).then(|| text.to_owned())
+    };
+    let connect = section.parsed("connect", "a host and port such as \"127.0.0.1:5347\"", address, found);
+    let secret = section.secret("secret", "secret_file", found);
+    if secret.is_none() && !found.errors.iter().any(|error| error.key.starts_with("component.secret")) {
+        found.error(section.key("secret"), "is missing; write the component_secret of the host, or use secret_file");
+    }
+    let mut admins = Vec::new();
+    for text in section.list("admins", found).unwrap_or_default() {
+        match jid::BareJid::new(&text) {
+            Ok(jid) if jid.node().is_some() => admins.push(Account::new(jid.as_str())),
+            _ => {
+                found.error(section.key("admins"), format!("{text:?} is not a bare JID such as \"admin@example.org\""))
+            }
+        }
+    }
+    section.end(found);
+    let connect = connect.unwrap_or_else(|| "127.0.0.1:5347".to_owned());
+    Some(Component { jid: jid?, connect, secret: Secret::new(secret?), admins })
+}
+
+fn store(mut section: Section<'_>, folder: &Path, found: &mut Findings) -> Store {
+    let path = section.path("path", found).unwrap_or_else(|| folder.join("pushkeeper-data"));
+    section.parsed("engine", "\"sled\"", |text| (text == "sled").then_some(()), found);
+    section.end(found);
+    Store { path }
+}
+
+fn push(mut section: Section<'_>, found: &mut Findings) -> (Duration, Option<Rate>) {
+    let answer_within =
+        section.parsed("answer_within", DURATION, units::duration, found).unwrap_or(Duration::from_secs(5));
+    if answer_within > Duration::from_secs(30) {
+        let text = "servers stop waiting after about 30 seconds (ejabberd: 32 s); the default is \"5s\"";
+        found.warning(section.key("answer_within"), text);
+    }
+    let max_per_domain = section.number("max_per_domain", found).unwrap_or(100);
+    section.end(found);
+    let rate = Rate { count: max_per_domain, per: Duration::from_secs(1) };
+    (answer_within, (max_per_domain > 0).then_some(rate))
+}
+
+/// What a duration must be.
+const DURATION: &str = "a duration: a number with ms, s, m, h or d, such as \"5s\"";
+
+/// What a rate must be.
+const RATE: &str = "a rate: a number with /s, /m, /h or /d, such as \"10/h\", or \"0\" for no limit";
+
+fn register(mut section: Section<'_>, found: &mut Findings) -> RegisterPolicy {
+    let mut allow_domains = Vec::new();
+    for text in section.list("allow_domains", found).unwrap_or_else(|| vec!["*".to_owned()]) {
+        match pattern(&text) {
+            Some(pattern) => allow_domains.push(pattern),
+            None => {
+                let text = format!("{text:?} is not \"*\", a domain, or \"*.\" and a domain");
+                found.error(section.key("allow_domains"), text);
+            }
+        }
+    }
+    let max_devices = section.number("max_devices_per_account", found).unwrap_or(16);
+    if max_devices == 0 {
+        found.error(section.key("max_devices_per_account"), "must be at least 1");
+    }
+    let per_account = section.parsed("rate_per_account", RATE, units::rate, found);
+    let per_domain = section.parsed("rate_per_domain", RATE, units::rate, found);
+    section.end(found);
+    let every = |count, secs| Some(Rate { count, per: Duration::from_secs(secs) });
+    RegisterPolicy {
+        allow_domains,
+        max_devices_per_account: usize::try_from(max_devices).unwrap_or(usize::MAX),
+        rate_per_account: per_account.unwrap_or_else(|| every(10, 3600)),
+        rate_per_domain: per_domain.unwrap_or_else(|| every(20, 1)),
+    }
+}
+
+fn log(mut section: Section<'_>, found: &mut Findings) -> Log {
+    let directives = |text: &str| {
+        let valid = tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        valid.then(|| text.to_owned())
+    };
+    let level = section.parsed("level", "a level such as \"info\" or \"debug\"", directives, found);
+    let formats = |text: &str| match text {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    };
+    let format = section.parsed("format", "one of \"text\", \"json\"", formats, found).unwrap_or(LogFormat::Text);
+    section.end(found);
+    Log { level: level.unwrap_or_else(|| "info".to_owned()), format }
+}
+
+fn read_apps(apps: Option<Value>, from_env: &BTreeSet<String>, folder: &Path, found: &mut Findings) -> Vec<AppConfig> {
+    let sections = match apps {
+        None => Table::new(),
+        Some(Value::Table(sections)) => sections,
+        Some(_) => {
+            found.error("apps", "must be sections: write [apps.NAME] on a line of its own");
+            Table::new()
+        }
+    };
+    let mut read = Vec::new();
+    for (name, value) in sections {
+        let Value::Table(table) = value else {
+            found.error(format!("apps.{name}"), format!("must be a section: write [apps.{name}] on a line of its own"));
+            continue;
+        };
+        let section = Section::new(format!("apps.{name}"), table, from_env, folder);
+        read.extend(apps::app(&name, section, found));
+    }
+    apps::check_all(&read, found);
+    if read.is_empty() && found.errors.is_empty() {
+        found.warning("apps", "there are none: no device can be registered and nothing can be pushed");
+    }
+    read
+}
+
+/// Lays the environment over the file: `PUSHKEEPER_<SECTION>__<KEY>`, for apps `PUSHKEEPER_APPS__<NAME>__<KEY>`. Case
+/// does not matter, and `_` stands for `-` where the file has such a name. Returns the keys that were set.
+fn overlay(
+    table: &mut Table,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    found: &mut Findings,
+) -> BTreeSet<String> {
+    let mut set = BTreeSet::new();
+    for (name, value) in env {
+        let Some(path) = name.to_str().and_then(|name| name.strip_prefix("PUSHKEEPER_")) else { continue };
+        let mut segments: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        let (Some(key), false) = (segments.pop(), segments.is_empty()) else {
+            // Names with one part are not ours to judge: PUSHKEEPER_CONFIG and the like.
+            continue;
+        };
+        let Some(value) = value.to_str() else {
+            found.error(name.to_string_lossy(), "is not UTF-8");
+            continue;
+        };
+        let mut names = Vec::new();
+        put(table, &segments, key, value, &mut names);
+        set.insert(names.join("."));
+    }
+    set
+}
+
+/// Puts a value from the environment at its place, and spells its path as the file does.
+fn put(table: &mut Table, segments: &[String], key: String, value: &str, names: &mut Vec<String>) {
+    let Some((segment, rest)) = segments.split_first() else {
+        names.push(key.clone());
+        table.insert(key, Value::String(value.to_owned()));
+        return;
+    };
+    let spelt = table.keys().find(|key| key.to_lowercase().replace('-', "_") == *segment).cloned();
+    let segment = spelt.unwrap_or_else(|| segment.clone());
+    names.push(segment.clone());
+    let section = table.entry(segment).or_insert_with(|| Value::Table(Table::new()));
+    // Anything else than a section is complained of when it is read.
+    if let Value::Table(section) = section {
+        put(section, rest, key, value, names);
+    }
+}
+
+fn pattern(text: &str) -> Option<DomainPattern> {
+    if text == "*" {
+        return Some(DomainPattern::Any);
+    }
+    match text.strip_prefix("*.") {
+        Some(parent) => domain(parent).map(DomainPattern::Below),
+        None => domain(text).map(DomainPattern::Exactly),
+    }
+}
+
+/// A domain, normalised.
+fn domain(text: &str) -> Option<Domain> {
+    let plain = !text.contains(['@', '/', ' ', '*']);
+    let domain = DomainPart::new(text).ok()?;
+    plain.then(|| Domain::new(domain.as_str()))
+}
+
+fn holds_secret(text: &str) -> bool {
+    let secret = |line: &str| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        key == "secret" || key == "certificate_password"
+    };
+    text.lines().any(secret)
+}
+
+#[cfg(test)]
+mod tests;

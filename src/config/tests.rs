@@ -1,0 +1,248 @@
+use std::fs;
+
+use super::*;
+
+const MINIMAL: &str = "[component]\njid = \"push.example.org\"\nsecret = \"s3cret\"\n";
+
+fn parse_in(folder: &Path, text: &str) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
+    parse(text, folder, [])
+}
+
+/// What is complained of, as `key: text`.
+fn complaints(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = parse_in(folder.path(), text).err().unwrap_or_default();
+    errors.iter().map(Complaint::to_string).collect()
+}
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+#[test]
+fn a_minimal_configuration_has_the_defaults() {
+    let (config, warnings) = parse(MINIMAL, Path::new("/etc/pushkeeper"), []).unwrap();
+    assert_eq!(config.component.jid, Domain::new("push.example.org"));
+    assert_eq!(config.component.connect, "127.0.0.1:5347");
+    assert_eq!(config.store.path, Path::new("/etc/pushkeeper/pushkeeper-data"));
+    assert_eq!(config.policy.answer_within, Duration::from_secs(5));
+    let rate = |count, secs| Some(Rate { count, per: Duration::from_secs(secs) });
+    assert_eq!(config.policy.max_per_domain, rate(100, 1));
+    let register = RegisterPolicy {
+        allow_domains: vec![DomainPattern::Any],
+        max_devices_per_account: 16,
+        rate_per_account: rate(10, 3600),
+        rate_per_domain: rate(20, 1),
+    };
+    assert_eq!(config.policy.register, register);
+    assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+    assert_eq!(warnings.len(), 1, "that there are no apps: {warnings:?}");
+}
+
+#[test]
+fn the_example_is_complete_and_shows_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["AuthKey_ABC123.p8", "service-account.json", "ca.pem", "push.p12"] {
+        fs::write(folder.path().join(file), "x").unwrap();
+    }
+    let example = include_str!("../../config.example.toml");
+    let (config, _) = parse_in(folder.path(), example).unwrap();
+    assert_eq!(config.apps.len(), 2);
+    assert_eq!(config.component.admins, [Account::new("admin@example.org")]);
+
+    // With every default written out, nothing changes.
+    let others =
+        ["secret_file", "certificate_", "endpoint", "token_endpoint", "ca_file", "aliases", "default", "provider"];
+    let written_out = |line: &str| match line.strip_prefix("# ") {
+        Some(key) if key.contains(" = ") && !others.iter().any(|other| key.starts_with(other)) => key.to_owned(),
+        _ => line.to_owned(),
+    };
+    let all: String = example.lines().map(|line| written_out(line) + "\n").collect();
+    let (all, _) = parse_in(folder.path(), &all).unwrap();
+    assert_eq!(format!("{:?}", all.policy), format!("{:?}", config.policy));
+    assert_eq!(format!("{:?}{:?}", all.store, all.log), format!("{:?}{:?}", config.store, config.log));
+}
+
+#[test]
+fn every_complaint_comes_at_once_with_its_key() {
+    let text = r#"
+        [component]
+        jid = "not a domain"
+        connect = "nowhere"
+        [push]
+        answer_within = "5 weeks"
+        max_per_domain = "many"
+        [register]
+        rate_per_account = "10"
+        max_devices_per_account = 0
+        allow_domains = "*"
+        [log]
+        level = 3
+        format = "xml"
+        [stor]
+        path = "x"
+        [apps.a]
+        provider = "pigeon"
+        [apps.b]
+        provider = "apns"
+        colour = "red"
+    "#;
+    let expected = [
+        r#"component.jid: "not a domain" is not a domain such as "push.example.org""#,
+        r#"component.connect: "nowhere" is not a host and port such as "127.0.0.1:5347""#,
+        "component.secret: is missing; write the component_secret of the host, or use secret_file",
+        r#"push.answer_within: "5 weeks" is not a duration: a number with ms, s, m, h or d, such as "5s""#,
+        "push.max_per_domain: must be a whole number from 0 to 4294967295, not a text",
+        r#"register.allow_domains: must be a list of texts, such as ["one", "two"]"#,
+        "register.max_devices_per_account: must be at least 1",
+        r#"register.rate_per_account: "10" is not a rate: a number with /s, /m, /h or /d, such as "10/h", or "0" for no limit"#,
+        "log.level: must be a text in quotes, not such a number",
+        r#"log.format: "xml" is not one of "text", "json""#,
+        r#"apps.a.provider: "pigeon" is not one of "apns", "fcm", "stub""#,
+        r#"apps.b.topic: is missing; write topic = "org.example.chat""#,
+        "apps.b.key_file: is missing; write the path of the .p8 key, or use certificate_file",
+        "apps.b.colour: is not a key of this section; it knows aliases, ca_file, certificate_file, \
+         certificate_password, certificate_password_file, default, endpoint, environment, key_file, key_id, provider, style, \
+         team_id, topic",
+        "stor: is not a section; there are component, store, push, register, apps.NAME and log",
+    ];
+    let found = complaints(text);
+    for complaint in expected {
+        assert!(found.iter().any(|text| text == complaint), "{complaint}\nnot in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn two_defaults_and_two_meanings_of_a_name_are_refused() {
+    let apps = r#"
+        [apps.one]
+        provider = "stub"
+        default = true
+        aliases = ["x", "two"]
+        [apps.two]
+        provider = "stub"
+        default = true
+        aliases = ["x"]
+    "#;
+    assert_eq!(
+        complaints(&format!("{MINIMAL}{apps}")),
+        [
+            r#"apps.two.aliases: "x" also means [apps.one]; leave it out of one of them"#,
+            r#"apps.two.aliases: "two" also means [apps.one]; leave it out of one of them"#,
+            r#"apps.two.default: [apps.one] is the default of "stub" already; leave it out of one of them"#,
+        ]
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_with_their_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[component]\njid = \"push.example.org\"\nsecret_file = \"nothing-here\"\n\
+                [apps.a]\nprovider = \"fcm\"\nservice_account_file = \"no-account.json\"\n";
+    let errors = parse_in(folder.path(), text).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(Complaint::to_string).collect();
+    let missing = |file: &str| {
+        format!("cannot read {}: No such file or directory (os error 2)", folder.path().join(file).display())
+    };
+    assert_eq!(
+        errors,
+        [
+            format!("component.secret_file: {}", missing("nothing-here")),
+            format!("apps.a.service_account_file: {}", missing("no-account.json")),
+        ]
+    );
+}
+
+#[test]
+fn a_secret_that_all_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "s3cret\nsecond line\n").unwrap();
+    let text = "[component]\njid = \"push.example.org\"\nsecret_file = \"secret\"\n[apps.a]\nprovider = \"stub\"\n";
+    let rows = [(0o644, 1), (0o640, 0), (0o600, 0)];
+    for (mode, count) in rows {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let (config, warnings) = parse_in(folder.path(), text).unwrap();
+        assert_eq!(config.component.secret.reveal(), "s3cret");
+        assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.key == "component.secret_file"));
+    }
+}
+
+#[test]
+fn a_configuration_with_a_secret_that_all_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, format!("{MINIMAL}[apps.a]\nprovider = \"stub\"\n")).unwrap();
+    for (mode, count) in [(0o644, 1), (0o640, 0)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let (_, warnings) = load(Some(&file), []).unwrap();
+        assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_name_one() {
+    let errors = load(Some(Path::new("/nonexistent/config.toml")), []).unwrap_err();
+    let text = errors[0].to_string();
+    assert!(text.contains("/nonexistent/config.toml") && text.contains("--config FILE"), "{text}");
+}
+
+#[test]
+fn what_is_not_toml_is_named_by_its_line_and_shows_no_secret() {
+    let found = complaints("[component]\njid = \"push.example.org\"\nsecret = \"hunter2\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("line 3: this is not TOML: "), "{found:?}");
+    assert!(!found[0].contains("hunter2"), "{found:?}");
+    let found = complaints("[component]\njid = \"push.example.org\"\nsecret = 31337\n");
+    assert_eq!(found, ["component.secret: must be a text in quotes, not such a number"]);
+}
+
+#[test]
+fn the_environment_is_laid_over_the_file() {
+    let text = format!("{MINIMAL}[push]\nmax_per_domain = 5\n[apps.chat-ios]\nprovider = \"stub\"\n");
+    let env = env(&[
+        ("PUSHKEEPER_COMPONENT__SECRET", "12345"),
+        ("PUSHKEEPER_PUSH__MAX_PER_DOMAIN", "0"),
+        ("PUSHKEEPER_APPS__CHAT_IOS__DEFAULT", "true"),
+        ("PUSHKEEPER_APPS__CHAT_IOS__ALIASES", "one, two"),
+        ("PUSHKEEPER_REGISTER__ALLOW_DOMAINS", "*.example.org"),
+        ("PUSHKEEPER_CONFIG", "ignored"),
+        ("HOME", "/root"),
+    ]);
+    let (config, _) = parse(&text, Path::new("."), env).unwrap();
+    assert_eq!(config.component.secret.reveal(), "12345");
+    assert_eq!(config.policy.max_per_domain, None);
+    let app = &config.apps[0].app;
+    assert_eq!((app.name.as_str(), app.default), ("chat-ios", true));
+    assert_eq!(app.aliases, ["one".into(), "two".into()]);
+    assert_eq!(config.policy.register.allow_domains, [DomainPattern::Below(Domain::new("example.org"))]);
+}
+
+#[test]
+fn an_unknown_key_from_the_environment_is_refused_too() {
+    let env = env(&[("PUSHKEEPER_COMPONENT__SECRETT", "x"), ("PUSHKEEPER_STORR__PATH", "x")]);
+    let errors = parse(MINIMAL, Path::new("."), env).unwrap_err();
+    let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(keys, ["component.secrett", "storr"]);
+}
+
+#[test]
+fn credentials_are_told_apart_by_their_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.p8"), "key a").unwrap();
+    fs::write(folder.path().join("b.p8"), "key b").unwrap();
+    let fingerprint = |more: &str| {
+        let text =
+            format!("{MINIMAL}[apps.a]\nprovider = \"apns\"\ntopic = \"t\"\nkey_id = \"k\"\nteam_id = \"t\"\n{more}");
+        let (config, _) = parse_in(folder.path(), &text).unwrap();
+        config.apps[0].app.fingerprint
+    };
+    let base = fingerprint("key_file = \"a.p8\"\n");
+    assert_eq!(base, fingerprint("key_file = \"a.p8\"\naliases = [\"x\"]\n"));
+    assert_ne!(base, fingerprint("key_file = \"b.p8\"\n"));
+    assert_ne!(base, fingerprint("key_file = \"a.p8\"\nenvironment = \"sandbox\"\n"));
+}

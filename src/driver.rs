@@ -1,0 +1,348 @@
+//! The loop: takes one input at a time, lets the flow decide, makes the changes durable, and only then lets the
+//! effects happen.
+//!
+//! Inputs, in the order in which they are served:
+//! 1. reports of the disk: they release effects that wait for a commit;
+//! 2. verdicts of vendors: they free slots and answer those who wait;
+//! 3. requests from the link, unless the disk or a busy vendor asks for a pause;
+//! 4. time.
+//!
+//! Nothing here decides about pushes or devices; that is `flows`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{debug, error, info};
+
+use crate::clock::Clock;
+use crate::domain::ids::AppName;
+use crate::domain::outcome::Verdict;
+use crate::domain::push::Push;
+use crate::domain::refusal::{Later, Refusal};
+use crate::domain::time::Moment;
+use crate::flows;
+use crate::flows::data::{Answer, Change, Effect, Input, Notice, Step, Ticket, Weight};
+use crate::flows::dice::Dice;
+use crate::flows::state::State;
+
+/// Facts ride in the next commit, or in one of their own after this long.
+const FACTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// So many facts make a commit of their own, however young they are.
+const FACTS_AT_ONCE: usize = 10_000;
+
+/// How often a store that failed is tried again.
+const TRIAL_EVERY: Duration = Duration::from_secs(5);
+
+/// Deadlines this close to each other are served together.
+const GRAIN: Duration = Duration::from_millis(5);
+
+/// At least this often time is looked at, for what goes by the wall clock.
+const IDLE_TICK: Duration = Duration::from_secs(600);
+
+/// While more effects than this wait for the disk, nothing is read.
+const HELD: usize = 10_000;
+
+/// While a vendor is busy, how long until we look again whether it still is.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the driver asks of the disk: one order at a time, each answered by one [`DiskReport`]; neither call blocks.
+pub trait Disk: Send {
+    /// Make these durable, all or none.
+    fn commit(&mut self, changes: Vec<Change>);
+
+    /// Try whether writing works again, and read everything anew if it does.
+    fn recover(&mut self);
+}
+
+/// What the disk says.
+#[derive(Debug)]
+pub enum DiskReport {
+    /// The changes are durable.
+    Committed,
+    /// They are not.
+    Failed(String),
+    /// Writing works again; this is what is stored.
+    Recovered(Vec<Change>),
+    /// Writing does not work yet.
+    StillFailing(String),
+}
+
+/// Hands pushes to the gateways. For each push exactly one verdict comes back.
+pub trait Deliver: Send {
+    /// Hands over pushes of one app, without blocking.
+    fn deliver(&self, app: &AppName, pushes: Vec<Push>);
+}
+
+/// What the driver is connected to.
+pub struct Ports {
+    /// Requests from the link.
+    pub requests: mpsc::Receiver<Vec<Input>>,
+    /// Answers to the link. The link always takes them, connected or not.
+    pub answers: mpsc::Sender<Vec<(Ticket, Answer)>>,
+    /// Verdicts of the gateways.
+    pub verdicts: mpsc::Receiver<Vec<Verdict>>,
+    /// The gateways.
+    pub gateways: Box<dyn Deliver>,
+    /// Reports of the disk.
+    pub reports: mpsc::Receiver<DiskReport>,
+    /// The disk.
+    pub disk: Box<dyn Disk>,
+    /// Closes when it is time to stop.
+    pub stop: mpsc::Receiver<()>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports(..)")
+    }
+}
+
+/// The driver.
+#[derive(Debug)]
+pub struct Driver {
+    state: State,
+    clock: Clock,
+    dice: Dice,
+    ports: Ports,
+    disk: DiskQueue,
+    /// What this turn of the loop sends.
+    answers: Vec<(Ticket, Answer)>,
+    deliveries: HashMap<AppName, Vec<Push>>,
+}
+
+/// What waits for the disk. One commit is under way at a time; what comes meanwhile makes up the next.
+#[derive(Debug, Default)]
+struct DiskQueue {
+    /// Whether an order is under way.
+    busy: bool,
+    /// Effects that happen when it is done.
+    under_way: Vec<Effect>,
+    /// Changes for the next commit, in order.
+    changes: Vec<Change>,
+    /// Effects that happen after the next commit.
+    effects: Vec<Effect>,
+    /// Whether the next commit holds a promise, and so goes as soon as it can.
+    promised: bool,
+    /// When the next commit goes at the latest.
+    due: Option<Moment>,
+    /// The store takes no writes: when it is tried again.
+    trial: Option<Moment>,
+}
+
+impl Driver {
+    /// A driver for a state that was loaded.
+    #[must_use]
+    pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
+        let disk = DiskQueue::default();
+        Self { state, clock, dice, ports, disk, answers: Vec::new(), deliveries: HashMap::new() }
+    }
+
+    /// Runs until `stop` closes or the link ends; then stops reading, waits until nobody waits for an answer any
+    /// more, and commits what there is. Returns early if the store or the gateways end.
+    ///
+    /// # Errors
+    /// What ended that should not have.
+    pub async fn run(mut self) -> Result<(), Ended> {
+        let mut requests = Vec::new();
+        let mut verdicts = Vec::new();
+        let mut stopping = false;
+        while !(stopping && self.is_idle()) {
+            let now = self.clock.steady();
+            let pressed = self.state.is_pressed(now);
+            let reading = !stopping && !pressed && self.disk.effects.len() < HELD;
+            let wake = self.clock.instant(self.next_wake(pressed, now));
+            tokio::select! {
+                biased;
+                report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
+                count = self.ports.verdicts.recv_many(&mut verdicts, 64) => {
+                    if count == 0 {
+                        return Err(Ended::Gateways);
+                    }
+                    for verdict in verdicts.drain(..).flatten() {
+                        self.take(Input::Verdict(verdict));
+                    }
+                }
+                count = self.ports.requests.recv_many(&mut requests, 4), if reading => {
+                    stopping |= count == 0;
+                    for input in requests.drain(..).flatten() {
+                        self.take(input);
+                    }
+                }
+                _ = self.ports.stop.recv(), if !stopping => {
+                    stopping = true;
+                    self.ports.requests.close();
+                }
+                () = tokio::time::sleep_until(wake) => self.take(Input::Tick),
+            }
+            self.order(stopping);
+            self.send().await?;
+        }
+        Ok(())
+    }
+
+    /// One input, one step.
+    fn take(&mut self, input: Input) {
+        let command = matches!(input, Input::Register { .. } | Input::Unregister { .. });
+        let step = flows::step(&self.state, input, self.clock.now(), &mut self.dice);
+        let promises = step.changes.iter().any(|change| change.weight() == Weight::Promise);
+        if self.disk.trial.is_some() {
+            return self.take_read_only(step, promises || command);
+        }
+        for change in step.changes {
+            self.state.apply(&change);
+            if change.weight() > Weight::Memory {
+                self.disk.due.get_or_insert(self.clock.steady() + FACTS_WITHIN);
+                self.disk.changes.push(change);
+            }
+        }
+        self.disk.promised |= promises;
+        // The answer to a command speaks of registrations, and these may still be on their way to the disk.
+        match command || promises {
+            true if self.disk.promised => self.disk.effects.extend(step.effects),
+            true if self.disk.busy => self.disk.under_way.extend(step.effects),
+            _ => self.happen(step.effects),
+        }
+    }
+
+    /// A step while the store takes no writes: promises are not made, all else goes on.
+    fn take_read_only(&mut self, step: Step, refuse: bool) {
+        for change in step.changes.iter().filter(|change| change.weight() != Weight::Promise) {
+            self.state.apply(change);
+        }
+        self.happen(if refuse { refused(step.effects) } else { step.effects });
+    }
+
+    /// Orders the next commit if it is time and the disk is free.
+    fn order(&mut self, stopping: bool) {
+        let now = self.clock.steady();
+        if self.disk.busy {
+            return;
+        }
+        if self.disk.trial.is_some_and(|at| at <= now) {
+            self.disk.busy = true;
+            self.ports.disk.recover();
+            return;
+        }
+        let due = self.disk.due.is_some_and(|at| at <= now) || self.disk.changes.len() >= FACTS_AT_ONCE;
+        if !self.disk.changes.is_empty() && (self.disk.promised || due || stopping) {
+            self.disk.busy = true;
+            self.disk.promised = false;
+            self.disk.due = None;
+            self.disk.under_way = std::mem::take(&mut self.disk.effects);
+            self.ports.disk.commit(std::mem::take(&mut self.disk.changes));
+        }
+    }
+
+    fn hear(&mut self, report: DiskReport) {
+        self.disk.busy = false;
+        match report {
+            DiskReport::Committed => {
+                let effects = std::mem::take(&mut self.disk.under_way);
+                self.happen(effects);
+            }
+            DiskReport::Failed(why) => {
+                error!("the store takes no writes: {why}; registrations are refused until it does (store.path)");
+                let queue = std::mem::take(&mut self.disk);
+                self.disk.trial = Some(self.clock.steady());
+                self.happen(refused(queue.under_way));
+                self.happen(refused(queue.effects));
+            }
+            DiskReport::StillFailing(why) => {
+                debug!("the store still takes no writes: {why}");
+                self.disk.trial = Some(self.clock.steady() + TRIAL_EVERY);
+            }
+            DiskReport::Recovered(stored) => {
+                info!("the store takes writes again");
+                self.disk.trial = None;
+                self.reload(&stored);
+            }
+        }
+    }
+
+    /// Makes the state what the store says, keeping what is under way.
+    fn reload(&mut self, stored: &[Change]) {
+        let lanes = self.state.forget_stored();
+        for change in stored {
+            self.state.apply(change);
+        }
+        for ticket in self.state.restore(lanes) {
+            self.answers.push((ticket, Answer::Refused(Refusal::TryLater(Later::Store))));
+        }
+    }
+
+    fn happen(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Answer(ticket, answer) => self.answers.push((ticket, answer)),
+                Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
+                Effect::Notice(notice) => tell(&notice),
+            }
+        }
+    }
+
+    /// Sends what this turn of the loop brought.
+    async fn send(&mut self) -> Result<(), Ended> {
+        for (app, pushes) in &mut self.deliveries {
+            if !pushes.is_empty() {
+                self.ports.gateways.deliver(app, std::mem::take(pushes));
+            }
+        }
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        self.ports.answers.send(std::mem::take(&mut self.answers)).await.map_err(|_| Ended::Link)
+    }
+
+    /// Nobody waits, and nothing waits for the disk.
+    fn is_idle(&self) -> bool {
+        let disk = &self.disk;
+        let written = disk.trial.is_some() || (!disk.busy && disk.changes.is_empty() && disk.effects.is_empty());
+        self.state.waiting() == 0 && written
+    }
+
+    fn next_wake(&self, pressed: bool, now: Moment) -> Moment {
+        let late = self.state.next_deadline().map(|at| at + GRAIN);
+        let disk = if self.disk.busy { None } else { self.disk.trial.or(self.disk.due) };
+        let pause = pressed.then_some(now + PAUSE);
+        [late, disk, pause].into_iter().flatten().fold(now + IDLE_TICK, Moment::min)
+    }
+}
+
+/// The same effects, where every answer says that the store takes no writes.
+fn refused(effects: Vec<Effect>) -> Vec<Effect> {
+    let refuse = |effect| match effect {
+        Effect::Answer(ticket, _) => Effect::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store))),
+        other => other,
+    };
+    effects.into_iter().map(refuse).collect()
+}
+
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::CircuitOpened { app, reason } => {
+            error!(
+                "the vendor refuses the credentials of [apps.{app}]: {reason}; its pushes fail until that is mended"
+            );
+        }
+        Notice::CircuitClosed { app } => info!("the vendor takes pushes of [apps.{app}] again"),
+    }
+}
+
+/// What ended under the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The store's thread.
+    #[error("the store's thread ended unasked")]
+    Store,
+    /// The gateways.
+    #[error("the vendors' tasks ended unasked")]
+    Gateways,
+    /// The link.
+    #[error("the link's task ended unasked")]
+    Link,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::domain::device::Device;
+use crate::domain::ids::{Account, DeviceHash, Domain, Node};
+use crate::domain::outcome::Outcome;
+use crate::domain::publish::{Notification, Publish};
+use crate::domain::secret::{DeviceToken, Secret};
+use crate::domain::time::Timestamp;
+use crate::flows::data::{Registration, Unregistration};
+use crate::flows::policy::Policy;
+use crate::flows::world::policy;
+
+/// What the driver asked of the disk.
+#[derive(Debug)]
+enum Order {
+    Commit(Vec<Change>),
+    Recover,
+}
+
+struct FakeDisk(mpsc::Sender<Order>);
+
+impl Disk for FakeDisk {
+    fn commit(&mut self, changes: Vec<Change>) {
+        self.0.try_send(Order::Commit(changes)).unwrap();
+    }
+
+    fn recover(&mut self) {
+        self.0.try_send(Order::Recover).unwrap();
+    }
+}
+
+struct FakeGateways(mpsc::Sender<Push>);
+
+impl Deliver for FakeGateways {
+    fn deliver(&self, app: &AppName, pushes: Vec<Push>) {
+        for push in pushes {
+            assert_eq!(push.app, *app);
+            self.0.try_send(push).unwrap();
+        }
+    }
+}
+
+/// A driver with the test at the other end of everything.
+struct Rig {
+    requests: Option<mpsc::Sender<Vec<Input>>>,
+    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    verdicts: mpsc::Sender<Vec<Verdict>>,
+    pushes: mpsc::Receiver<Push>,
+    orders: mpsc::Receiver<Order>,
+    reports: mpsc::Sender<DiskReport>,
+    stop: Option<mpsc::Sender<()>>,
+    driver: tokio::task::JoinHandle<Result<(), Ended>>,
+    clock: Clock,
+    ready: Vec<(Ticket, Answer)>,
+}
+
+impl Rig {
+    fn new(policy: Policy) -> Self {
+        let (request_sender, requests) = mpsc::channel(4);
+        let (answers, answer_receiver) = mpsc::channel(100);
+        let (verdict_sender, verdicts) = mpsc::channel(100);
+        let (push_sender, pushes) = mpsc::channel(100);
+        let (order_sender, orders) = mpsc::channel(1);
+        let (report_sender, reports) = mpsc::channel(1);
+        let (stop_sender, stop) = mpsc::channel(1);
+        let clock = Clock::starting_at(Timestamp::from_secs(1_000_000));
+        let draws = Arc::new(Mutex::new(0_u8));
+        let dice = Dice::new(move |bytes| {
+            let mut draws = draws.lock().unwrap();
+            *draws += 1;
+            bytes.fill(*draws);
+        });
+        let ports = Ports {
+            requests,
+            answers,
+            verdicts,
+            gateways: Box::new(FakeGateways(push_sender)),
+            reports,
+            disk: Box::new(FakeDisk(order_sender)),
+            stop,
+        };
+        let driver = Driver::new(State::new(policy), clock.clone(), dice, ports);
+        Self {
+            requests: Some(request_sender),
+            answers: answer_receiver,
+            verdicts: verdict_sender,
+            pushes,
+            orders,
+            reports: report_sender,
+            stop: Some(stop_sender),
+            driver: tokio::spawn(driver.run()),
+            clock,
+            ready: Vec::new(),
+        }
+    }
+
+    fn ticket(&self, id: &str) -> Ticket {
+        Ticket { id: id.into(), to: "example.org".into(), from: "push.example.org".into(), taken: self.clock.steady() }
+    }
+
+    async fn ask(&self, inputs: Vec<Input>) {
+        self.requests.as_ref().unwrap().send(inputs).await.unwrap();
+    }
+
+    fn registration(&self, id: &str, device: &str) -> Input {
+        let registration = Registration {
+            command: "register-push-fcm".into(),
+            service: "fcm".into(),
+            owner: Account::new("romeo@example.org"),
+            account: DeviceHash::of("romeo@example.org", device),
+            room: None,
+            token: DeviceToken::new("token"),
+        };
+        Input::Register { ticket: self.ticket(id), registration }
+    }
+
+    fn unregistration(&self, id: &str, device: &str) -> Input {
+        let unregistration = Unregistration {
+            command: "unregister-push-fcm".into(),
+            service: "fcm".into(),
+            owner: Account::new("romeo@example.org"),
+            account: DeviceHash::of("romeo@example.org", device),
+            channel: None,
+        };
+        Input::Unregister { ticket: self.ticket(id), unregistration }
+    }
+
+    fn publish(&self, id: &str, (node, secret): &(Node, Secret)) -> Input {
+        let publish = Publish {
+            from: Domain::new("example.org"),
+            from_full_jid: false,
+            node: node.clone(),
+            secret: Some(secret.clone()),
+            notification: Notification::default(),
+        };
+        Input::Publish { ticket: self.ticket(id), publish }
+    }
+
+    async fn commit_order(&mut self) -> Vec<Change> {
+        match self.orders.recv().await {
+            Some(Order::Commit(changes)) => changes,
+            other => panic!("no commit but {other:?}"),
+        }
+    }
+
+    async fn report(&self, report: DiskReport) {
+        self.reports.send(report).await.unwrap();
+    }
+
+    /// The next answer.
+    async fn answer(&mut self) -> (String, Answer) {
+        while self.ready.is_empty() {
+            self.ready = self.answers.recv().await.expect("the driver ended");
+        }
+        let (ticket, answer) = self.ready.remove(0);
+        (ticket.id.to_string(), answer)
+    }
+
+    /// Whether there is no answer, once the driver has done all that it can do without time passing.
+    async fn no_answer(&mut self) -> bool {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        self.ready.is_empty() && self.answers.is_empty()
+    }
+
+    async fn register(&mut self, device: &str) -> (Node, Secret) {
+        self.ask(vec![self.registration("r", device)]).await;
+        self.commit_order().await;
+        self.report(DiskReport::Committed).await;
+        match self.answer().await.1 {
+            Answer::Registered { node, secret, .. } => (node, secret),
+            other => panic!("not registered: {other:?}"),
+        }
+    }
+
+    async fn accept(&mut self) {
+        let push = self.pushes.recv().await.unwrap();
+        self.say(push, Outcome::Accepted).await;
+    }
+
+    async fn say(&self, push: Push, outcome: Outcome) {
+        let verdict = Verdict { push: push.id, app: push.app, node: push.node, generation: push.generation, outcome };
+        self.verdicts.send(vec![verdict]).await.unwrap();
+    }
+}
+
+fn devices(changes: &[Change]) -> Vec<&Device> {
+    let device = |change| match change {
+        &Change::Device(ref device) => Some(&**device),
+        _ => None,
+    };
+    changes.iter().filter_map(device).collect()
+}
+
+const STORE: Answer = Answer::Refused(Refusal::TryLater(Later::Store));
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_is_answered_only_when_it_is_on_disk() {
+    let mut rig = Rig::new(policy());
+    rig.ask(vec![rig.registration("r1", "phone")]).await;
+    let changes = rig.commit_order().await;
+    assert_eq!(devices(&changes).len(), 1);
+    assert!(rig.no_answer().await);
+    rig.report(DiskReport::Committed).await;
+    assert!(matches!(rig.answer().await, (id, Answer::Registered { .. }) if id == "r1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_disk_is_busy_shares_the_next_commit() {
+    let mut rig = Rig::new(policy());
+    rig.ask(vec![rig.registration("r1", "one")]).await;
+    assert_eq!(devices(&rig.commit_order().await).len(), 1);
+    let more = ["two", "three"].map(|device| rig.registration(device, device));
+    rig.ask(more.to_vec()).await;
+    assert!(rig.no_answer().await);
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await.0, "r1");
+    assert_eq!(devices(&rig.commit_order().await).len(), 2);
+    assert!(rig.no_answer().await);
+    rig.report(DiskReport::Committed).await;
+    assert_eq!([rig.answer().await.0, rig.answer().await.0], ["two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_speaks_of_what_is_not_on_disk_yet_waits_for_it() {
+    let mut rig = Rig::new(policy());
+    rig.register("phone").await;
+    rig.ask(vec![rig.unregistration("u1", "phone")]).await;
+    rig.commit_order().await;
+    // Refused because of "u1", which the disk does not know yet.
+    rig.ask(vec![rig.unregistration("u2", "phone")]).await;
+    assert!(rig.no_answer().await);
+    rig.report(DiskReport::Committed).await;
+    assert_eq!([rig.answer().await.0, rig.answer().await.0], ["u1", "u2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_push_waits_for_no_disk_and_its_fact_rides_within_a_second() {
+    let mut rig = Rig::new(policy());
+    let device = rig.register("phone").await;
+    let asked = rig.clock.steady();
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    rig.accept().await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    assert_eq!(rig.clock.steady(), asked);
+    let facts = rig.commit_order().await;
+    assert!(matches!(&facts[..], [Change::Fact(_)]), "{facts:?}");
+    assert_eq!(rig.clock.steady() - asked, FACTS_WITHIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_commit_is_told_and_nothing_is_promised_until_the_store_is_back() {
+    let mut rig = Rig::new(policy());
+    let known = rig.register("phone").await;
+    rig.ask(vec![rig.registration("r1", "tablet")]).await;
+    let lost = rig.commit_order().await;
+    rig.ask(vec![rig.registration("r2", "watch")]).await;
+    assert!(rig.no_answer().await);
+    rig.report(DiskReport::Failed("no space left".into())).await;
+    assert_eq!([rig.answer().await, rig.answer().await], [("r1".to_owned(), STORE), ("r2".to_owned(), STORE)]);
+
+    // It is tried again at once, and then every five seconds; meanwhile known devices are pushed to.
+    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    rig.ask(vec![rig.registration("r3", "watch"), rig.publish("p1", &known)]).await;
+    assert_eq!(rig.answer().await, ("r3".to_owned(), STORE));
+    rig.accept().await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    let before = rig.clock.steady();
+    rig.report(DiskReport::StillFailing("no space left".into())).await;
+    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    assert_eq!(rig.clock.steady() - before, TRIAL_EVERY);
+
+    // What was never stored is unknown afterwards.
+    let [unstored] = devices(&lost)[..] else { panic!("{lost:?}") };
+    let (node, secret) = (unstored.node.clone(), unstored.secret.clone());
+    rig.report(DiskReport::Recovered(Vec::new())).await;
+    rig.ask(vec![rig.publish("p2", &(node, secret)), rig.publish("p3", &known)]).await;
+    let unknown = Answer::Refused(Refusal::NoSuchDevice);
+    assert_eq!(rig.answer().await, ("p2".to_owned(), unknown.clone()));
+    assert_eq!(rig.answer().await, ("p3".to_owned(), unknown));
+    rig.register("watch").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_under_way_survives_the_stores_recovery() {
+    let mut rig = Rig::new(policy());
+    rig.ask(vec![rig.registration("r", "phone")]).await;
+    let stored = rig.commit_order().await;
+    rig.report(DiskReport::Committed).await;
+    let Answer::Registered { node, secret, .. } = rig.answer().await.1 else { panic!("not registered") };
+    rig.ask(vec![rig.publish("p1", &(node, secret)), rig.registration("r2", "tablet")]).await;
+    rig.commit_order().await;
+    rig.report(DiskReport::Failed("no space left".into())).await;
+    assert_eq!(rig.answer().await, ("r2".to_owned(), STORE));
+    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    rig.report(DiskReport::Recovered(stored)).await;
+    rig.accept().await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_vendor_is_answered_for_in_time() {
+    let mut rig = Rig::new(policy());
+    let device = rig.register("phone").await;
+    let asked = rig.clock.steady();
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    let later = Answer::Refused(Refusal::TryLater(Later::Vendor));
+    assert_eq!(rig.answer().await, ("p1".to_owned(), later));
+    let waited = rig.clock.steady() - asked;
+    assert!((policy().answer_within..policy().answer_within + 4 * GRAIN).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_waits_for_those_who_wait_and_for_the_disk() {
+    let mut rig = Rig::new(policy());
+    let device = rig.register("phone").await;
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    let push = rig.pushes.recv().await.unwrap();
+    rig.stop = None;
+    assert!(rig.no_answer().await);
+    assert!(rig.requests.as_ref().unwrap().is_closed());
+    rig.say(push, Outcome::Accepted).await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    let facts = rig.commit_order().await;
+    assert!(matches!(&facts[..], [Change::Fact(_)]), "{facts:?}");
+    assert!(!rig.driver.is_finished());
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.driver.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_vendor_pauses_reading_and_a_silent_one_does_not() {
+    let mut rig = Rig::new(Policy { slots: 4, ..policy() });
+    let mut devices = Vec::new();
+    for number in 0..7 {
+        devices.push(rig.register(&format!("phone-{number}")).await);
+    }
+    let ids = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
+    let publish = |rig: &Rig, at: usize| rig.publish(ids[at], &devices[at]);
+    // Three of four slots are taken, and the vendor has just spoken: one reads no further.
+    rig.ask((0..4).map(|at| publish(&rig, at)).collect()).await;
+    rig.accept().await;
+    assert_eq!(rig.answer().await.0, "p0");
+    rig.ask((4..7).map(|at| publish(&rig, at)).collect()).await;
+    for _ in 0..3 {
+        rig.pushes.recv().await.unwrap();
+    }
+    assert!(rig.no_answer().await && rig.pushes.is_empty());
+    // It says nothing more: reading goes on, and what finds no slot is told so.
+    let full = Answer::Refused(Refusal::TryLater(Later::Full));
+    assert_eq!(rig.answer().await, ("p5".to_owned(), full.clone()));
+    assert_eq!(rig.answer().await, ("p6".to_owned(), full));
+    assert_eq!(rig.pushes.recv().await.unwrap().node, devices[4].0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_ends_unasked_ends_the_driver() {
+    let rig = Rig::new(policy());
+    drop(rig.verdicts);
+    assert_eq!(rig.driver.await.unwrap(), Err(Ended::Gateways));
+    let rig = Rig::new(policy());
+    drop(rig.reports);
+    assert_eq!(rig.driver.await.unwrap(), Err(Ended::Store));
+}

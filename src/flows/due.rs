@@ -1,0 +1,187 @@
+//! Time passed.
+
+use std::collections::HashSet;
+
+use super::data::{Answer, Change, Step};
+use super::state::{Memory, State};
+use crate::domain::device::GONE_REMEMBERED;
+use crate::domain::refusal::{Later, Refusal};
+use crate::domain::time::{Moment, Now};
+
+/// How many dead devices one step forgets at most; the next tick takes the next ones.
+const FORGET_AT_ONCE: usize = 1000;
+
+/// Answers those who have waited for too long, and forgets those who have been dead for long enough.
+#[must_use]
+pub fn due(state: &State, now: Now) -> Step {
+    let mut step = Step::default();
+    // Read this early or earlier: late by now.
+    let taken = Moment::since_start(now.steady.uptime().saturating_sub(state.policy.answer_within));
+    let mut seen = HashSet::new();
+    for (node, kind) in state.late(now.steady).filter(|place| seen.insert(*place)) {
+        let late = state.lane(node, kind).into_iter().flat_map(|lane| lane.late(taken));
+        for ticket in late {
+            step.answer(ticket.clone(), Answer::Refused(Refusal::TryLater(Later::Vendor)));
+        }
+        step.remember(Memory::Late { node: node.clone(), kind, taken });
+    }
+    let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall).take(FORGET_AT_ONCE);
+    step.changes.extend(long_dead.map(|(_, node)| Change::Forget(node.clone())));
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::outcome::Outcome;
+    use crate::domain::push::Push;
+    use crate::flows::data::Input;
+    use crate::flows::world::{World, body, call, policy, wake};
+
+    const SILENT: Refusal = Refusal::TryLater(Later::Vendor);
+
+    #[test]
+    fn after_five_seconds_of_silence_a_publish_is_told_to_try_later() {
+        let mut world = World::new(policy());
+        let device = world.register("romeo@example.org", "phone", "token-1"); // t1
+        let sent = world.publish(&device, wake()); // t2
+        world.later(1000);
+        world.publish(&device, body("hi")); // t3 waits behind it
+        assert_eq!(world.state.next_deadline(), Some(Moment::since_start(Duration::from_secs(5))));
+        world.later(3999);
+        assert!(world.take(Input::Tick).answers.is_empty());
+        world.later(1);
+        assert_eq!(world.take(Input::Tick).refused(), [("t2".to_owned(), SILENT)]);
+        assert_eq!(world.state.next_deadline(), Some(Moment::since_start(Duration::from_secs(6))));
+        world.later(1000);
+        assert_eq!(world.take(Input::Tick).refused(), [("t3".to_owned(), SILENT)]);
+        assert_eq!((world.state.waiting(), world.state.next_deadline()), (0, None));
+
+        // The late verdict still counts for the device, and what waited still goes.
+        let late = world.verdict(&sent.pushes[0], Outcome::Accepted);
+        assert!(late.answers.is_empty());
+        assert!(world.state.device(&device.0).unwrap().history.last_accepted.is_some());
+        assert_eq!(late.pushes.len(), 1);
+    }
+
+    #[test]
+    fn the_dead_are_remembered_for_ninety_days() {
+        const DAY: u64 = 24 * 3600 * 1000;
+        let mut world = World::new(policy());
+        world.register("romeo@example.org", "phone", "token-1");
+        world.unregister("romeo@example.org", "phone");
+        world.later(90 * DAY - 1);
+        world.take(Input::Tick);
+        assert_eq!(world.state.count(), (1, 1));
+        world.later(1);
+        world.take(Input::Tick);
+        assert_eq!(world.state.count(), (0, 0));
+    }
+
+    /// What a hostile world may do.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Publish(usize, u8),
+        Verdict(usize, u8),
+        Register(usize, u8),
+        Unregister(usize),
+        Wait(u64),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            4 => (0..3_usize, any::<u8>()).prop_map(|(device, what)| Act::Publish(device, what)),
+            4 => (0..8_usize, any::<u8>()).prop_map(|(push, what)| Act::Verdict(push, what)),
+            1 => (0..3_usize, 0..3_u8).prop_map(|(device, token)| Act::Register(device, token)),
+            1 => (0..3_usize).prop_map(Act::Unregister),
+            1 => (0..4000_u64).prop_map(Act::Wait),
+        ]
+    }
+
+    fn outcome(what: u8) -> Outcome {
+        match what % 5 {
+            0 | 1 => Outcome::Accepted,
+            2 => Outcome::Gone { since: None },
+            3 => Outcome::Suspect("BadDeviceToken".into()),
+            _ => Outcome::Unavailable { retry_after: None, reason: "503".into() },
+        }
+    }
+
+    proptest! {
+        /// Whatever happens: each iq is answered exactly once and never later than promised, at most one push per
+        /// lane is under way, each is settled once, and in the end no slot is taken and nobody waits.
+        #[test]
+        fn everybody_is_answered_once(acts in prop::collection::vec(act(), 1..120)) {
+            let mut world = World::new(policy());
+            let accounts = ["a@example.org", "b@example.org", "c@example.org"];
+            let devices = accounts.map(|owner| world.register(owner, "phone", "token"));
+            let mut asked: HashMap<String, Duration> = HashMap::new();
+            let mut answered: HashMap<String, Duration> = HashMap::new();
+            let mut flying: Vec<Push> = Vec::new();
+            let mut tickets = 3;
+            for act in acts.into_iter().chain([Act::Wait(5000)]) {
+                if matches!(act, Act::Publish(..) | Act::Register(..) | Act::Unregister(..)) {
+                    tickets += 1;
+                    asked.insert(format!("t{tickets}"), world.uptime);
+                }
+                let happened = match act {
+                    Act::Publish(device, what) => {
+                        world.publish(&devices[device], [wake(), body("x"), call()][usize::from(what % 3)].clone())
+                    }
+                    Act::Register(device, token) => {
+                        world.try_register(World::registration(accounts[device], "phone", &token.to_string()))
+                    }
+                    Act::Unregister(device) => world.unregister(accounts[device], "phone"),
+                    Act::Verdict(push, what) if push < flying.len() => {
+                        let push = flying.remove(push);
+                        world.verdict(&push, outcome(what))
+                    }
+                    Act::Verdict(..) => continue,
+                    Act::Wait(millis) => {
+                        // As the driver: no deadline is passed over.
+                        let until = world.uptime + Duration::from_millis(millis);
+                        let mut all = world.take(Input::Tick);
+                        while let Some(at) = world.state.next_deadline().filter(|at| at.uptime() <= until) {
+                            world.uptime = world.uptime.max(at.uptime());
+                            all.answers.extend(world.take(Input::Tick).answers);
+                            for (ticket, _) in &all.answers {
+                                answered.entry(ticket.clone()).or_insert(world.uptime);
+                            }
+                        }
+                        world.uptime = until;
+                        for (ticket, _) in all.answers.drain(..) {
+                            prop_assert!(asked.contains_key(&ticket));
+                        }
+                        all
+                    }
+                };
+                for (ticket, _) in happened.answers {
+                    prop_assert!(answered.insert(ticket, world.uptime).is_none(), "answered twice");
+                }
+                flying.extend(happened.pushes);
+                for (at, push) in flying.iter().enumerate() {
+                    let lane = crate::flows::lane::LaneKind::of(push.class);
+                    let same = |other: &&Push| {
+                        other.node == push.node && crate::flows::lane::LaneKind::of(other.class) == lane
+                    };
+                    prop_assert_eq!(flying[at + 1..].iter().find(same), None, "two under way in one lane");
+                }
+                prop_assert_eq!(world.state.under_way(), flying.len());
+            }
+            for (ticket, at) in &asked {
+                let Some(then) = answered.get(ticket) else { panic!("{ticket} was never answered") };
+                prop_assert!(*then <= *at + Duration::from_secs(5), "{} was answered late", ticket);
+            }
+            prop_assert_eq!(world.state.waiting(), 0);
+            while let Some(push) = flying.pop() {
+                flying.extend(world.verdict(&push, Outcome::Accepted).pushes);
+            }
+            prop_assert_eq!(world.state.under_way(), 0);
+        }
+    }
+}

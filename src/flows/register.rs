@@ -1,0 +1,360 @@
+//! An app registers a device, or takes it back.
+
+use std::collections::BTreeMap;
+
+use super::data::{Answer, Change, Registration, Step, Ticket, Unregistration};
+use super::dice::Dice;
+use super::state::{Limit, Memory, State};
+use crate::domain::app;
+use crate::domain::device::{Device, DeviceKey, GoneReason, History};
+use crate::domain::ids::{Account, DeviceHash, Domain, Node};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::{Now, Timestamp};
+
+/// How many dead devices of one account are remembered; the longest dead are forgotten first.
+const GONE_PER_ACCOUNT: usize = 64;
+
+/// How many rooms one device may be registered for; the oldest goes.
+const ROOMS_PER_DEVICE: usize = 128;
+
+/// Registers a device, or gives a known one its new token. Node and secret stay what they were.
+#[must_use]
+pub fn register(state: &State, ticket: Ticket, registration: Registration, now: Now, dice: &mut Dice) -> Step {
+    let mut step = Step::default();
+    let domain = registration.owner.domain();
+    if !state.policy.register.allows(&domain) {
+        return step.refuse(ticket, Refusal::Forbidden);
+    }
+    let Some(app) = app::choose(&state.policy.apps, &registration.service) else {
+        return step.refuse(ticket, Refusal::NoSuchApp);
+    };
+    let key = DeviceKey {
+        app: app.name.clone(),
+        account: registration.account,
+        channel: registration.room.as_ref().map(|room| room.channel),
+    };
+    let known = state.registered(&key);
+    if let Some(refusal) = draw(state, &registration.owner, &domain, now, &mut step) {
+        // A phone that binds often registers often. The same device with the same token changes nothing, so it costs
+        // nothing.
+        return match known.filter(|device| device.gone.is_none() && device.token == registration.token) {
+            Some(device) => {
+                step.answer(ticket, registered(&registration, device));
+                step
+            }
+            None => step.refuse(ticket, refusal),
+        };
+    }
+    let device = match known {
+        Some(known) => renewed(known.clone(), &registration, now.wall),
+        None => made(state, key, &registration, domain, now.wall, dice),
+    };
+    make_room(state, &device, now.wall, &mut step);
+    step.answer(ticket, registered(&registration, &device));
+    step.changes.push(Change::Device(Box::new(device)));
+    step
+}
+
+/// Takes a device back; without a room, also the rooms it was registered for.
+#[must_use]
+pub fn unregister(state: &State, ticket: Ticket, unregistration: Unregistration, now: Now) -> Step {
+    let mut step = Step::default();
+    let Some(app) = app::choose(&state.policy.apps, &unregistration.service) else {
+        return step.refuse(ticket, Refusal::NoSuchApp);
+    };
+    let meant = |device: &&Device| {
+        let key = &device.key;
+        let channel = unregistration.channel.is_none() || key.channel == unregistration.channel;
+        device.gone.is_none() && key.app == app.name && key.account == unregistration.account && channel
+    };
+    let leaving: Vec<&Device> = state.devices_of(&unregistration.owner).filter(meant).collect();
+    if leaving.is_empty() {
+        return step.refuse(ticket, Refusal::NotRegistered);
+    }
+    step.changes.extend(surplus_gone(state, &unregistration.owner, leaving.len()).map(Change::Forget));
+    step.changes.extend(leaving.into_iter().map(|device| gone(device, GoneReason::Owner, now.wall)));
+    step.answer(ticket, Answer::Unregistered { command: unregistration.command });
+    step
+}
+
+/// The nodes of the account's longest dead devices, as many as must go before `dying` more can be remembered.
+pub(super) fn surplus_gone(state: &State, owner: &Account, dying: usize) -> impl Iterator<Item = Node> + use<> {
+    let dead = state.devices_of(owner).filter_map(|device| Some((device.gone?.at, device.node.clone())));
+    let mut dead: Vec<(Timestamp, Node)> = dead.collect();
+    dead.sort();
+    let surplus = (dead.len() + dying).saturating_sub(GONE_PER_ACCOUNT);
+    dead.into_iter().take(surplus).map(|(_, node)| node)
+}
+
+/// Draws upon the limits of account and domain; refuses if one is used up.
+fn draw(state: &State, owner: &Account, domain: &Domain, now: Now, step: &mut Step) -> Option<Refusal> {
+    let policy = &state.policy.register;
+    let mut drawn = Vec::new();
+    if let Some(rate) = policy.rate_per_account {
+        match state.registering_accounts.less_one(owner, rate, now.steady) {
+            None => return Some(Refusal::TooManyRegistrations),
+            Some(bucket) => drawn.push((Limit::RegisteringAccount(owner.clone()), bucket)),
+        }
+    }
+    if let Some(rate) = policy.rate_per_domain {
+        match state.registering_domains.less_one(domain, rate, now.steady) {
+            None => return Some(Refusal::TooManyRegistrations),
+            Some(bucket) => drawn.push((Limit::RegisteringDomain(domain.clone()), bucket)),
+        }
+    }
+    for (limit, bucket) in drawn {
+        step.remember(Memory::Drawn(limit, bucket, now.steady));
+    }
+    None
+}
+
+fn made(
+    state: &State,
+    key: DeviceKey,
+    registration: &Registration,
+    domain: Domain,
+    now: Timestamp,
+    dice: &mut Dice,
+) -> Device {
+    let mut node = dice.node();
+    while state.device(&node).is_some() {
+        node = dice.node();
+    }
+    let room = registration.room.as_ref().map(|room| room.domain.clone());
+    Device {
+        node,
+        secret: dice.secret(),
+        key,
+        owner: registration.owner.clone(),
+        permitted: room.into_iter().chain([domain]).collect(),
+        token: registration.token.clone(),
+        voip_token: None,
+        generation: 1,
+        made: now,
+        renewed: now,
+        history: History::default(),
+        gone: None,
+    }
+}
+
+fn renewed(known: Device, registration: &Registration, now: Timestamp) -> Device {
+    let same = known.gone.is_none() && known.token == registration.token;
+    let mut device = Device { renewed: now, token: registration.token.clone(), gone: None, ..known };
+    // "Gone since" is measured against this registration from now on.
+    device.history.doubted = false;
+    if !same {
+        device.generation = device.generation.wrapping_add(1);
+        // What became of the old token says nothing of the new one.
+        device.history = History { last_publish: device.history.last_publish, ..History::default() };
+    }
+    if let Some(room) = &registration.room {
+        device.permitted.insert(room.domain.clone());
+    }
+    device
+}
+
+/// Lets the oldest devices of the account go, as many as the new one needs.
+fn make_room(state: &State, device: &Device, now: Timestamp, step: &mut Step) {
+    let others = || {
+        let of_owner = state.devices_of(&device.owner);
+        of_owner.filter(|other| other.gone.is_none() && other.node != device.node)
+    };
+    let this = (&device.key.app, device.key.account);
+    // One phone may hold several nodes: its own and its rooms'. It was last seen when the latest was renewed.
+    let mut phones: BTreeMap<(_, DeviceHash), Timestamp> = BTreeMap::new();
+    for other in others() {
+        let seen = phones.entry((&other.key.app, other.key.account)).or_insert(other.renewed);
+        *seen = other.renewed.max(*seen);
+    }
+    phones.remove(&this);
+    let mut oldest: Vec<_> = phones.into_iter().map(|(phone, seen)| (seen, phone)).collect();
+    oldest.sort();
+    let surplus = (oldest.len() + 1).saturating_sub(state.policy.register.max_devices_per_account.max(1));
+    let leaving: Vec<_> = oldest.into_iter().take(surplus).map(|(_, phone)| phone).collect();
+
+    let mut rooms: Vec<&Device> =
+        others().filter(|other| (&other.key.app, other.key.account) == this && other.key.channel.is_some()).collect();
+    rooms.sort_by_key(|room| (room.renewed, room.node.clone()));
+    let arriving = usize::from(device.key.channel.is_some());
+    let surplus = (rooms.len() + arriving).saturating_sub(ROOMS_PER_DEVICE);
+
+    let evicted = others().filter(|other| leaving.contains(&(&other.key.app, other.key.account)));
+    let evicted: Vec<&Device> = evicted.chain(rooms.into_iter().take(surplus)).collect();
+    step.changes.extend(
+        surplus_gone(state, &device.owner, evicted.len()).filter(|node| *node != device.node).map(Change::Forget),
+    );
+    step.changes.extend(evicted.into_iter().map(|other| gone(other, GoneReason::MaxDevices, now)));
+}
+
+fn gone(device: &Device, why: GoneReason, now: Timestamp) -> Change {
+    Change::Device(Box::new(device.clone().into_gone(why, now)))
+}
+
+fn registered(registration: &Registration, device: &Device) -> Answer {
+    Answer::Registered {
+        command: registration.command.clone(),
+        node: device.node.clone(),
+        secret: device.secret.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::ids::AppName;
+    use crate::domain::outcome::Outcome;
+    use crate::domain::rate::Rate;
+    use crate::flows::data::Room;
+    use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy};
+    use crate::flows::world::{World, policy, wake};
+
+    const ROMEO: &str = "romeo@example.org";
+
+    fn with(register: RegisterPolicy) -> Policy {
+        Policy { register, ..policy() }
+    }
+
+    fn in_room(registration: Registration, room: &str, device: &str) -> Registration {
+        let domain = Account::new(room).domain();
+        Registration { room: Some(Room { channel: DeviceHash::of(room, device), domain }), ..registration }
+    }
+
+    #[test]
+    fn node_and_secret_stay_when_the_token_changes() {
+        let mut world = World::new(policy());
+        let first = world.register(ROMEO, "phone", "token-1");
+        assert_eq!(world.register(ROMEO, "phone", "token-2"), first);
+        let device = world.state.device(&first.0).unwrap();
+        assert_eq!((device.token.reveal(), device.generation), ("token-2", 2));
+        let others = [world.register(ROMEO, "tablet", "token-2"), world.register("juliet@example.org", "phone", "t")];
+        for (node, secret) in others {
+            assert!(node != first.0 && secret != first.1);
+        }
+    }
+
+    #[test]
+    fn the_same_token_again_is_no_new_generation() {
+        let mut world = World::new(policy());
+        let (node, _) = world.register(ROMEO, "phone", "token-1");
+        world.later(60_000);
+        world.register(ROMEO, "phone", "token-1");
+        let device = world.state.device(&node).unwrap();
+        assert_eq!((device.generation, device.renewed - device.made), (1, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_dead_device_is_revived_with_its_node_and_secret() {
+        let mut world = World::new(policy());
+        let device = world.register(ROMEO, "phone", "token-1");
+        let sent = world.publish(&device, wake());
+        world.verdict(&sent.pushes[0], Outcome::Gone { since: None });
+        assert_eq!(world.register(ROMEO, "phone", "token-1"), device);
+        let sent = world.publish(&device, wake());
+        assert_eq!((sent.pushes[0].token.reveal(), sent.pushes[0].generation), ("token-1", 2));
+        assert_eq!(world.state.count(), (1, 0));
+    }
+
+    #[test]
+    fn a_device_taken_back_can_not_be_pushed_to_nor_taken_back_again() {
+        let mut world = World::new(policy());
+        let device = world.register(ROMEO, "phone", "token-1"); // t1
+        let left = world.unregister(ROMEO, "phone"); // t2
+        let command = "unregister-push-fcm".into();
+        assert_eq!(left.answers, [("t2".to_owned(), Answer::Unregistered { command })]);
+        assert_eq!(world.publish(&device, wake()).refused(), [("t3".to_owned(), Refusal::NoSuchDevice)]);
+        assert_eq!(world.unregister(ROMEO, "phone").refused(), [("t4".to_owned(), Refusal::NotRegistered)]);
+        assert_eq!(world.unregister("evil@example.org", "phone").refused()[0].1, Refusal::NotRegistered);
+    }
+
+    #[test]
+    fn a_room_has_a_node_of_its_own_that_its_service_may_push_to() {
+        let mut world = World::new(policy());
+        let own = world.register(ROMEO, "phone", "token-1");
+        let registration = in_room(World::registration(ROMEO, "phone", "token-1"), "coven@chat.example", "phone");
+        let answers = world.try_register(registration).answers;
+        let Answer::Registered { node, .. } = &answers[0].1 else { panic!("{answers:?}") };
+        let room = world.state.device(node).unwrap();
+        assert_ne!(*node, own.0);
+        let permitted: Vec<_> = room.permitted.iter().map(Domain::as_str).collect();
+        assert_eq!(permitted, ["chat.example", "example.org"]);
+        assert_eq!(room.key.channel, Some(DeviceHash::of("coven@chat.example", "phone")));
+        // Taking the device back takes its rooms back.
+        world.unregister(ROMEO, "phone");
+        assert_eq!(world.state.count(), (2, 2));
+    }
+
+    #[test]
+    fn the_device_that_registered_longest_ago_makes_room() {
+        let register = RegisterPolicy { max_devices_per_account: 2, ..policy().register };
+        let mut world = World::new(with(register));
+        let mut devices = Vec::new();
+        for (device, token) in [("a", "1"), ("b", "2"), ("a", "1"), ("c", "3")] {
+            world.later(1000);
+            devices.push(world.register(ROMEO, device, token).0);
+        }
+        world.register("juliet@example.org", "d", "4");
+        let why = |node| world.state.device(node).unwrap().gone.map(|gone| gone.why);
+        // "a" was renewed after "b".
+        assert_eq!(devices.iter().map(why).collect::<Vec<_>>(), [None, Some(GoneReason::MaxDevices), None, None]);
+    }
+
+    #[test]
+    fn a_phones_rooms_are_no_further_phones() {
+        let register = RegisterPolicy { max_devices_per_account: 1, ..policy().register };
+        let mut world = World::new(with(register));
+        world.register(ROMEO, "phone", "token-1");
+        for number in 0..ROOMS_PER_DEVICE + 2 {
+            world.later(1000);
+            let registration = World::registration(ROMEO, "phone", "token-1");
+            world.try_register(in_room(registration, &format!("room{number}@chat.example"), "phone"));
+        }
+        // The oldest two rooms went, the phone's own node stayed.
+        assert_eq!(world.state.count(), (ROOMS_PER_DEVICE + 3, 2));
+        let (first, _) = world.state.longest_gone().unwrap();
+        assert_eq!(first, crate::flows::world::START + Duration::from_secs(ROOMS_PER_DEVICE as u64 + 1));
+    }
+
+    #[test]
+    fn who_may_not_register() {
+        let register = RegisterPolicy {
+            allow_domains: vec![DomainPattern::Exactly(Domain::new("example.org"))],
+            ..policy().register
+        };
+        let mut world = World::new(with(register));
+        let stranger = world.try_register(World::registration("romeo@evil.example", "phone", "token-1"));
+        assert_eq!(stranger.refused(), [("t1".to_owned(), Refusal::Forbidden)]);
+        let registration = Registration { service: "telegraph".into(), ..World::registration(ROMEO, "phone", "t") };
+        assert_eq!(world.try_register(registration).refused(), [("t2".to_owned(), Refusal::NoSuchApp)]);
+        let registration = Registration { service: "apns".into(), ..World::registration(ROMEO, "phone", "t") };
+        world.try_register(registration);
+        let device = world.state.devices_of(&Account::new(ROMEO)).next().unwrap();
+        assert_eq!(device.key.app, AppName::new("ios"));
+    }
+
+    #[test]
+    fn too_many_registrations_are_refused_but_not_those_that_change_nothing() {
+        let rate = Rate { count: 2, per: Duration::from_secs(3600) };
+        let mut world = World::new(with(RegisterPolicy { rate_per_account: Some(rate), ..policy().register }));
+        let device = world.register(ROMEO, "phone", "token-1"); // t1
+        world.register(ROMEO, "phone", "token-2"); // t2
+        assert_eq!(world.register(ROMEO, "phone", "token-2"), device); // t3
+        let refused = world.try_register(World::registration(ROMEO, "phone", "token-3"));
+        assert_eq!(refused.refused(), [("t4".to_owned(), Refusal::TooManyRegistrations)]);
+        world.register("juliet@example.org", "phone", "token-4");
+        world.later(1_800_000);
+        assert_eq!(world.register(ROMEO, "phone", "token-3"), device);
+    }
+
+    #[test]
+    fn a_domain_may_register_so_fast() {
+        let rate = Rate { count: 2, per: Duration::from_secs(1) };
+        let mut world = World::new(with(RegisterPolicy { rate_per_domain: Some(rate), ..policy().register }));
+        world.register("a@example.org", "phone", "token-1");
+        world.register("b@example.org", "phone", "token-2");
+        let refused = world.try_register(World::registration("c@example.org", "phone", "token-3"));
+        assert_eq!(refused.refused()[0].1, Refusal::TooManyRegistrations);
+        world.register("c@other.example", "phone", "token-3");
+    }
+}

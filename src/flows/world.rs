@@ -1,0 +1,196 @@
+//! For tests of flows: a state, a clock that the test sets, and steps taken as the driver takes them.
+
+use std::time::Duration;
+
+use super::data::{Answer, Change, Effect, Input, Notice, Registration, Ticket, Unregistration};
+use super::dice::{self, Dice};
+use super::policy::{DomainPattern, Policy, RegisterPolicy};
+use super::state::State;
+use crate::domain::app::{App, Credentials, Provider};
+use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::publish::{CallStep, Notification, Publish};
+use crate::domain::push::Push;
+use crate::domain::refusal::Refusal;
+use crate::domain::secret::{DeviceToken, Private, Secret};
+use crate::domain::time::{Moment, Now, Timestamp};
+
+/// The world's wall clock at its start.
+pub(super) const START: Timestamp = Timestamp::from_secs(1_000_000);
+
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) dice: Dice,
+    /// Time since the start of the world.
+    pub(super) uptime: Duration,
+    tickets: u32,
+}
+
+/// What a step let happen, in words a test can read.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Happened {
+    pub(super) answers: Vec<(String, Answer)>,
+    pub(super) pushes: Vec<Push>,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Happened {
+    /// Which tickets were answered with an empty result.
+    pub(super) fn done(&self) -> Vec<&str> {
+        let done = self.answers.iter().filter(|(_, answer)| *answer == Answer::Done);
+        done.map(|(ticket, _)| ticket.as_str()).collect()
+    }
+
+    /// Which tickets were refused, and why.
+    pub(super) fn refused(&self) -> Vec<(String, Refusal)> {
+        let refused = |(ticket, answer): &'_ (String, Answer)| match answer {
+            Answer::Refused(refusal) => Some((ticket.clone(), *refusal)),
+            _ => None,
+        };
+        self.answers.iter().filter_map(refused).collect()
+    }
+}
+
+pub(crate) fn policy() -> Policy {
+    let app = |name: &str, provider| App {
+        name: AppName::new(name),
+        provider,
+        aliases: Vec::new(),
+        default: false,
+        fingerprint: 1,
+    };
+    Policy {
+        apps: vec![app("android", Provider::Fcm), app("ios", Provider::Apns)],
+        answer_within: Duration::from_secs(5),
+        max_per_domain: None,
+        register: RegisterPolicy {
+            allow_domains: vec![DomainPattern::Any],
+            max_devices_per_account: 16,
+            rate_per_account: None,
+            rate_per_domain: None,
+        },
+        slots: 100,
+        max_waiting: 100,
+    }
+}
+
+impl World {
+    pub(super) fn new(policy: Policy) -> Self {
+        let mut state = State::new(policy);
+        let credentials = Credentials { fingerprint: 1, since: START };
+        for app in ["android", "ios"] {
+            state.apply(&Change::Credentials(AppName::new(app), credentials));
+        }
+        Self { state, dice: dice::tests::counting(), uptime: Duration::ZERO, tickets: 0 }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { wall: START + self.uptime, steady: Moment::since_start(self.uptime) }
+    }
+
+    pub(super) fn later(&mut self, millis: u64) {
+        self.uptime += Duration::from_millis(millis);
+    }
+
+    /// The next ticket: `t1`, `t2`, …
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket {
+            id: format!("t{}", self.tickets).into(),
+            to: "example.org".into(),
+            from: "push.example.org".into(),
+            taken: self.now().steady,
+        }
+    }
+
+    pub(super) fn take(&mut self, input: Input) -> Happened {
+        let step = super::step(&self.state, input, self.now(), &mut self.dice);
+        for change in &step.changes {
+            self.state.apply(change);
+        }
+        let mut happened = Happened::default();
+        for effect in step.effects {
+            match effect {
+                Effect::Answer(ticket, answer) => happened.answers.push((ticket.id.to_string(), answer)),
+                Effect::Deliver(push) => happened.pushes.push(*push),
+                Effect::Notice(notice) => happened.notices.push(notice),
+            }
+        }
+        happened
+    }
+
+    pub(super) fn registration(owner: &str, device: &str, token: &str) -> Registration {
+        Registration {
+            command: "register-push-fcm".into(),
+            service: "fcm".into(),
+            owner: Account::new(owner),
+            account: DeviceHash::of(owner, device),
+            room: None,
+            token: DeviceToken::new(token),
+        }
+    }
+
+    pub(super) fn try_register(&mut self, registration: Registration) -> Happened {
+        let ticket = self.ticket();
+        self.take(Input::Register { ticket, registration })
+    }
+
+    /// Registers and returns node and secret.
+    pub(super) fn register(&mut self, owner: &str, device: &str, token: &str) -> (Node, Secret) {
+        let happened = self.try_register(Self::registration(owner, device, token));
+        match happened.answers.into_iter().next() {
+            Some((_, Answer::Registered { node, secret, .. })) => (node, secret),
+            other => panic!("not registered: {other:?}"),
+        }
+    }
+
+    pub(super) fn unregister(&mut self, owner: &str, device: &str) -> Happened {
+        let ticket = self.ticket();
+        let unregistration = Unregistration {
+            command: "unregister-push-fcm".into(),
+            service: "fcm".into(),
+            owner: Account::new(owner),
+            account: DeviceHash::of(owner, device),
+            channel: None,
+        };
+        self.take(Input::Unregister { ticket, unregistration })
+    }
+
+    pub(super) fn publish(&mut self, (node, secret): &(Node, Secret), notification: Notification) -> Happened {
+        let publish = Publish {
+            from: Domain::new("example.org"),
+            from_full_jid: false,
+            node: node.clone(),
+            secret: Some(secret.clone()),
+            notification,
+        };
+        self.publish_as(publish)
+    }
+
+    pub(super) fn publish_as(&mut self, publish: Publish) -> Happened {
+        let ticket = self.ticket();
+        self.take(Input::Publish { ticket, publish })
+    }
+
+    pub(super) fn verdict(&mut self, push: &Push, outcome: Outcome) -> Happened {
+        self.take(Input::Verdict(Verdict {
+            push: push.id,
+            app: push.app.clone(),
+            node: push.node.clone(),
+            generation: push.generation,
+            outcome,
+        }))
+    }
+}
+
+pub(super) fn body(text: &str) -> Notification {
+    Notification { body: Some(Private::new(text)), ..Notification::default() }
+}
+
+pub(super) fn wake() -> Notification {
+    Notification::default()
+}
+
+pub(super) fn call() -> Notification {
+    Notification { jingle: Some(CallStep::Propose), ..Notification::default() }
+}

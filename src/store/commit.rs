@@ -1,0 +1,279 @@
+//! One batch of changes, on the disk when it returns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use super::error::StoreError;
+use super::open::{Engine, guarded};
+use super::record::{self, Kind};
+use crate::domain::device::{Fact, History, Said};
+use crate::domain::ids::Node;
+use crate::flows::data::Change;
+
+const TRIAL: &[u8] = b"trial";
+
+impl Store {
+    /// Makes these changes durable, all or none of them, in their order; those that live in memory only are passed
+    /// over. When it returns, they are on the disk: sled's log is flushed and fsynced.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] if that failed. Then nothing more is written until [`Store::trial`] or [`Store::load`]
+    /// opened the store again: until then every commit is refused with [`StoreError::Suspended`]. What failed may or
+    /// may not be on the disk; load to know.
+    pub fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.iter().all(|change| matches!(change, Change::Memory(_))) {
+            return Ok(());
+        }
+        self.write(|engine| {
+            engine.records.apply_batch(batch(engine, changes)?)?;
+            engine.sync()
+        })
+    }
+
+    /// Tries whether writing works, with a tiny durable write; opens the store again if an earlier write failed.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], and as [`Store::open`] for the part of it that opens the files.
+    pub fn trial(&self) -> Result<(), StoreError> {
+        {
+            let mut engine = self.engine();
+            if engine.is_none() {
+                *engine = Some(Engine::open(&self.path)?);
+            }
+        }
+        self.write(|engine| {
+            engine.meta.insert(TRIAL, record::seal(TRIAL, &self.commits()).map_err(bug)?)?;
+            engine.sync()
+        })
+    }
+
+    fn write(&self, write: impl FnOnce(&Engine) -> sled::Result<()>) -> Result<(), StoreError> {
+        let mut engine = self.engine();
+        let Some(open) = &*engine else { return Err(StoreError::Suspended { path: self.path.clone() }) };
+        match guarded(|| write(open)) {
+            Ok(()) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                let broken = engine.take();
+                // Closing it flushes once more, or finds out that it cannot.
+                let _closed = guarded(|| {
+                    drop(broken);
+                    Ok(())
+                });
+                Err(StoreError::Write { path: self.path.clone(), source: Arc::new(error.into()) })
+            }
+        }
+    }
+
+    /// As after a failed write.
+    #[cfg(test)]
+    pub(super) fn break_it(&self) {
+        *self.engine() = None;
+    }
+}
+
+/// The changes as sled wants them. Of two that write the same record, the last counts.
+fn batch(engine: &Engine, changes: &[Change]) -> sled::Result<sled::Batch> {
+    let mut batch = sled::Batch::default();
+    // What the histories of this batch's devices have become: many facts of one device make one write.
+    let mut histories: HashMap<&Node, Option<History>> = HashMap::new();
+    for change in changes {
+        match change {
+            Change::Device(device) => {
+                let key = Kind::Device.key(device.node.as_str());
+                let record = record::seal_device(&key, device).map_err(bug)?;
+                batch.insert(key, record);
+                histories.insert(&device.node, Some(device.history.clone()));
+            }
+            Change::Fact(fact) => match histories.get_mut(&fact.node) {
+                Some(history) => history.get_or_insert_default().note(fact),
+                None => {
+                    let mut history = before(engine, fact)?;
+                    history.note(fact);
+                    histories.insert(&fact.node, Some(history));
+                }
+            },
+            Change::Credentials(app, credentials) => {
+                let key = Kind::Credentials.key(app.as_str());
+                let record = record::seal_credentials(&key, *credentials).map_err(bug)?;
+                batch.insert(key, record);
+            }
+            Change::Forget(node) => {
+                batch.remove(Kind::Device.key(node.as_str()));
+                histories.insert(node, None);
+            }
+            Change::Memory(_) => {}
+        }
+    }
+    for (node, history) in histories {
+        let key = Kind::History.key(node.as_str());
+        match history {
+            Some(history) if history != History::default() => {
+                let record = record::seal_history(&key, &history).map_err(bug)?;
+                batch.insert(key, record);
+            }
+            // sled logs the removal of what is not there, too.
+            _ if engine.records.contains_key(&key)? => batch.remove(key),
+            _ => {}
+        }
+    }
+    Ok(batch)
+}
+
+/// The history that this fact adds to.
+fn before(engine: &Engine, fact: &Fact) -> sled::Result<History> {
+    // An acceptance begins a history anew, so that the common case reads nothing.
+    if fact.said == Said::Accepted {
+        return Ok(History::default());
+    }
+    let key = Kind::History.key(fact.node.as_str());
+    let Some(stored) = engine.records.get(&key)? else { return Ok(History::default()) };
+    Ok(record::unseal_history(&key, &stored).unwrap_or_else(|damage| {
+        tracing::warn!(device = fact.node.short(), "the stored history of a device {damage}; it begins anew");
+        History::default()
+    }))
+}
+
+fn bug(error: postcard::Error) -> sled::Error {
+    sled::Error::ReportableBug(format!("a record cannot be encoded: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::app::Credentials;
+    use crate::domain::device::Device;
+    use crate::domain::device::tests::device;
+    use crate::domain::ids::AppName;
+    use crate::domain::secret::DeviceToken;
+    use crate::domain::time::Timestamp;
+    use crate::store::record::tests::full;
+
+    fn loaded(store: &Store) -> Vec<Change> {
+        store.load().unwrap().map(Result::unwrap).collect()
+    }
+
+    fn put(device: &Device) -> Change {
+        Change::Device(Box::new(device.clone()))
+    }
+
+    fn fact(secs: i64, said: Said) -> Change {
+        let at = Timestamp::from_secs(secs);
+        Change::Fact(Fact { node: Node::new("node-1"), published: at, at, said })
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_opening_again() {
+        let credentials = |fingerprint| {
+            Change::Credentials(AppName::new("chat"), Credentials { fingerprint, since: Timestamp::from_secs(5) })
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[put(&device()), credentials(1), put(&full()), credentials(2)]).unwrap();
+        drop(store);
+        let expected = [credentials(2), put(&device()), put(&full())];
+        assert_eq!(loaded(&Store::open(folder.path()).unwrap()), expected);
+    }
+
+    #[test]
+    fn changes_count_in_their_order() {
+        let at = Timestamp::from_secs;
+        let with = |history| vec![put(&Device { history, ..device() })];
+        let other = Device { generation: 2, ..device() };
+        let worn = Device { history: History { errors: 3, doubted: true, ..History::default() }, ..device() };
+        let forget = || Change::Forget(Node::new("node-1"));
+        let failed = |secs| fact(secs, Said::Failed("503".into()));
+        let accepted = || fact(30, Said::Accepted);
+        let bad = |errors| History {
+            last_publish: Some(at(20)),
+            last_error: Some("503".into()),
+            errors,
+            errors_since: Some(at(10)),
+            ..History::default()
+        };
+        let good = History { last_publish: Some(at(30)), last_accepted: Some(at(30)), ..History::default() };
+        let rows: [(&str, Vec<Change>, Vec<Change>); 11] = [
+            ("the last of two", vec![put(&device()), put(&other)], vec![put(&other)]),
+            ("facts add up", vec![put(&device()), failed(10), failed(20)], with(bad(2))),
+            ("an acceptance ends a row", vec![put(&worn), failed(20), accepted()], with(good.clone())),
+            ("a failure after it", vec![put(&worn), accepted(), failed(40)], {
+                let since = Some(at(40));
+                let history = History { last_publish: since, errors_since: since, ..bad(1) };
+                with(History { last_accepted: Some(at(30)), ..history })
+            }),
+            ("a registration brings its own history", vec![put(&device()), accepted(), put(&worn)], vec![put(&worn)]),
+            ("or none", vec![put(&worn), put(&device())], vec![put(&device())]),
+            ("forgotten last", vec![put(&worn), forget()], vec![]),
+            ("forgotten first", vec![put(&worn), forget(), put(&device())], vec![put(&device())]),
+            ("forgotten, and was never there", vec![Change::Forget(Node::new("node-9"))], vec![]),
+            ("a fact of nobody", vec![accepted(), put(&full())], vec![put(&full())]),
+            ("nothing", vec![], vec![]),
+        ];
+        for (what, changes, expected) in rows {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            store.commit(&changes).unwrap();
+            assert_eq!(loaded(&store), expected, "{what}");
+            // And the same if each is a commit of its own.
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            for change in &changes {
+                store.commit(std::slice::from_ref(change)).unwrap();
+            }
+            assert_eq!(loaded(&store), expected, "{what}, one by one");
+        }
+    }
+
+    #[test]
+    fn only_what_is_for_the_disk_makes_a_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[]).unwrap();
+        assert_eq!(store.commits(), 0);
+        store.commit(&[put(&device()), put(&full())]).unwrap();
+        assert_eq!(store.commits(), 1);
+    }
+
+    #[test]
+    fn a_record_too_large_for_a_page_is_kept_too() {
+        let large = Device { token: DeviceToken::new("t".repeat(3_000_000)), ..device() };
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[put(&large), put(&full())]).unwrap();
+        drop(store);
+        assert!(loaded(&Store::open(folder.path()).unwrap()) == [put(&large), put(&full())]);
+    }
+
+    #[test]
+    fn a_damaged_history_does_not_keep_new_facts_from_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[put(&device())]).unwrap();
+        store.engine().as_ref().unwrap().records.insert("hnode-1", "junk").unwrap();
+        store.commit(&[fact(10, Said::Doubtful)]).unwrap();
+        let mut history = History::default();
+        let Change::Fact(line) = fact(10, Said::Doubtful) else { unreachable!() };
+        history.note(&line);
+        assert_eq!(loaded(&store), [put(&Device { history, ..device() })]);
+    }
+
+    #[test]
+    fn after_a_failed_write_nothing_is_written_until_a_trial_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[put(&device())]).unwrap();
+        let failed = store.write(|_| panic!("as sled does")).unwrap_err();
+        assert!(matches!(failed, StoreError::Write { .. }), "{failed}");
+        assert!(failed.to_string().contains("sled gave up: as sled does"), "{failed}");
+
+        let refused = store.commit(&[put(&full())]).unwrap_err();
+        assert!(matches!(refused, StoreError::Suspended { .. }), "{refused}");
+        store.trial().unwrap();
+        store.commit(&[put(&full())]).unwrap();
+        assert_eq!(loaded(&store), [put(&device()), put(&full())]);
+    }
+}

@@ -1,0 +1,288 @@
+//! Answers as stanzas. The one place where a refusal becomes a stanza error.
+
+use bytes::BytesMut;
+use sha1::{Digest, Sha1};
+
+use super::ns;
+use crate::domain::refusal::Refusal;
+use crate::flows::data::{Answer, Ticket};
+
+/// A stanza error (RFC 6120 §8.3), as far as we ever say one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StanzaError {
+    /// The error type: what the asker may do about it.
+    pub kind: &'static str,
+    /// The defined condition.
+    pub condition: &'static str,
+    /// The application's condition: its name and namespace.
+    pub detail: Option<(&'static str, &'static str)>,
+}
+
+impl StanzaError {
+    /// The request cannot be understood.
+    pub const BAD_REQUEST: Self = Self::new("modify", "bad-request");
+    /// A publish cannot be understood. No server takes `wait` as a reason to forget a registration.
+    pub const BAD_PUBLISH: Self = Self::new("wait", "bad-request");
+    /// A command's form lacks something (XEP-0050 §4.6).
+    pub const BAD_PAYLOAD: Self = Self::command("bad-payload");
+    /// A command cannot do this action now (XEP-0050 §4.6).
+    pub const BAD_ACTION: Self = Self::command("bad-action");
+    /// A command's action is not one of XEP-0050's (§4.6).
+    pub const MALFORMED_ACTION: Self = Self::command("malformed-action");
+    /// There is no such node, command or device.
+    pub const ITEM_NOT_FOUND: Self = Self::new("cancel", "item-not-found");
+    /// A pubsub request that we do not serve.
+    pub const NOT_IMPLEMENTED: Self = Self::new("cancel", "feature-not-implemented");
+    /// Anything else that we do not serve.
+    pub const SERVICE_UNAVAILABLE: Self = Self::new("cancel", "service-unavailable");
+    /// The stanza broke a limit.
+    pub const TOO_BIG: Self = Self::new("modify", "policy-violation");
+    /// The asker may not do this.
+    pub const FORBIDDEN: Self = Self::new("auth", "forbidden");
+
+    const fn new(kind: &'static str, condition: &'static str) -> Self {
+        Self { kind, condition, detail: None }
+    }
+
+    const fn command(detail: &'static str) -> Self {
+        Self { kind: "modify", condition: "bad-request", detail: Some((detail, ns::COMMANDS)) }
+    }
+
+    /// What a refusal is on the wire. Servers forget a registration on `cancel`, some on anything but `wait`: that
+    /// is why `wait` stands wherever the publisher's registration may still be good.
+    #[must_use]
+    pub const fn of(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoSuchDevice | Refusal::NotRegistered | Refusal::NoSuchApp => Self::ITEM_NOT_FOUND,
+            Refusal::BadForm => Self::BAD_PAYLOAD,
+            Refusal::Forbidden => Self::FORBIDDEN,
+            Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
+            Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
+        }
+    }
+}
+
+/// Writes the answer to an iq.
+pub fn write(out: &mut BytesMut, ticket: &Ticket, answer: &Answer) {
+    match answer {
+        Answer::Done => empty_result(out, ticket),
+        Answer::Refused(refusal) => error(out, ticket, StanzaError::of(*refusal)),
+        Answer::Registered { command, node, secret } => {
+            open(out, ticket, "result");
+            command_open(out, ticket, command, "completed");
+            put(out, "><x xmlns='jabber:x:data' type='form'>");
+            // The service that the app enables is the one it asked: what it wrote as `to`.
+            field(out, "jid", "jid-single", &ticket.from);
+            field(out, "node", "text-single", node.as_str());
+            field(out, "secret", "text-single", secret.reveal());
+            put(out, "</x></command></iq>");
+        }
+        Answer::Unregistered { command } => {
+            open(out, ticket, "result");
+            command_open(out, ticket, command, "completed");
+            put(out, "/></iq>");
+        }
+    }
+}
+
+/// Writes a result without content.
+pub fn empty_result(out: &mut BytesMut, ticket: &Ticket) {
+    head(out, ticket, "result");
+    put(out, "/>");
+}
+
+/// Writes a result with this content, which is XML already.
+pub fn result(out: &mut BytesMut, ticket: &Ticket, payload: &str) {
+    open(out, ticket, "result");
+    put(out, payload);
+    put(out, "</iq>");
+}
+
+/// Writes a command's result that carries this content, which is XML already.
+pub fn command(out: &mut BytesMut, ticket: &Ticket, command: &str, status: &str, content: &str) {
+    open(out, ticket, "result");
+    command_open(out, ticket, command, status);
+    put(out, ">");
+    put(out, content);
+    put(out, "</command></iq>");
+}
+
+/// Writes an error.
+pub fn error(out: &mut BytesMut, ticket: &Ticket, error: StanzaError) {
+    open(out, ticket, "error");
+    for part in ["<error type='", error.kind, "'><", error.condition, " xmlns='", ns::STANZA_ERROR, "'/>"] {
+        put(out, part);
+    }
+    if let Some((name, namespace)) = error.detail {
+        for part in ["<", name, " xmlns='", namespace, "'/>"] {
+            put(out, part);
+        }
+    }
+    put(out, "</error></iq>");
+}
+
+/// Writes text so that it comes out of a parser as it went in, between tags or in an attribute in single quotes:
+/// white space that a parser would normalise goes as references.
+pub fn escape(out: &mut BytesMut, text: &str) {
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let reference = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'\'' => "&apos;",
+            b'\t' => "&#9;",
+            b'\n' => "&#10;",
+            b'\r' => "&#13;",
+            _ => continue,
+        };
+        put(out, text.get(plain..at).unwrap_or_default());
+        put(out, reference);
+        plain = at + 1;
+    }
+    put(out, text.get(plain..).unwrap_or_default());
+}
+
+fn open(out: &mut BytesMut, ticket: &Ticket, kind: &str) {
+    head(out, ticket, kind);
+    put(out, ">");
+}
+
+/// The start tag, still open. `id`, `from` and `to` are the request's, verbatim: hosts compare them.
+fn head(out: &mut BytesMut, ticket: &Ticket, kind: &str) {
+    put(out, "<iq type='");
+    put(out, kind);
+    put(out, "' id='");
+    escape(out, &ticket.id);
+    put(out, "' from='");
+    escape(out, &ticket.from);
+    put(out, "' to='");
+    escape(out, &ticket.to);
+    put(out, "'");
+}
+
+/// A command's start tag, still open. The session id is made of who asks for what, so that it is the same in every
+/// answer to one asker, and nothing has to be remembered between them (XEP-0050 §3.3 wants one in every answer).
+fn command_open(out: &mut BytesMut, ticket: &Ticket, command: &str, status: &str) {
+    put(out, "<command xmlns='http://jabber.org/protocol/commands' node='");
+    escape(out, command);
+    put(out, "' sessionid='");
+    put(out, &session_id(&ticket.to, command));
+    put(out, "' status='");
+    put(out, status);
+    put(out, "'");
+}
+
+fn session_id(asker: &str, command: &str) -> String {
+    let mut sha1 = Sha1::new();
+    sha1.update(asker.as_bytes());
+    sha1.update([0]);
+    sha1.update(command.as_bytes());
+    sha1.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The app's parser goes by the field types.
+fn field(out: &mut BytesMut, name: &str, kind: &str, value: &str) {
+    for part in ["<field var='", name, "' type='", kind, "'><value>"] {
+        put(out, part);
+    }
+    escape(out, value);
+    put(out, "</value></field>");
+}
+
+fn put(out: &mut BytesMut, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use xmpp_parsers::iq::Iq;
+    use xmpp_parsers::minidom::Element;
+    use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
+
+    use super::*;
+    use crate::domain::ids::Node;
+    use crate::domain::refusal::Later;
+    use crate::domain::secret::Secret;
+    use crate::domain::time::Moment;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            id: "a1".into(),
+            to: "romeo@example.org/x'\"<&>\n".into(),
+            from: "push.example.net".into(),
+            taken: Moment::default(),
+        }
+    }
+
+    fn written(answer: &Answer) -> String {
+        let mut out = BytesMut::new();
+        write(&mut out, &ticket(), answer);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        let element: Element = with_namespace(&written(&Answer::Done)).parse().unwrap();
+        let attributes = ["type", "id", "from", "to"].map(|name| element.attr(name).unwrap_or_default());
+        assert_eq!(attributes, ["result", "a1", "push.example.net", "romeo@example.org/x'\"<&>\n"]);
+        assert_eq!(element.children().count(), 0);
+    }
+
+    fn with_namespace(stanza: &str) -> String {
+        stanza.replacen("<iq ", "<iq xmlns='jabber:component:accept' ", 1)
+    }
+
+    #[test]
+    fn every_refusal_has_its_stanza_error() {
+        use DefinedCondition as C;
+        let rows = [
+            (Refusal::NoSuchDevice, ErrorType::Cancel, C::ItemNotFound),
+            (Refusal::NotRegistered, ErrorType::Cancel, C::ItemNotFound),
+            (Refusal::NoSuchApp, ErrorType::Cancel, C::ItemNotFound),
+            (Refusal::BadForm, ErrorType::Modify, C::BadRequest),
+            (Refusal::Forbidden, ErrorType::Auth, C::Forbidden),
+            (Refusal::TooManyRegistrations, ErrorType::Wait, C::ResourceConstraint),
+            (Refusal::TryLater(Later::Vendor), ErrorType::Wait, C::InternalServerError),
+            (Refusal::TryLater(Later::Operator), ErrorType::Wait, C::InternalServerError),
+            (Refusal::TryLater(Later::DomainRate), ErrorType::Wait, C::InternalServerError),
+            (Refusal::TryLater(Later::Full), ErrorType::Wait, C::InternalServerError),
+            (Refusal::TryLater(Later::Store), ErrorType::Wait, C::InternalServerError),
+        ];
+        for (refusal, kind, condition) in rows {
+            let mut out = BytesMut::new();
+            let ticket = Ticket { to: "romeo@example.org/x'\"<&>".into(), ..ticket() };
+            write(&mut out, &ticket, &Answer::Refused(refusal));
+            let text = with_namespace(std::str::from_utf8(&out).unwrap());
+            let iq = Iq::try_from(text.parse::<Element>().unwrap()).unwrap();
+            let Iq::Error { id, error, .. } = iq else { panic!("{refusal:?}: {text}") };
+            assert_eq!((&*id, error.type_, error.defined_condition), ("a1", kind, condition), "{refusal:?}");
+            assert_eq!(error.other.is_some(), refusal == Refusal::BadForm, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_registration_is_answered_with_what_the_app_must_enable() {
+        let ticket = Ticket { to: "romeo@example.org/x".into(), ..ticket() };
+        let mut out = BytesMut::new();
+        let command = "register-push-fcm".into();
+        write(&mut out, &ticket, &Answer::Registered { command, node: Node::new("n+/="), secret: Secret::new("s") });
+        let expected = "<iq type='result' id='a1' from='push.example.net' to='romeo@example.org/x'>\
+            <command xmlns='http://jabber.org/protocol/commands' node='register-push-fcm' \
+            sessionid='e57d35f984ec2e54' status='completed'><x xmlns='jabber:x:data' type='form'>\
+            <field var='jid' type='jid-single'><value>push.example.net</value></field>\
+            <field var='node' type='text-single'><value>n+/=</value></field>\
+            <field var='secret' type='text-single'><value>s</value></field></x></command></iq>";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn an_unregistration_is_answered_with_an_empty_command() {
+        let text = written(&Answer::Unregistered { command: "unregister-push-fcm".into() });
+        let element: Element = with_namespace(&text).parse().unwrap();
+        let command = element.get_child("command", ns::COMMANDS).unwrap();
+        assert_eq!(command.attr("status"), Some("completed"));
+        assert_eq!(command.attr("sessionid").map(str::len), Some(16));
+        assert_eq!(command.children().count(), 0);
+    }
+}

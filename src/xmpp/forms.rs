@@ -1,0 +1,76 @@
+//! Forms (XEP-0004), read leniently: real senders omit `type`, FORM_TYPE, and field types.
+
+use roxmltree::Node;
+
+use super::{ns, read};
+
+/// A form that came with a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Form<'a, 'i>(Node<'a, 'i>);
+
+impl<'a, 'i> Form<'a, 'i> {
+    /// The first form inside an element, of any `type`.
+    #[must_use]
+    pub fn inside(node: Node<'a, 'i>) -> Option<Self> {
+        read::child(node, ns::DATA_FORM, "x").map(Self)
+    }
+
+    /// All forms inside an element.
+    pub fn all_inside(node: Node<'a, 'i>) -> impl Iterator<Item = Self> {
+        node.children().filter(|&child| read::is(child, ns::DATA_FORM, "x")).map(Self)
+    }
+
+    /// The form's `type` attribute.
+    #[must_use]
+    pub fn kind(self) -> Option<&'a str> {
+        self.0.attribute("type")
+    }
+
+    /// The first value of a field that is not empty; an empty field counts as absent. Of fields with the same name
+    /// the first one counts.
+    #[must_use]
+    pub fn value(self, name: &str) -> Option<&'a str> {
+        let mut fields = self.0.children().filter(|&child| read::is(child, ns::DATA_FORM, "field"));
+        let field = fields.find(|field| field.attribute("var") == Some(name))?;
+        field.children().filter(|&child| read::is(child, ns::DATA_FORM, "value")).find_map(read::text)
+    }
+
+    /// Whether the form is of this FORM_TYPE, or does not say.
+    #[must_use]
+    pub fn may_be(self, form_type: &str) -> bool {
+        self.value("FORM_TYPE").is_none_or(|value| value.trim() == form_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_leniently() {
+        let text = "<x xmlns='jabber:x:data'>
+            <field var='FORM_TYPE'><value> urn:a\n</value></field>
+            <field var='one' type='text-single'><value>1</value></field>
+            <field var='several'><value/><value></value><value>a</value><value>b</value></field>
+            <field var='empty'/><field var='hollow'><value/></field>
+            <field var='twice'><value>first</value></field><field var='twice'><value>second</value></field>
+            <field><value>nameless</value></field>
+            <other xmlns='x' var='one'><value>no</value></other></x>";
+        let document = roxmltree::Document::parse(text).unwrap();
+        let form = Form(document.root_element());
+        let rows = [
+            ("one", Some("1")),
+            ("several", Some("a")),
+            ("empty", None),
+            ("hollow", None),
+            ("twice", Some("first")),
+            ("missing", None),
+        ];
+        for (name, value) in rows {
+            assert_eq!(form.value(name), value, "{name}");
+        }
+        assert_eq!(form.kind(), None);
+        assert!(form.may_be("urn:a"));
+        assert!(!form.may_be("urn:b"));
+    }
+}

@@ -1,0 +1,240 @@
+//! Decides what a stanza is to us. Every iq get or set gets exactly one answer, from here or by its ticket; results,
+//! errors, messages and presence never get one (RFC 6120 §8.2.3).
+
+use bytes::BytesMut;
+use jid::Jid;
+use roxmltree::Node as Element;
+
+use super::answer::{self, StanzaError};
+use super::frame::{Fault, Frame};
+use super::head::Head;
+use super::read::{self, Opening, Unreadable};
+use super::service::Service;
+use super::{ns, publish, register};
+use crate::domain::time::Moment;
+use crate::flows::data::{Input, Ticket};
+
+/// The longest `id` that is answered, in bytes. Hosts end the stream of a component whose own stanzas are too big
+/// (Prosody at 512 kB), and an answer repeats the id.
+const MAX_ID: usize = 16 * 1024;
+
+/// What a stanza is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// Something for the driver, which will answer it.
+    Request(Input),
+    /// A request that is answered at once: the whole answer.
+    Answer(BytesMut),
+    /// Nothing to do.
+    Ignored(Ignored),
+    /// The host ends the stream.
+    StreamError(StreamError),
+    /// The handshake was accepted (XEP-0114 §3).
+    HandshakeDone,
+}
+
+/// Why nothing is done about a stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// A message, a presence, or the answer to an iq.
+    NoRequest,
+    /// An iq without a sender to answer to, or with one that is no JID.
+    NoSender,
+    /// An iq for another domain. An answer would have to come from that domain, and a host ends the stream of a
+    /// component that speaks for another one (`invalid-from`).
+    Foreign,
+    /// An iq whose id is too long to be repeated.
+    LongId,
+    /// An element of the stream that is no stanza, or one of which not even the start tag could be read.
+    Unknown,
+}
+
+/// A stream error from the host (RFC 6120 §4.9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamError {
+    /// The defined condition, or `undefined-condition`.
+    pub condition: Box<str>,
+    /// What the host says in words; may be empty.
+    pub text: Box<str>,
+}
+
+/// What a frame is to us; `None` for one that ends the stream in good order.
+///
+/// # Errors
+///
+/// The stanza is not XML, so nothing after it can be trusted.
+pub fn receive(
+    service: &Service,
+    opening: &mut Opening,
+    frame: Frame<'_>,
+    now: Moment,
+) -> Result<Option<Inbound>, Fault> {
+    Ok(Some(match frame {
+        Frame::StreamClose => return Ok(None),
+        Frame::StreamOpen(_) => Inbound::Ignored(Ignored::Unknown),
+        Frame::TooBig(too_big) => broken(service, too_big.head, StanzaError::TOO_BIG, now),
+        Frame::Stanza(text) => match opening.stanza(text) {
+            Ok(stanza) => element(service, stanza.root(), now),
+            Err(Unreadable::NotWellFormed) => return Err(Fault::NotWellFormed),
+            Err(why) => {
+                let error =
+                    if why == Unreadable::UnknownPrefix { StanzaError::BAD_REQUEST } else { StanzaError::TOO_BIG };
+                broken(service, Head::read(text.as_bytes()), error, now)
+            }
+        },
+    }))
+}
+
+/// A stanza of which only the start tag counts: an iq that could have been a request is refused.
+fn broken(service: &Service, head: Option<Head>, error: StanzaError, now: Moment) -> Inbound {
+    let Some(head) = head else { return Inbound::Ignored(Ignored::Unknown) };
+    if &*head.name != "iq" || matches!(head.kind.as_deref(), Some("result" | "error")) {
+        return Inbound::Ignored(Ignored::NoRequest);
+    }
+    match address(service, head.id.as_deref(), head.from.as_deref(), head.to.as_deref(), now) {
+        Ok((ticket, _)) => refuse(&ticket, error),
+        Err(ignored) => Inbound::Ignored(ignored),
+    }
+}
+
+fn element(service: &Service, root: Element<'_, '_>, now: Moment) -> Inbound {
+    if read::is_stanza(root, "iq") {
+        return iq(service, root, now).unwrap_or_else(Inbound::Ignored);
+    }
+    if read::is_stanza(root, "handshake") {
+        return Inbound::HandshakeDone;
+    }
+    if read::is(root, ns::STREAM, "error") {
+        return Inbound::StreamError(stream_error(root));
+    }
+    let known = read::is_stanza(root, "message") || read::is_stanza(root, "presence");
+    Inbound::Ignored(if known { Ignored::NoRequest } else { Ignored::Unknown })
+}
+
+fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ignored> {
+    let get = match iq.attribute("type") {
+        Some("result" | "error") => return Err(Ignored::NoRequest),
+        Some("get") => Some(true),
+        Some("set") => Some(false),
+        // Not a type at all: its sender waits for an answer all the same.
+        _ => None,
+    };
+    let (ticket, from) = address(service, iq.attribute("id"), iq.attribute("from"), iq.attribute("to"), now)?;
+    let mut payloads = iq.children().filter(Element::is_element);
+    let (Some(get), Some(payload), None) = (get, payloads.next(), payloads.next()) else {
+        return Ok(refuse(&ticket, StanzaError::BAD_REQUEST));
+    };
+    if iq.attribute("id").is_none() {
+        return Ok(refuse(&ticket, StanzaError::BAD_REQUEST));
+    }
+    let tag = payload.tag_name();
+    let node = payload.attribute("node");
+    Ok(match (tag.namespace().unwrap_or_default(), tag.name(), get) {
+        (ns::PUBSUB, "pubsub", _) => pubsub(ticket, payload, &from, get),
+        (ns::PUBSUB_OWNER, "pubsub", _) => owner(&ticket, payload, get),
+        (ns::COMMANDS, "command", _) => command(ticket, payload, &from, get),
+        (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
+        (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node)),
+        (ns::PING, "ping", true) => answered(|out| answer::empty_result(out, &ticket)),
+        _ => refuse(&ticket, StanzaError::SERVICE_UNAVAILABLE),
+    })
+}
+
+/// Where the answer goes, and who asks.
+///
+/// A missing id is taken as an empty one, as Prosody does: it is refused, but it is answered. A missing `to` means
+/// us: the host gave us the stanza.
+fn address(
+    service: &Service,
+    id: Option<&str>,
+    from: Option<&str>,
+    to: Option<&str>,
+    now: Moment,
+) -> Result<(Ticket, Jid), Ignored> {
+    let id = id.unwrap_or_default();
+    if id.len() > MAX_ID {
+        return Err(Ignored::LongId);
+    }
+    let sender = from.and_then(|from| Jid::new(from).ok()).ok_or(Ignored::NoSender)?;
+    let own = service.jid().as_str();
+    let to = to.unwrap_or(own);
+    if to != own && !Jid::new(to).is_ok_and(|to| to.domain().as_str() == own) {
+        return Err(Ignored::Foreign);
+    }
+    let ticket = Ticket { id: id.into(), to: from.unwrap_or_default().into(), from: to.into(), taken: now };
+    Ok((ticket, sender))
+}
+
+fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Jid, get: bool) -> Inbound {
+    if let Some(element) = read::child(pubsub, ns::PUBSUB, "publish") {
+        let publish = if get { Err(StanzaError::BAD_PUBLISH) } else { publish::publish(pubsub, element, from) };
+        return match publish {
+            Ok(publish) => request(Input::Publish { ticket, publish }),
+            Err(error) => refuse(&ticket, error),
+        };
+    }
+    // Apps written for MongooseIM make a push node first; ours need no making.
+    if !get && read::child(pubsub, ns::PUBSUB, "create").is_some() {
+        return answered(|out| answer::empty_result(out, &ticket));
+    }
+    refuse(&ticket, StanzaError::NOT_IMPLEMENTED)
+}
+
+/// Apps written for MongooseIM let their server publish to their node by its affiliations; our nodes know whom they
+/// take publishes from.
+fn owner(ticket: &Ticket, pubsub: Element<'_, '_>, get: bool) -> Inbound {
+    let known = ["affiliations", "configure"].iter().any(|name| read::child(pubsub, ns::PUBSUB_OWNER, name).is_some());
+    if known && !get {
+        return answered(|out| answer::empty_result(out, ticket));
+    }
+    refuse(ticket, StanzaError::NOT_IMPLEMENTED)
+}
+
+fn command(ticket: Ticket, element: Element<'_, '_>, from: &Jid, get: bool) -> Inbound {
+    if get {
+        return refuse(&ticket, StanzaError::BAD_REQUEST);
+    }
+    let name = element.attribute("node").unwrap_or_default();
+    match register::command(element, from) {
+        Ok(register::Command::Register(registration)) => request(Input::Register { ticket, registration }),
+        Ok(register::Command::Unregister(unregistration)) => request(Input::Unregister { ticket, unregistration }),
+        Ok(register::Command::Ask(form)) => answered(|out| answer::command(out, &ticket, name, "executing", &form)),
+        Ok(register::Command::Cancelled) => answered(|out| answer::command(out, &ticket, name, "canceled", "")),
+        Err(error) => refuse(&ticket, error),
+    }
+}
+
+fn content(ticket: &Ticket, content: Result<String, StanzaError>) -> Inbound {
+    match content {
+        Ok(content) => answered(|out| answer::result(out, ticket, &content)),
+        Err(error) => refuse(ticket, error),
+    }
+}
+
+fn request(input: Input) -> Inbound {
+    Inbound::Request(input)
+}
+
+fn refuse(ticket: &Ticket, error: StanzaError) -> Inbound {
+    answered(|out| answer::error(out, ticket, error))
+}
+
+fn answered(write: impl FnOnce(&mut BytesMut)) -> Inbound {
+    let mut out = BytesMut::new();
+    write(&mut out);
+    Inbound::Answer(out)
+}
+
+fn stream_error(error: Element<'_, '_>) -> StreamError {
+    let mut known = error.children().filter(|child| child.tag_name().namespace() == Some(ns::STREAM_ERROR));
+    let condition = known.clone().find(|child| child.tag_name().name() != "text");
+    let text = known.find(|child| child.tag_name().name() == "text").and_then(read::text);
+    StreamError {
+        condition: condition.map_or("undefined-condition", |condition| condition.tag_name().name()).into(),
+        text: text.unwrap_or_default().into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "inbound_tests.rs"]
+mod tests;

@@ -1,0 +1,415 @@
+//! The link to the host: a stream, and another one after it, for ever.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::{error, info, warn};
+
+use super::backoff::Backoff;
+use super::inbound::Ignored;
+use super::outbox::Outbox;
+use super::service::Service;
+use super::stream::{Ended, Stream};
+use super::trouble::{LinkError, Trouble};
+use crate::clock::Clock;
+use crate::domain::refusal::{Later, Refusal};
+use crate::domain::secret::Secret;
+use crate::flows::data::{Answer, Input, Ticket};
+
+/// How the link is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `HOST:PORT` of the host's component port; a name is resolved anew for each try, and all its addresses tried.
+    pub connect: String,
+    /// The secret that the host has for this component.
+    pub secret: Secret,
+    /// How long everything may take.
+    pub timing: Timing,
+    /// What happened, for whoever shows it.
+    pub counters: Arc<Counters>,
+}
+
+/// How long the parts of the link may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// To connect, name resolution included.
+    pub connect: Duration,
+    /// To open the stream and be accepted.
+    pub handshake: Duration,
+    /// After this much silence from the host it is pinged.
+    pub idle: Duration,
+    /// After this much more it counts as gone.
+    pub dead: Duration,
+    /// The first wait before a new try; it doubles with each.
+    pub retry_first: Duration,
+    /// The longest wait.
+    pub retry_longest: Duration,
+    /// A stream that lived this long was a good one: the next wait is the first again.
+    pub stable: Duration,
+    /// The wait after a refused secret: some hosts count failures.
+    pub retry_secret: Duration,
+    /// An answer to a request that was read longer ago than this is dropped; nobody waits for it any more.
+    pub answer_age: Duration,
+    /// To write what waits and end a stream in good order, and again for the host to end its own.
+    pub close: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            dead: Duration::from_secs(30),
+            retry_first: Duration::from_millis(250),
+            retry_longest: Duration::from_secs(30),
+            stable: Duration::from_secs(10),
+            retry_secret: Duration::from_secs(60),
+            answer_age: Duration::from_secs(30),
+            close: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// What it has grown to.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// What happened on the link since the process started.
+#[derive(Debug, Default)]
+pub struct Counters {
+    linked: AtomicBool,
+    /// Streams that the host accepted.
+    pub streams: Count,
+    /// Stanzas read, of any kind.
+    pub stanzas: Count,
+    /// Stanzas that broke a limit and were skipped.
+    pub too_big: Count,
+    /// Requests for domains that are not ours; they are not answered.
+    pub foreign: Count,
+    /// Requests that could not be answered: no sender, an id that is too long.
+    pub unanswerable: Count,
+    /// Answers that came too late for any stream, or were too many.
+    pub answers_dropped: Count,
+}
+
+impl Counters {
+    /// Whether there is a stream that the host has accepted.
+    #[must_use]
+    pub fn linked(&self) -> bool {
+        self.linked.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes connections.
+pub trait Dial: Send {
+    /// What is read from.
+    type Reader: AsyncRead + Unpin + Send;
+    /// What is written to.
+    type Writer: AsyncWrite + Unpin + Send;
+
+    /// Makes one.
+    fn dial(&mut self) -> impl Future<Output = io::Result<(Self::Reader, Self::Writer)>> + Send;
+}
+
+/// Keeps the component linked to its host until the driver is done with it.
+///
+/// Requests go to `inputs`, all those of one read as one batch; while the driver does not take them, nothing is
+/// read. Answers come from `answers`, whether there is a stream or not. The driver ends the link by closing the
+/// receiver of `inputs` (nothing is read any more) and then dropping the sender of `answers`: what waits is
+/// written, the stream is ended in good order, and this returns.
+///
+/// # Errors
+///
+/// The host refused the secret before there was ever a stream. All other trouble is logged, once, and tried again.
+pub async fn run(
+    settings: Settings,
+    service: Arc<Service>,
+    clock: Clock,
+    inputs: mpsc::Sender<Vec<Input>>,
+    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+) -> Result<(), LinkError> {
+    let tcp = Tcp { connect: settings.connect.clone() };
+    run_over(tcp, settings, service, clock, inputs, answers).await
+}
+
+/// As [`run`], over connections of any kind.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_over<D: Dial>(
+    mut dial: D,
+    settings: Settings,
+    service: Arc<Service>,
+    clock: Clock,
+    inputs: mpsc::Sender<Vec<Input>>,
+    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+) -> Result<(), LinkError> {
+    let timing = settings.timing;
+    let mut link = Link {
+        settings,
+        service,
+        clock,
+        inputs,
+        answers,
+        outbox: Outbox::default(),
+        batch: Vec::new(),
+        received: Vec::new(),
+        taking: true,
+        answering: true,
+        said_foreign: false,
+    };
+    let mut backoff = Backoff::new(timing.retry_first, timing.retry_longest);
+    let mut said = Said::default();
+    let mut linked_once = false;
+    let mut unexplained = 0;
+    loop {
+        let connecting = connect(&mut dial, link.settings.clone(), Arc::clone(&link.service));
+        let Some(connected) = link.meanwhile(connecting).await else { return Ok(()) };
+        let trouble = match connected {
+            Ok(stream) => {
+                linked_once = true;
+                unexplained = 0;
+                said.linked(&link);
+                let begun = link.clock.steady();
+                link.outbox.begin_stream(begun, timing.answer_age);
+                link.count_dropped();
+                link.settings.counters.streams.add(1);
+                link.settings.counters.linked.store(true, Ordering::Relaxed);
+                let ended = stream.serve(&mut link).await;
+                link.settings.counters.linked.store(false, Ordering::Relaxed);
+                if link.clock.steady() - begun >= timing.stable {
+                    backoff.reset();
+                }
+                match ended {
+                    Ended::Finished => return Ok(()),
+                    Ended::Lost(trouble) => trouble,
+                }
+            }
+            Err(trouble) => trouble,
+        };
+        // A host that dies during the handshake closes, too; one that does it twice means it.
+        unexplained = if matches!(trouble, Trouble::ClosedAtHandshake) { unexplained + 1 } else { 0 };
+        let refused = matches!(trouble, Trouble::WrongSecret) || unexplained >= 2;
+        if refused && !linked_once {
+            let jid = link.service.jid().to_string();
+            return Err(LinkError::WrongSecret { jid, host: link.settings.connect });
+        }
+        said.trouble(&link, &trouble);
+        let wait = if refused { timing.retry_secret } else { backoff.next(random()) };
+        let Some(()) = link.meanwhile(tokio::time::sleep(wait)).await else { return Ok(()) };
+    }
+}
+
+/// What outlives a stream.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) settings: Settings,
+    pub(super) service: Arc<Service>,
+    pub(super) clock: Clock,
+    pub(super) inputs: mpsc::Sender<Vec<Input>>,
+    pub(super) answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    pub(super) outbox: Outbox,
+    /// Requests that the driver has not taken yet. Nothing is read while there are any, so one read bounds it.
+    pub(super) batch: Vec<Input>,
+    /// Answers just taken from the channel.
+    pub(super) received: Vec<Vec<(Ticket, Answer)>>,
+    /// Whether the driver takes requests.
+    pub(super) taking: bool,
+    /// Whether the driver may still have answers.
+    pub(super) answering: bool,
+    said_foreign: bool,
+}
+
+impl Link {
+    /// Hands the batch over if there is room right now.
+    pub(super) fn offer(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        match self.inputs.try_send(std::mem::take(&mut self.batch)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(batch)) => self.batch = batch,
+            Err(mpsc::error::TrySendError::Closed(batch)) => {
+                self.batch = batch;
+                self.stop_taking();
+            }
+        }
+    }
+
+    /// The driver takes no more requests. What it has not taken is sent back: come again later.
+    pub(super) fn stop_taking(&mut self) {
+        self.taking = false;
+        let later = Answer::Refused(Refusal::TryLater(Later::Full));
+        for input in self.batch.drain(..) {
+            if let Input::Publish { ticket, .. } | Input::Register { ticket, .. } | Input::Unregister { ticket, .. } =
+                input
+            {
+                self.outbox.answer(&ticket, &later);
+            }
+        }
+    }
+
+    /// Renders the answers just received; none at all means that there will never be any more.
+    pub(super) fn render(&mut self, count: usize) {
+        if count == 0 {
+            self.answering = false;
+        }
+        for (ticket, answer) in self.received.drain(..).flatten() {
+            self.outbox.answer(&ticket, &answer);
+        }
+        self.count_dropped();
+    }
+
+    pub(super) fn ignored(&mut self, why: Ignored) {
+        match why {
+            Ignored::NoRequest | Ignored::Unknown => {}
+            Ignored::NoSender | Ignored::LongId => self.settings.counters.unanswerable.add(1),
+            Ignored::Foreign => {
+                self.settings.counters.foreign.add(1);
+                if !std::mem::replace(&mut self.said_foreign, true) {
+                    warn!(
+                        "the host hands us stanzas for other domains, which we leave unanswered: on ejabberd, set \
+                         global_routes: false on the listener of this component"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The instant so far from now.
+    pub(super) fn deadline(&self, span: Duration) -> Instant {
+        self.clock.instant(self.clock.steady() + span)
+    }
+
+    /// Waits for something while there is no stream, but not at the driver's cost: it gets rid of its answers, and
+    /// of the requests that were read before. `None` once the driver is done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        while self.answering {
+            self.offer();
+            tokio::select! {
+                done = &mut work => return Some(done),
+                open = has_room(&self.inputs), if !self.batch.is_empty() => if !open { self.stop_taking() },
+                count = self.answers.recv_many(&mut self.received, 64) => self.render(count),
+            }
+        }
+        if !self.outbox.is_empty() {
+            warn!(answers = self.outbox.len(), "no link to the host: answers that waited for one are dropped");
+        }
+        None
+    }
+
+    fn count_dropped(&mut self) {
+        self.settings.counters.answers_dropped.add(self.outbox.take_dropped());
+    }
+}
+
+/// What the operator was told since the last good stream.
+#[derive(Debug, Default)]
+struct Said {
+    kinds: BTreeSet<String>,
+    linked_before: bool,
+}
+
+impl Said {
+    fn linked(&mut self, link: &Link) {
+        let again = if self.linked_before { " again" } else { "" };
+        info!(jid = %link.service.jid(), host = link.settings.connect, "linked to the host{again}");
+        self.kinds.clear();
+        self.linked_before = true;
+    }
+
+    fn trouble(&mut self, link: &Link, trouble: &Trouble) {
+        if !self.kinds.insert(trouble.kind().to_owned()) {
+            return;
+        }
+        let (jid, host) = (link.service.jid(), &link.settings.connect);
+        let needs_operator =
+            matches!(trouble, Trouble::WrongSecret | Trouble::ClosedAtHandshake | Trouble::UnknownToHost { .. });
+        if needs_operator {
+            error!(%jid, host, "no link to the host: {trouble}");
+        } else {
+            warn!(%jid, host, "no link to the host, trying until there is one: {trouble}");
+        }
+    }
+}
+
+/// Waits until the driver has room for a batch; false if it takes no more. [`Link::offer`] then hands it over: were
+/// the room gone by then, it would be waited for again.
+pub(super) async fn has_room(inputs: &mpsc::Sender<Vec<Input>>) -> bool {
+    inputs.reserve().await.is_ok()
+}
+
+async fn connect<D: Dial>(
+    dial: &mut D,
+    settings: Settings,
+    service: Arc<Service>,
+) -> Result<Stream<D::Reader, D::Writer>, Trouble> {
+    let timing = settings.timing;
+    let connected = timeout(timing.connect, dial.dial()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let (reader, writer) = connected.map_err(|source| Trouble::Connect { host: settings.connect.clone(), source })?;
+    let opening = Stream::open(reader, writer, &settings, &service);
+    timeout(timing.handshake, opening).await.unwrap_or(Err(Trouble::HandshakeTimeout))
+}
+
+/// Connects by TCP.
+struct Tcp {
+    connect: String,
+}
+
+impl Dial for Tcp {
+    type Reader = OwnedReadHalf;
+    type Writer = OwnedWriteHalf;
+
+    async fn dial(&mut self) -> io::Result<(Self::Reader, Self::Writer)> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in lookup_host(self.connect.as_str()).await? {
+            match TcpStream::connect(address).await {
+                Ok(socket) => {
+                    tune(&socket)?;
+                    return Ok(socket.into_split());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Answers go out at once, and the system, too, looks whether the peer is still there.
+fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// For spreading tries; if the system has no randomness to give, they are not spread.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(0)
+}

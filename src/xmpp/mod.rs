@@ -1,0 +1,24 @@
+//! Speaks XMPP. Elements live and die here: what goes on to the driver is plain data.
+//!
+//! [`link`] keeps a stream to the host, `stream` serves one (with [`backoff`] between two, [`outbox`] for answers
+//! that outlive one, [`trouble`] for what can go wrong).
+//!
+//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`head`] reads what is left of one that is too big),
+//! [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and [`register`] read what goes on to the
+//! driver, with [`forms`]; [`service`] says who we are. The way out: [`answer`].
+
+pub mod answer;
+pub mod backoff;
+pub mod forms;
+pub mod frame;
+pub mod head;
+pub mod inbound;
+pub mod link;
+pub mod ns;
+pub mod outbox;
+pub mod publish;
+pub mod read;
+pub mod register;
+pub mod service;
+mod stream;
+pub mod trouble;

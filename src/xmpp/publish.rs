@@ -1,0 +1,90 @@
+//! Publishes (XEP-0357 §7), read as leniently as real servers need it: Prosody, ejabberd, MongooseIM and Tigase
+//! each write the same thing differently.
+
+use roxmltree::Node as Element;
+
+use super::answer::StanzaError;
+use super::forms::Form;
+use super::{ns, read};
+use crate::domain::ids::{Domain, Node};
+use crate::domain::publish::{CallStep, Notification, Priority, Publish};
+use crate::domain::push::Sealed;
+use crate::domain::secret::{Private, Secret};
+
+/// Reads what a server publishes from a `<pubsub>` that has a `<publish>`.
+///
+/// # Errors
+///
+/// There is no node or no notification in it.
+pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &jid::Jid) -> Result<Publish, StanzaError> {
+    let node = publish.attribute("node").filter(|node| !node.is_empty()).ok_or(StanzaError::BAD_PUBLISH)?;
+    let mut items = publish.children().filter(|&child| read::is(child, ns::PUBSUB, "item"));
+    let notification =
+        items.find_map(|item| read::child(item, ns::PUSH, "notification")).ok_or(StanzaError::BAD_PUBLISH)?;
+    Ok(Publish {
+        from: Domain::new(from.domain().as_str()),
+        from_full_jid: from.is_full(),
+        node: Node::new(node),
+        secret: secret(pubsub),
+        notification: self::notification(notification),
+    })
+}
+
+/// The `secret` among the publish-options. Their FORM_TYPE does not matter: the form is the client's own, replayed.
+fn secret(pubsub: Element<'_, '_>) -> Option<Secret> {
+    let options = read::child(pubsub, ns::PUBSUB, "publish-options")?;
+    Form::inside(options)?.value("secret").map(Secret::new)
+}
+
+fn notification(element: Element<'_, '_>) -> Notification {
+    let mut out = Notification::default();
+    if let Some(form) = Form::all_inside(element).find(|form| form.may_be(ns::PUSH_SUMMARY)) {
+        out.count = form.value("message-count").and_then(|count| count.trim().parse().ok());
+        out.sender = form.value("last-message-sender").map(Private::new);
+        out.body = form.value("last-message-body").map(Private::new);
+        out.jingle_message = form.value("jingle-message").map(call_step);
+    }
+    for child in element.children().filter(Element::is_element) {
+        let tag = child.tag_name();
+        match (tag.namespace().unwrap_or_default(), tag.name()) {
+            (ns::TIGASE_JINGLE, "jingle") => {
+                out.jingle = Some(call_step(child.attribute("action").unwrap_or_default()))
+            }
+            (ns::TIGASE_MEET, "meet") => out.meet = true,
+            (ns::TIGASE_PRIORITY, "priority") => out.priority = read::text(child).and_then(priority),
+            (ns::TIGASE_ENCRYPT, "encrypted") => out.sealed = sealed(child),
+            (ns::TIGASE_GROUPCHAT, "groupchat") => {
+                let nickname = read::child(child, ns::TIGASE_GROUPCHAT, "nickname");
+                out.nickname = nickname.and_then(read::text).map(Private::new);
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn call_step(text: &str) -> CallStep {
+    if text.trim() == "propose" { CallStep::Propose } else { CallStep::Other }
+}
+
+fn priority(text: &str) -> Option<Priority> {
+    match text.trim() {
+        "high" => Some(Priority::High),
+        "low" => Some(Priority::Low),
+        _ => None,
+    }
+}
+
+/// What only the client can open, without the white space that some put into the base64. Without a nonce or a text
+/// nobody can open it.
+fn sealed(element: Element<'_, '_>) -> Option<Sealed> {
+    let compact = |text: &str| text.split_ascii_whitespace().collect::<String>();
+    let iv = compact(element.attribute("iv").unwrap_or_default());
+    let payload = compact(element.text().unwrap_or_default());
+    let voip = element.attribute("type") == Some("voip");
+    (!iv.is_empty() && !payload.is_empty()).then(|| Sealed { iv: iv.into(), payload: Private::new(payload), voip })
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;
