@@ -117,7 +117,7 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
         counters: Arc::new(Counters::default()),
     };
     // No provider ids: apps take whoever names theirs for their own service, and we speak none of their dialects yet.
-    let service = Service::new(config.component.jid, []);
+    let service = Arc::new(Service::new(config.component.jid, []));
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
     if let Some(gateways) = Arc::into_inner(gateways) {
@@ -174,9 +174,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
     let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
     let new = state.policy.apps.iter().filter(|app| known(&app.name) != Some(app.fingerprint));
     let new: Vec<Change> = new
-        .map(|app| {
-            Change::Credentials(app.name.clone(), Credentials { fingerprint: app.fingerprint, since: now })
-        })
+        .map(|app| Change::Credentials(app.name.clone(), Credentials { fingerprint: app.fingerprint, since: now }))
         .collect();
     if !new.is_empty() {
         store.commit(&new)?;
