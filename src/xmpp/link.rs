@@ -339,7 +339,7 @@ struct Said {
 impl Said {
     fn linked(&mut self, link: &Link) {
         let again = if self.linked_before { " again" } else { "" };
-        info!(jid = %link.service.jid(), host = link.settings.connect, "linked to the host{again}");
+        info!(jid = %link.service.jid(), host = link.settings.connect, "the link is up{again}");
         self.kinds.clear();
         self.linked_before = true;
     }
