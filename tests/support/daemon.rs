@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::process::Process;
 
 /// What it logs when the link is up, at the first time and at any other.
-const LINKED: &str = "linked to the host";
+const LINKED: &str = "the link is up";
 
 /// A pushkeeper, up or down, with its configuration and its store in a temporary folder.
 pub(crate) struct Daemon {
