@@ -6,7 +6,8 @@
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through Prosody; they survive kill -9 |
 //! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
-//! | `steps.rs` | what the tests have in common |
+//! | `vendor_pushes.rs` | what APNs and FCM get of all this |
+//! | `steps.rs`, `vendors.rs` | what the tests have in common |
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
@@ -26,6 +27,10 @@ mod prosody;
 #[cfg(test)]
 #[path = "../support/stream.rs"]
 mod stream;
+#[cfg(test)]
+#[path = "../support/vendor/mod.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
+mod vendor;
 
 #[cfg(test)]
 mod discovery;
@@ -37,3 +42,7 @@ mod registrations;
 mod restarts;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod vendor_pushes;
+#[cfg(test)]
+mod vendors;

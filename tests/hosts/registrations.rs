@@ -3,7 +3,8 @@
 use crate::component::Component;
 use crate::prosody::PASSWORD;
 use crate::steps::{
-    Device, FOREIGN, SERVICE, STUB_APP, foreign_publish, host, online, pushkeeper, refusal, register, register_command,
+    Device, FOREIGN, SERVICE, STUB_APP, foreign_iq, foreign_publish, host, online, pushkeeper, refusal, register,
+    register_command,
 };
 
 #[tokio::test]
@@ -30,7 +31,7 @@ async fn a_registration_survives_kill_9_right_after_the_answer() {
     let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
     for round in 1..=5 {
         let device_id = format!("device-{round}");
-        server.send(&from_juliet(&register_command("fcm", "", &device_id, "ok"))).await;
+        server.send(&juliet(&register_command("fcm", "", &device_id, "ok"))).await;
         let device = Device::from_answer(&server.next_answer().await);
 
         pushkeeper.kill().await;
@@ -40,7 +41,7 @@ async fn a_registration_survives_kill_9_right_after_the_answer() {
         server.send(&foreign_publish("p1", &device)).await;
         let answer = server.next_answer().await;
         assert_eq!(refusal(&answer), None, "round {round}: the device is gone");
-        server.send(&from_juliet(&register_command("fcm", "", &device_id, "ok"))).await;
+        server.send(&juliet(&register_command("fcm", "", &device_id, "ok"))).await;
         assert_eq!(Device::from_answer(&server.next_answer().await), device, "round {round}");
     }
 }
@@ -52,7 +53,7 @@ async fn only_the_owners_server_with_the_right_secret_reaches_a_device() {
     let mut phone = online(&host, "alice", "phone").await;
     let of_alice = register(&mut phone, "fcm", "ok").await;
     let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
-    server.send(&from_juliet(&register_command("fcm", "", "device", "ok"))).await;
+    server.send(&juliet(&register_command("fcm", "", "device", "ok"))).await;
     let of_juliet = Device::from_answer(&server.next_answer().await);
 
     let wrong_secret = Device { secret: "wrong".to_owned(), ..of_juliet.clone() };
@@ -70,6 +71,6 @@ async fn only_the_owners_server_with_the_right_secret_reaches_a_device() {
 }
 
 /// An iq to us from a user of the foreign server.
-fn from_juliet(payload: &str) -> String {
-    format!("<iq type='set' id='r1' from='juliet@{FOREIGN}/phone' to='{SERVICE}'>{payload}</iq>")
+fn juliet(payload: &str) -> String {
+    foreign_iq("r1", "juliet", payload)
 }

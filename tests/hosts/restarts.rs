@@ -9,9 +9,10 @@ use crate::component::Component;
 use crate::daemon::Daemon;
 use crate::prosody::{PASSWORD, Prosody};
 use crate::steps::{
-    Device, FOREIGN, SERVICE, STUB_APP, configuration, foreign_publish, host, is_push, online, pushkeeper, refusal,
+    Device, FOREIGN, SERVICE, STUB_APP, configuration, foreign_iq, foreign_publish, host, online, pushkeeper, refusal,
     register_command,
 };
+use crate::vendors::Vendors;
 
 const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
 
@@ -51,32 +52,31 @@ async fn a_wrong_secret_at_the_first_start_is_one_clear_sentence_and_exit_code_1
     assert!(pushkeeper.log().contains("component.secret"), "the log names the key to mend: {}", pushkeeper.log());
 }
 
-/// What the host loses when it crashes, nobody can answer: the ping behind the publishes shows that all were read.
+/// What the host loses when it crashes, nobody can answer: the vendor holds all of them before it does.
 #[tokio::test]
 async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_the_next_link() {
     const PUBLISHES: usize = 1000;
-    let mut host = host().await;
-    let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
+    let (mut host, vendors) = (host().await, Vendors::start().await);
+    let mut pushkeeper = pushkeeper(&host, &vendors.apps()).await;
     let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
 
-    // The vendor takes its time, so that no answer is ready when the link drops.
     let mut devices = Vec::new();
-    for user in 0..PUBLISHES {
-        let command = register_command("fcm", "", "device", "late:8000");
-        let from = format!("user{user}@{FOREIGN}/phone");
-        server.send(&format!("<iq type='set' id='r{user}' from='{from}' to='{SERVICE}'>{command}</iq>")).await;
+    for number in 0..PUBLISHES {
+        let command = register_command("apns", "", "device", &format!("{number:064x}"));
+        server.send(&foreign_iq("r", &format!("user{number}"), &command)).await;
         devices.push(Device::from_answer(&server.next_answer().await));
     }
+    vendors.vendor.hold();
     for (number, device) in devices.iter().enumerate() {
         server.send(&foreign_publish(&format!("p{number}"), device)).await;
     }
-    server.send(&format!("<iq type='get' id='ping' from='{FOREIGN}' to='{SERVICE}'>{PING}</iq>")).await;
-    assert_eq!(server.next_answer().await.attr("id"), Some("ping"), "the vendor is slower than that");
+    vendors.pushes(PUBLISHES).await;
 
     host.kill().await;
     host.start_again().await;
     let mut server = Component::connect(host.component_port(), FOREIGN, PASSWORD).await;
     pushkeeper.wait_for_link(2).await;
+    vendors.vendor.release();
 
     let mut answered = BTreeSet::new();
     while answered.len() < PUBLISHES {
@@ -85,11 +85,10 @@ async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_th
         let id = answer.attr("id").expect("an id").to_owned();
         assert!(answered.insert(id.clone()), "{id} is answered twice");
     }
-    let log = pushkeeper.log();
-    let devices = log.lines().filter(|line| is_push(line)).filter_map(|line| line.split("device=").nth(1));
-    let devices: Vec<_> = devices.filter_map(|rest| rest.split_whitespace().next()).collect();
-    assert_eq!(devices.len(), PUBLISHES, "every one reached the vendor");
-    assert_eq!(devices.into_iter().collect::<BTreeSet<_>>().len(), PUBLISHES, "and none twice");
+    let pushes = vendors.vendor.pushes();
+    assert_eq!(pushes.len(), PUBLISHES, "every one reached the vendor");
+    let tokens: BTreeSet<_> = pushes.into_iter().map(|push| push.token).collect();
+    assert_eq!(tokens.len(), PUBLISHES, "and none twice");
 }
 
 async fn answers_pings(host: &Prosody) {

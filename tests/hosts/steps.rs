@@ -139,6 +139,11 @@ pub(crate) async fn reads_the_message(host: &Prosody, session: Session, id: &str
     phone.close().await;
 }
 
+/// An iq of type set to us from a user of the foreign server.
+pub(crate) fn foreign_iq(id: &str, user: &str, payload: &str) -> String {
+    format!("<iq type='set' id='{id}' from='{user}@{FOREIGN}/phone' to='{SERVICE}'>{payload}</iq>")
+}
+
 /// A publish as Prosody's `mod_cloud_notify` writes it, from the foreign server.
 pub(crate) fn foreign_publish(id: &str, device: &Device) -> String {
     let Device { node, secret } = device;

@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::process::Process;
 
+/// What it logs when the link is up, at the first time and at any other.
+const LINKED: &str = "the link is up";
+
 /// A pushkeeper, up or down, with its configuration and its store in a temporary folder.
 pub(crate) struct Daemon {
     // Before the folder: what ends first can still print its log.
@@ -39,7 +42,7 @@ impl Daemon {
 
     /// Waits until it has been linked this many times, restarts included.
     pub(crate) async fn wait_for_link(&mut self, times: usize) {
-        let linked = |process: &Process| process.log().matches("link is up").count() >= times;
+        let linked = |process: &Process| process.log().matches(LINKED).count() >= times;
         self.process.wait_until(&format!("link number {times} is up"), linked).await;
     }
 
