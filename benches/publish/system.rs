@@ -1,40 +1,51 @@
 //! The real pushkeeper, in this process.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use pushkeeper::app::Failure;
+use pushkeeper::clock::Clock;
+use tokio::sync::oneshot;
 
 use crate::Fallible;
 use crate::host::{COMPONENT, SECRET};
 use crate::world::World;
 
-/// pushkeeper, running.
-pub(crate) struct System {}
+/// pushkeeper, running on a thread of its own.
+pub(crate) struct System {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), Failure>>,
+}
 
 impl System {
     /// Ends it as SIGTERM would.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "to be filled in with `start`")]
     pub(crate) fn stop(self) -> Fallible<()> {
-        Ok(())
+        drop(self.stop);
+        self.thread.join().map_err(|_| "pushkeeper panicked")?.map_err(Into::into)
     }
 }
 
-/// Starts pushkeeper with this configuration, linked to this world.
-///
-/// TO BE FILLED IN once there is `pushkeeper::app`: read `config` as the program would, run the app on a runtime like
-/// the program's, on a thread of its own, and keep in [`System`] what stops and joins it. `None` means: not yet.
-#[expect(clippy::unnecessary_wraps, reason = "to be filled in")]
-fn run(config: PathBuf) -> Fallible<Option<System>> {
-    drop(config);
-    Ok(None)
+/// Runs pushkeeper as its program would.
+fn run(config: &Path) -> Fallible<System> {
+    let (config, _) = pushkeeper::config::load(Some(config), []).map_err(|errors| format!("{errors:?}"))?;
+    let (stop, stopped) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stopped = async {
+        // Either way: the other end is gone.
+        let _ = stopped.await;
+    };
+    let thread = std::thread::spawn(move || runtime.block_on(pushkeeper::app::run(config, Clock::system(), stopped)));
+    Ok(System { stop, thread })
 }
 
 /// Starts pushkeeper.
-pub(crate) fn start(world: &World) -> Fallible<Option<System>> {
+pub(crate) fn start(world: &World) -> Fallible<System> {
     let folder = world.folder();
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     std::fs::write(folder.join("key.p8"), key.serialize_pem())?;
     let config = folder.join("config.toml");
     std::fs::write(&config, configuration(world))?;
-    run(config)
+    run(&config)
 }
 
 /// No limits, for all that is published comes from one domain.

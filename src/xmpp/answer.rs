@@ -196,6 +196,8 @@ fn put(out: &mut BytesMut, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use xmpp_parsers::data_forms::DataForm;
     use xmpp_parsers::iq::Iq;
     use xmpp_parsers::minidom::Element;
     use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
@@ -274,6 +276,11 @@ mod tests {
             <field var='node' type='text-single'><value>n+/=</value></field>\
             <field var='secret' type='text-single'><value>s</value></field></x></command></iq>";
         assert_eq!(String::from_utf8_lossy(&out), expected);
+        let iq = Iq::try_from(with_namespace(expected).parse::<Element>().unwrap()).unwrap();
+        let Iq::Result { payload: Some(command), .. } = iq else { panic!("{expected}") };
+        let form = DataForm::try_from(command.get_child("x", ns::DATA_FORM).unwrap().clone()).unwrap();
+        let values: Vec<_> = form.fields.iter().map(|field| field.values.concat()).collect();
+        assert_eq!(values, ["push.example.net", "n+/=", "s"]);
     }
 
     #[test]
@@ -284,5 +291,21 @@ mod tests {
         assert_eq!(command.attr("status"), Some("completed"));
         assert_eq!(command.attr("sessionid").map(str::len), Some(16));
         assert_eq!(command.children().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_read_back_as_it_was(text in "[ -~\\t\\r\\n\u{85}-\u{2ff}😀]{0,40}") {
+            let mut out = BytesMut::from("<a b='");
+            escape(&mut out, &text);
+            out.extend_from_slice(b"'>");
+            escape(&mut out, &text);
+            out.extend_from_slice(b"</a>");
+            let written = std::str::from_utf8(&out).unwrap();
+            let document = roxmltree::Document::parse(written).unwrap();
+            let root = document.root_element();
+            prop_assert_eq!(root.attribute("b").unwrap_or_default(), &text);
+            prop_assert_eq!(root.text().unwrap_or_default(), &text);
+        }
     }
 }

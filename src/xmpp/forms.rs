@@ -5,7 +5,7 @@ use roxmltree::Node;
 use super::{ns, read};
 
 /// A form that came with a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Form<'a, 'i>(Node<'a, 'i>);
 
 impl<'a, 'i> Form<'a, 'i> {

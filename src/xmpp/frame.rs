@@ -4,10 +4,12 @@
 //! What exceeds a limit is skipped to its end tag in constant memory, however large its parts are, so that no stanza
 //! can end the stream. What is wrong inside a stanza is left to the parser that reads it next (`read`).
 
+use std::fmt;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2, memmem};
 
+pub use super::fault::{Excess, Fault, TooBig};
 use super::head::Head;
 
 /// The longest stanza that is parsed, in bytes.
@@ -23,7 +25,7 @@ const MAX_HEADER: usize = 64 * 1024;
 const READ: usize = 64 * 1024;
 
 /// A part of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// The stream's start tag, whole.
     StreamOpen(&'a str),
@@ -35,62 +37,19 @@ pub enum Frame<'a> {
     StreamClose,
 }
 
-/// What is known of a stanza that was skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TooBig {
-    /// Its start tag, as far as it could be read.
-    pub head: Option<Head>,
-    /// Which limit it broke.
-    pub why: Excess,
-}
-
-/// A limit on stanzas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// [`MAX_DEPTH`].
-    Depth,
-    /// [`MAX_STANZA`], or more elements than `read` takes.
-    Size,
-    /// [`MAX_ATTRIBUTES`], or more namespace prefixes than `read` takes.
-    Attributes,
-}
-
-/// Why a stream cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// What came is not XML.
-    #[error("what came is not well-formed XML")]
-    NotWellFormed,
-    /// A comment, a processing instruction, a DOCTYPE (RFC 6120 §11.1).
-    #[error("XML that XMPP does not allow came: a comment, a processing instruction or a DOCTYPE")]
-    Restricted,
-    /// Not UTF-8 (RFC 6120 §11.6).
-    #[error("what came is not UTF-8")]
-    BadEncoding,
-    /// XML, but not an XMPP stream.
-    #[error("what came is XML but not an XMPP stream")]
-    BadFormat,
-    /// The stream's namespace is wrong.
-    #[error("the stream has a wrong namespace; is this the host's component port?")]
-    InvalidNamespace,
-}
-
-impl Fault {
-    /// The stream error that says so (RFC 6120 §4.9.3).
-    #[must_use]
-    pub const fn condition(self) -> &'static str {
+/// Shows no content: there are secrets and people's words in it.
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotWellFormed => "not-well-formed",
-            Self::Restricted => "restricted-xml",
-            Self::BadEncoding => "unsupported-encoding",
-            Self::BadFormat => "bad-format",
-            Self::InvalidNamespace => "invalid-namespace",
+            Self::StreamOpen(_) => f.write_str("StreamOpen(..)"),
+            Self::Stanza(text) => write!(f, "Stanza({} bytes)", text.len()),
+            Self::TooBig(too_big) => write!(f, "TooBig({:?})", too_big.why),
+            Self::StreamClose => f.write_str("StreamClose"),
         }
     }
 }
 
 /// The state between two reads. Its memory is bounded by [`MAX_STANZA`] and one read.
-#[derive(Debug)]
 pub struct Framer {
     /// Initialised throughout; `start..end` is in use.
     buf: Vec<u8>,

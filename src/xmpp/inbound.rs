@@ -2,7 +2,7 @@
 //! errors, messages and presence never get one (RFC 6120 §8.2.3).
 
 use bytes::BytesMut;
-use jid::Jid;
+use jid::BareJid;
 use roxmltree::Node as Element;
 
 use super::answer::{self, StanzaError};
@@ -31,6 +31,15 @@ pub enum Inbound {
     StreamError(StreamError),
     /// The handshake was accepted (XEP-0114 §3).
     HandshakeDone,
+}
+
+/// Who sent a stanza.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The JID without its resource, normalised (RFC 7622).
+    pub bare: BareJid,
+    /// Whether there was a resource.
+    pub full: bool,
 }
 
 /// Why nothing is done about a stanza.
@@ -140,6 +149,18 @@ fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ig
     })
 }
 
+impl Sender {
+    /// Reads a JID without judging its resource: that is the host's affair, and stricter eyes than the host's would
+    /// refuse people with a picture in theirs.
+    #[must_use]
+    pub fn read(jid: &str) -> Option<Self> {
+        let (bare, resource) = jid.split_once('/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
+        let full = resource.is_some();
+        let known = resource.is_none_or(|resource| !resource.is_empty());
+        BareJid::new(bare).ok().filter(|_| known).map(|bare| Self { bare, full })
+    }
+}
+
 /// Where the answer goes, and who asks.
 ///
 /// A missing id is taken as an empty one, as Prosody does: it is refused, but it is answered. A missing `to` means
@@ -150,22 +171,22 @@ fn address(
     from: Option<&str>,
     to: Option<&str>,
     now: Moment,
-) -> Result<(Ticket, Jid), Ignored> {
+) -> Result<(Ticket, Sender), Ignored> {
     let id = id.unwrap_or_default();
     if id.len() > MAX_ID {
         return Err(Ignored::LongId);
     }
-    let sender = from.and_then(|from| Jid::new(from).ok()).ok_or(Ignored::NoSender)?;
+    let sender = from.and_then(Sender::read).ok_or(Ignored::NoSender)?;
     let own = service.jid().as_str();
     let to = to.unwrap_or(own);
-    if to != own && !Jid::new(to).is_ok_and(|to| to.domain().as_str() == own) {
+    if to != own && Sender::read(to).is_none_or(|to| to.bare.domain().as_str() != own) {
         return Err(Ignored::Foreign);
     }
     let ticket = Ticket { id: id.into(), to: from.unwrap_or_default().into(), from: to.into(), taken: now };
     Ok((ticket, sender))
 }
 
-fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Jid, get: bool) -> Inbound {
+fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
     if let Some(element) = read::child(pubsub, ns::PUBSUB, "publish") {
         let publish = if get { Err(StanzaError::BAD_PUBLISH) } else { publish::publish(pubsub, element, from) };
         return match publish {
@@ -190,7 +211,7 @@ fn owner(ticket: &Ticket, pubsub: Element<'_, '_>, get: bool) -> Inbound {
     refuse(ticket, StanzaError::NOT_IMPLEMENTED)
 }
 
-fn command(ticket: Ticket, element: Element<'_, '_>, from: &Jid, get: bool) -> Inbound {
+fn command(ticket: Ticket, element: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
     if get {
         return refuse(&ticket, StanzaError::BAD_REQUEST);
     }

@@ -1,5 +1,6 @@
 //! One row per kind of stanza.
 
+use proptest::prelude::*;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element as Tree;
 
@@ -120,6 +121,7 @@ fn only_what_can_be_answered_is() {
         ("type='get' id='1' from=''", "NoSender"),
         ("type='get' id='1' from='@'", "NoSender"),
         ("type='get' id='1' from='a@b@c'", "NoSender"),
+        ("type='get' id='1' from='a@b/'", "NoSender"),
         ("type='get' id='1' from='a@b/c' to='PUSH.example.net'", "result "),
         ("type='get' id='1' from='a@b/c' to='x@push.example.net/y'", "result "),
         ("type='get' id='1' from='a@b/c' to='other.example.net'", "Foreign"),
@@ -129,6 +131,14 @@ fn only_what_can_be_answered_is() {
     for (attributes, expected) in rows {
         assert_eq!(summary(&stanza(&format!("<iq {attributes}>{PING}</iq>"))), expected, "{attributes:.60}");
     }
+}
+
+#[test]
+fn a_resource_is_the_hosts_affair() {
+    let ping = "<iq type='get' id='1' from='a@b/😀' to='push.example.net/😀'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let Inbound::Answer(answer) = stanza(ping) else { panic!("{ping}") };
+    let expected = "<iq type='result' id='1' from='push.example.net/😀' to='a@b/😀'/>";
+    assert_eq!(String::from_utf8_lossy(&answer), expected);
 }
 
 #[test]
@@ -193,3 +203,47 @@ fn a_ticket_repeats_what_the_request_said() {
     assert_eq!(ticket, expected);
     assert_eq!((publish.from, publish.node), (Domain::new("example.org"), Node::new("n")));
 }
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_and_no_answer_is_bad_xml(
+        cuts in prop::collection::vec((0usize..600, prop::sample::select(PIECES.to_vec())), 0..6),
+    ) {
+        let mut text = request("set", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='n'><item>\
+            <notification xmlns='urn:xmpp:push:0'><x xmlns='jabber:x:data'><field var='message-count'><value>1</value>\
+            </field></x></notification></item></publish></pubsub>");
+        for (at, piece) in cuts {
+            let at = (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+            text.insert_str(at, piece);
+        }
+        let mut framer = crate::xmpp::frame::Framer::new();
+        framer.feed(TAG.as_bytes());
+        framer.feed(text.as_bytes());
+        while let Ok(Some(frame)) = framer.next_frame() {
+            if let Ok(Some(Inbound::Answer(answer))) = received(frame) {
+                let text = String::from_utf8(answer.to_vec()).expect("UTF-8");
+                let text = text.replacen("<iq ", "<iq xmlns='jabber:component:accept' ", 1);
+                prop_assert!(text.parse::<Tree>().is_ok(), "{}", text);
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 16] = [
+    "<",
+    ">",
+    "'",
+    "\"",
+    "/",
+    "&lt;",
+    "&#10;",
+    "]]>",
+    "<![CDATA[",
+    "<a>",
+    "</a>",
+    "<iq/>",
+    " x='y'",
+    "é",
+    "\u{7f}",
+    " type='get'",
+];

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -20,109 +19,12 @@ use super::backoff::Backoff;
 use super::inbound::Ignored;
 use super::outbox::Outbox;
 use super::service::Service;
+pub use super::settings::{Count, Counters, Settings, Timing};
 use super::stream::{Ended, Stream};
 use super::trouble::{LinkError, Trouble};
 use crate::clock::Clock;
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::secret::Secret;
 use crate::flows::data::{Answer, Input, Ticket};
-
-/// How the link is made.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `HOST:PORT` of the host's component port; a name is resolved anew for each try, and all its addresses tried.
-    pub connect: String,
-    /// The secret that the host has for this component.
-    pub secret: Secret,
-    /// How long everything may take.
-    pub timing: Timing,
-    /// What happened, for whoever shows it.
-    pub counters: Arc<Counters>,
-}
-
-/// How long the parts of the link may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// To connect, name resolution included.
-    pub connect: Duration,
-    /// To open the stream and be accepted.
-    pub handshake: Duration,
-    /// After this much silence from the host it is pinged.
-    pub idle: Duration,
-    /// After this much more it counts as gone.
-    pub dead: Duration,
-    /// The first wait before a new try; it doubles with each.
-    pub retry_first: Duration,
-    /// The longest wait.
-    pub retry_longest: Duration,
-    /// A stream that lived this long was a good one: the next wait is the first again.
-    pub stable: Duration,
-    /// The wait after a refused secret: some hosts count failures.
-    pub retry_secret: Duration,
-    /// An answer to a request that was read longer ago than this is dropped; nobody waits for it any more.
-    pub answer_age: Duration,
-    /// To write what waits and end a stream in good order, and again for the host to end its own.
-    pub close: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            handshake: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            dead: Duration::from_secs(30),
-            retry_first: Duration::from_millis(250),
-            retry_longest: Duration::from_secs(30),
-            stable: Duration::from_secs(10),
-            retry_secret: Duration::from_secs(60),
-            answer_age: Duration::from_secs(30),
-            close: Duration::from_secs(2),
-        }
-    }
-}
-
-/// A count that only grows.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// What it has grown to.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-}
-
-/// What happened on the link since the process started.
-#[derive(Debug, Default)]
-pub struct Counters {
-    linked: AtomicBool,
-    /// Streams that the host accepted.
-    pub streams: Count,
-    /// Stanzas read, of any kind.
-    pub stanzas: Count,
-    /// Stanzas that broke a limit and were skipped.
-    pub too_big: Count,
-    /// Requests for domains that are not ours; they are not answered.
-    pub foreign: Count,
-    /// Requests that could not be answered: no sender, an id that is too long.
-    pub unanswerable: Count,
-    /// Answers that came too late for any stream, or were too many.
-    pub answers_dropped: Count,
-}
-
-impl Counters {
-    /// Whether there is a stream that the host has accepted.
-    #[must_use]
-    pub fn linked(&self) -> bool {
-        self.linked.load(Ordering::Relaxed)
-    }
-}
 
 /// Makes connections.
 pub trait Dial: Send {
@@ -199,15 +101,19 @@ pub async fn run_over<D: Dial>(
                 link.outbox.begin_stream(begun, timing.answer_age);
                 link.count_dropped();
                 link.settings.counters.streams.add(1);
-                link.settings.counters.linked.store(true, Ordering::Relaxed);
+                link.settings.counters.set_linked(true);
                 let ended = stream.serve(&mut link).await;
-                link.settings.counters.linked.store(false, Ordering::Relaxed);
+                link.settings.counters.set_linked(false);
                 if link.clock.steady() - begun >= timing.stable {
                     backoff.reset();
                 }
                 match ended {
                     Ended::Finished => return Ok(()),
-                    Ended::Lost(trouble) => trouble,
+                    Ended::Lost(trouble) => {
+                        let in_order = matches!(trouble, Trouble::Ended | Trouble::Host(_));
+                        link.outbox.stream_ended(link.clock.steady(), in_order);
+                        trouble
+                    }
                 }
             }
             Err(trouble) => trouble,
@@ -226,7 +132,6 @@ pub async fn run_over<D: Dial>(
 }
 
 /// What outlives a stream.
-#[derive(Debug)]
 pub(super) struct Link {
     pub(super) settings: Settings,
     pub(super) service: Arc<Service>,

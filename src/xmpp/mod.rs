@@ -1,14 +1,15 @@
 //! Speaks XMPP. Elements live and die here: what goes on to the driver is plain data.
 //!
-//! [`link`] keeps a stream to the host, `stream` serves one (with [`backoff`] between two, [`outbox`] for answers
-//! that outlive one, [`trouble`] for what can go wrong).
+//! [`link`] keeps a stream to the host as its [`settings`] say, `stream` serves one (with [`backoff`] between two,
+//! [`outbox`] for answers that outlive one, [`trouble`] for what can go wrong).
 //!
-//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`head`] reads what is left of one that is too big),
+//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`fault`] says what is wrong with it, [`head`] reads what is left of one that is too big),
 //! [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and [`register`] read what goes on to the
 //! driver, with [`forms`]; [`service`] says who we are. The way out: [`answer`].
 
 pub mod answer;
 pub mod backoff;
+pub mod fault;
 pub mod forms;
 pub mod frame;
 pub mod head;
@@ -20,5 +21,6 @@ pub mod publish;
 pub mod read;
 pub mod register;
 pub mod service;
+pub mod settings;
 mod stream;
 pub mod trouble;

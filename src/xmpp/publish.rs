@@ -5,6 +5,7 @@ use roxmltree::Node as Element;
 
 use super::answer::StanzaError;
 use super::forms::Form;
+use super::inbound::Sender;
 use super::{ns, read};
 use crate::domain::ids::{Domain, Node};
 use crate::domain::publish::{CallStep, Notification, Priority, Publish};
@@ -16,14 +17,14 @@ use crate::domain::secret::{Private, Secret};
 /// # Errors
 ///
 /// There is no node or no notification in it.
-pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &jid::Jid) -> Result<Publish, StanzaError> {
+pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &Sender) -> Result<Publish, StanzaError> {
     let node = publish.attribute("node").filter(|node| !node.is_empty()).ok_or(StanzaError::BAD_PUBLISH)?;
     let mut items = publish.children().filter(|&child| read::is(child, ns::PUBSUB, "item"));
     let notification =
         items.find_map(|item| read::child(item, ns::PUSH, "notification")).ok_or(StanzaError::BAD_PUBLISH)?;
     Ok(Publish {
-        from: Domain::new(from.domain().as_str()),
-        from_full_jid: from.is_full(),
+        from: Domain::new(from.bare.domain().as_str()),
+        from_full_jid: from.full,
         node: Node::new(node),
         secret: secret(pubsub),
         notification: self::notification(notification),

@@ -16,7 +16,6 @@ const MAX_NODES: u32 = 16 * 1024;
 const MAX_PREFIXES: usize = 32;
 
 /// The stream's start tag, which every stanza stands in.
-#[derive(Debug)]
 pub struct Opening {
     /// The stream's id, which the handshake is made from (XEP-0114 §3).
     pub id: String,
@@ -28,7 +27,6 @@ pub struct Opening {
 }
 
 /// One parsed stanza.
-#[derive(Debug)]
 pub struct Stanza<'a> {
     document: Document<'a>,
     wrapped: bool,

@@ -1,13 +1,14 @@
 //! The registration dialect of Conversations and its forks: XEP-0050 commands `register-push-SERVICE` and
 //! `unregister-push-SERVICE`, as the p2 push service speaks it.
 
-use jid::Jid;
+use jid::BareJid;
 use roxmltree::Node as Element;
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 use xmpp_parsers::minidom::Element as Tree;
 
 use super::answer::StanzaError;
 use super::forms::Form;
+use super::inbound::Sender;
 use crate::domain::ids::{Account, DeviceHash, Domain};
 use crate::domain::secret::DeviceToken;
 use crate::flows::data::{Registration, Room, Unregistration};
@@ -36,7 +37,7 @@ pub enum Command {
 ///
 /// Says what to answer: there is no such command, the asker is not an account, the action is none, or something
 /// in the form is missing or malformed.
-pub fn command(command: Element<'_, '_>, from: &Jid) -> Result<Command, StanzaError> {
+pub fn command(command: Element<'_, '_>, from: &Sender) -> Result<Command, StanzaError> {
     let name = command.attribute("node").unwrap_or_default();
     let (service, registers) = match (name.strip_prefix("register-push-"), name.strip_prefix("unregister-push-")) {
         (Some(service), _) if !service.is_empty() => (service, true),
@@ -44,7 +45,7 @@ pub fn command(command: Element<'_, '_>, from: &Jid) -> Result<Command, StanzaEr
         _ => return Err(StanzaError::ITEM_NOT_FOUND),
     };
     // A device is an account's; a domain has none.
-    if from.node().is_none() {
+    if from.bare.node().is_none() {
         return Err(StanzaError::FORBIDDEN);
     }
     match command.attribute("action").unwrap_or_default() {
@@ -63,7 +64,7 @@ pub fn command(command: Element<'_, '_>, from: &Jid) -> Result<Command, StanzaEr
     if device_id.len() > MAX_DEVICE_ID {
         return Err(StanzaError::BAD_PAYLOAD);
     }
-    let owner = Account::new(from.to_bare().as_str());
+    let owner = Account::new(from.bare.as_str());
     let account = DeviceHash::of(owner.as_str(), device_id);
     let room = form.value("muc").map(|muc| room(muc, device_id)).transpose()?;
     let hashed = form.value("channel").map(|hex| DeviceHash::from_hex(hex.trim()).ok_or(StanzaError::BAD_PAYLOAD));
@@ -84,8 +85,8 @@ pub fn command(command: Element<'_, '_>, from: &Jid) -> Result<Command, StanzaEr
 
 /// A room's bare JID. A full one names somebody in the room.
 fn room(muc: &str, device_id: &str) -> Result<Room, StanzaError> {
-    let jid = Jid::new(muc.trim()).map_err(|_| StanzaError::BAD_PAYLOAD)?;
-    if jid.is_full() || jid.node().is_none() {
+    let jid = BareJid::new(muc.trim()).map_err(|_| StanzaError::BAD_PAYLOAD)?;
+    if jid.node().is_none() {
         return Err(StanzaError::BAD_PAYLOAD);
     }
     Ok(Room { channel: DeviceHash::of(jid.as_str(), device_id), domain: Domain::new(jid.domain().as_str()) })

@@ -6,7 +6,7 @@ use crate::xmpp::ns;
 fn read_from(from: &str, node: &str, attributes: &str, content: &str) -> Result<Command, StanzaError> {
     let text = format!("<command xmlns='{}' node='{node}' {attributes}>{content}</command>", ns::COMMANDS);
     let document = roxmltree::Document::parse(&text).expect("the test's XML");
-    command(document.root_element(), &Jid::new(from).expect("the test's JID"))
+    command(document.root_element(), &Sender::read(from).expect("the test's JID"))
 }
 
 fn read(node: &str, attributes: &str, fields: &[(&str, &str)]) -> Result<Command, StanzaError> {

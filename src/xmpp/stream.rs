@@ -28,7 +28,6 @@ pub(super) enum Ended {
 }
 
 /// A stream that the host has accepted.
-#[derive(Debug)]
 pub(super) struct Stream<R, W> {
     reader: R,
     writer: W,
@@ -125,8 +124,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
                 written = self.writer.write(link.outbox.unsent()), if !link.outbox.is_empty() => match written {
                     Ok(0) => return self.lost(link, Trouble::Closed).await,
                     Ok(written) => {
-                        link.outbox.written(written);
                         moved = link.clock.steady();
+                        link.outbox.written(written, moved);
                     }
                     Err(error) => return self.lost(link, error.into()).await,
                 },
@@ -183,7 +182,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
                 Some(Inbound::Ignored(why)) => link.ignored(why),
                 Some(Inbound::StreamError(error)) => return Err(Trouble::Host(error)),
                 Some(Inbound::HandshakeDone) => {}
-                None => return Err(Trouble::Closed),
+                None => return Err(Trouble::Ended),
             }
         }
         Ok(())
@@ -194,7 +193,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
         let farewell = match &trouble {
             Trouble::Fault(fault) => stream_error(fault.condition()),
             Trouble::Silent => stream_error("connection-timeout"),
-            Trouble::Closed | Trouble::Host(_) => "</stream:stream>".to_owned(),
+            Trouble::Ended | Trouble::Host(_) => "</stream:stream>".to_owned(),
             _ => return Ended::Lost(trouble),
         };
         let leave = async {
@@ -216,7 +215,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
                 if written == 0 {
                     return Err(std::io::ErrorKind::WriteZero.into());
                 }
-                link.outbox.written(written);
+                link.outbox.written(written, link.clock.steady());
             }
             self.writer.write_all(b"</stream:stream>").await?;
             self.writer.shutdown().await

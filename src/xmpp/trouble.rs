@@ -53,7 +53,10 @@ pub enum Trouble {
     /// The host ended the stream, and says why.
     #[error("the host ended the stream: {}{}{}", .0.condition, if .0.text.is_empty() { "" } else { ": " }, .0.text)]
     Host(StreamError),
-    /// The host ended the stream in good order, or just closed the connection.
+    /// The host ended the stream in good order.
+    #[error("the host ended the stream")]
+    Ended,
+    /// The host closed the connection without ending the stream.
     #[error("the host closed the connection")]
     Closed,
     /// The connection broke.
@@ -81,6 +84,7 @@ impl Trouble {
             Self::ClosedAtHandshake => "closed-at-handshake",
             Self::UnknownToHost { .. } => "unknown-to-host",
             Self::Host(error) => &error.condition,
+            Self::Ended => "ended",
             Self::Closed => "closed",
             Self::Broken(_) => "broken",
             Self::Fault(_) => "fault",
