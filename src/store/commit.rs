@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Store;
 use super::error::StoreError;
+use super::frame;
 use super::open::{Engine, guarded};
 use super::record::{self, Kind};
 use crate::domain::device::{Fact, History, Said};
@@ -53,7 +54,7 @@ impl Store {
             }
         }
         self.write(|engine| {
-            engine.meta.insert(TRIAL, record::seal(TRIAL, &self.commits()).map_err(bug)?)?;
+            engine.meta.insert(TRIAL, frame::seal(TRIAL, &self.commits()).map_err(bug)?)?;
             engine.sync()
         })
     }
