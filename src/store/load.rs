@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::StoreError;
+use super::frame::Damage;
 use super::open::{Engine, guarded, on_read};
-use super::record::{self, Damage, Kind};
+use super::record::{self, Kind};
 use crate::domain::device::History;
 use crate::domain::ids::Node;
 use crate::flows::data::Change;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::error::StoreError;
+use super::frame;
 use super::open::{Engine, guarded, on_read};
-use super::record;
 
 #[path = "../../migrations/m0001_records.rs"]
 mod m0001_records;
@@ -48,9 +48,7 @@ fn schema(path: &Path, engine: &Engine) -> Result<u32, StoreError> {
     let corrupt = |what| StoreError::Corrupt { path: path.to_owned(), what };
     let stored = guarded(|| engine.meta.get(SCHEMA)).map_err(|error| on_read(path, error))?;
     match stored {
-        Some(stored) => {
-            record::unseal(SCHEMA, &stored).map_err(|damage| corrupt(format!("its schema number {damage}")))
-        }
+        Some(stored) => frame::unseal(SCHEMA, &stored).map_err(|damage| corrupt(format!("its schema number {damage}"))),
         // The number is written last, so a first start that was cut short has none; but no device either.
         None if engine.records.is_empty() && !engine.used => Ok(0),
         None => Err(corrupt("it is not new, but its schema number is missing".to_owned())),
@@ -58,7 +56,7 @@ fn schema(path: &Path, engine: &Engine) -> Result<u32, StoreError> {
 }
 
 fn sealed(number: u32) -> sled::Result<Vec<u8>> {
-    record::seal(SCHEMA, &number).map_err(|error| sled::Error::ReportableBug(error.to_string()))
+    frame::seal(SCHEMA, &number).map_err(|error| sled::Error::ReportableBug(error.to_string()))
 }
 
 #[cfg(test)]

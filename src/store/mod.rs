@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `open` | the folder, the lock, sled; says in plain words why a store does not open |
 //! | `migrate` | the schema number and the steps of `migrations/` |
-//! | `record` | how one record lies on disk: version, fields, checksum |
+//! | `frame` | how any record lies on disk: version, fields, checksum |
+//! | `record` | the records and their keys |
 //! | `load` | every record as a [`Change`](crate::flows::data::Change), one at a time |
 //! | `commit` | one batch, on disk when it returns; what happens after a failure |
 //! | `committer` | the thread that gathers many steps into one commit |
@@ -21,6 +22,7 @@
 mod commit;
 mod committer;
 mod error;
+mod frame;
 mod load;
 mod migrate;
 mod open;
