@@ -9,7 +9,6 @@ use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 /// An XMPP component that wakes phones.
 #[derive(Parser)]
@@ -98,8 +97,7 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
 }
 
 fn start_log(log: &Log) {
-    let filter = EnvFilter::new(&log.level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(log.filter()).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Text => lines.with_ansi(false).init(),
         LogFormat::Json => lines.json().init(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jid::DomainPart;
 use toml::{Table, Value};
+use tracing_subscriber::EnvFilter;
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
 pub use reader::{Complaint, Findings};
@@ -29,7 +30,7 @@ pub const DEFAULT_PATHS: [&str; 2] = ["/etc/pushkeeper/config.toml", "config.tom
 
 /// How many pushes of one app may be with its vendor at a time, and how many iqs may wait in all: what bounds the
 /// memory when a vendor is slow.
-const SLOTS: usize = 16_384;
+const SLOTS: usize = 4096;
 
 /// Everything the operator decided.
 #[derive(Debug)]
@@ -73,6 +74,18 @@ pub struct Log {
     pub level: String,
     /// `format`.
     pub format: LogFormat,
+}
+
+impl Log {
+    /// What is logged. Some of what we use logs what it handles, records and bodies and all, once it is asked for
+    /// details: these never get to log more than warnings, whatever the operator asks for.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        const TALKATIVE: [&str; 6] =
+            ["sled=warn", "h2=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn"];
+        let capped = TALKATIVE.iter().filter_map(|directive| directive.parse().ok());
+        capped.fold(EnvFilter::new(&self.level), EnvFilter::add_directive)
+    }
 }
 
 /// How log lines look.
@@ -166,7 +179,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         max_per_domain,
         register,
         slots: SLOTS,
-        max_waiting: 4 * SLOTS,
+        max_waiting: 16 * SLOTS,
     };
     Some(Config { component: component?, store, policy, apps, log })
 }
@@ -259,7 +272,7 @@ fn register(mut section: Section<'_>, found: &mut Findings) -> RegisterPolicy {
 
 fn log(mut section: Section<'_>, found: &mut Findings) -> Log {
     let directives = |text: &str| {
-        let valid = tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        let valid = EnvFilter::try_new(text).is_ok();
         valid.then(|| text.to_owned())
     };
     let level = section.parsed("level", "a level such as \"info\" or \"debug\"", directives, found);

@@ -187,11 +187,13 @@ impl Rig {
 }
 
 fn devices(changes: &[Change]) -> Vec<&Device> {
-    let device = |change| match change {
-        &Change::Device(ref device) => Some(&**device),
-        _ => None,
-    };
-    changes.iter().filter_map(device).collect()
+    let mut found = Vec::new();
+    for change in changes {
+        if let Change::Device(device) = change {
+            found.push(&**device);
+        }
+    }
+    found
 }
 
 const STORE: Answer = Answer::Refused(Refusal::TryLater(Later::Store));

@@ -18,8 +18,10 @@ pub(crate) struct Whole {
     pub(crate) host: Host,
     pub(crate) vendor: Vendor,
     folder: TempDir,
-    running: Option<(oneshot::Sender<()>, JoinHandle<Result<(), Failure>>)>,
+    running: Option<(oneshot::Sender<()>, Running)>,
 }
+
+type Running = JoinHandle<Result<(), Failure>>;
 
 /// A device, as its app knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,20 +89,18 @@ style = "conversations"
     }
 
     /// Stops pushkeeper as SIGTERM does.
-    pub(crate) fn begin_stop(&mut self) -> JoinHandle<Result<(), Failure>> {
+    pub(crate) fn begin_stop(&mut self) -> Running {
         let (stop, task) = self.running.take().expect("it runs");
         drop(stop);
         task
     }
 
     /// Waits until it has stopped, while the host says farewell.
-    pub(crate) async fn finish_stop(
-        stopping: JoinHandle<Result<(), Failure>>,
-        mut host: Session<TcpStream>,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn finish_stop(stopping: Running, mut host: Session<TcpStream>) -> Result<(), Failure> {
         let farewell = async {
-            while host.next().await != Sent::Close {}
-            host.send("</stream:stream>").await;
+            while !matches!(host.next().await, Sent::Close | Sent::End) {}
+            // It may be gone already.
+            let _ = host.try_send(b"</stream:stream>").await;
         };
         let (ended, ()) = tokio::join!(stopping, farewell);
         ended.expect("no panic")
@@ -113,10 +113,10 @@ style = "conversations"
     }
 }
 
-/// Registers a device over the dialect of Conversations.
+/// Registers a device, of an account of its own, over the dialect of Conversations.
 pub(crate) async fn register(session: &mut Session<TcpStream>, service: &str, device: &str, token: &str) -> Device {
     let command = format!(
-        "<iq type='set' id='r-{device}' from='romeo@example.org/phone' to='{JID}'>\
+        "<iq type='set' id='r-{device}' from='{device}@example.org/app' to='{JID}'>\
          <command xmlns='http://jabber.org/protocol/commands' node='register-push-{service}' action='execute'>\
          <x xmlns='jabber:x:data' type='submit'><field var='token'><value>{token}</value></field>\
          <field var='android-id'><value>{device}</value></field></x></command></iq>"
