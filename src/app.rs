@@ -57,6 +57,16 @@ pub enum Failure {
     System(#[from] std::io::Error),
 }
 
+/// The runtime to [`run`] on. Half the cores are enough for us, and the host on the same machine needs the others; with
+/// more threads, the parts wake each other across cores for what one core does in passing.
+///
+/// # Errors
+/// The system gives us no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()
+}
+
 /// Checks what [`crate::config`] cannot: whether keys and certificates are what they should be. No network.
 ///
 /// # Errors

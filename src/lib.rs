@@ -26,6 +26,10 @@
 //!    wait.
 //! 5. [`xmpp::answer`] writes the answer; the link sends it, on the next stream if this one is gone.
 
+/// A third less CPU per push than with the system's allocator (docs/design.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod app;
 pub mod clock;
 pub mod config;

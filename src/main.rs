@@ -66,7 +66,7 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match app::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             error!("the system gives us no threads: {error}");

@@ -29,7 +29,7 @@ impl System {
 fn run(config: &Path) -> Fallible<System> {
     let (config, _) = pushkeeper::config::load(Some(config), []).map_err(|errors| format!("{errors:?}"))?;
     let (stop, stopped) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = pushkeeper::app::runtime()?;
     let stopped = async {
         // Either way: the other end is gone.
         let _ = stopped.await;

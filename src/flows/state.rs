@@ -19,7 +19,7 @@ use crate::domain::time::{Moment, Timestamp};
 const REMEMBERED: usize = 20_000;
 
 /// How long a vendor must say nothing to count as silent, not as busy.
-const SILENCE: Duration = Duration::from_millis(100);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Everything. Flows read it; only [`State::apply`] alters it.
 #[derive(Debug)]
