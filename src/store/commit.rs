@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::frame;
 use super::open::{Engine, guarded};
 use super::record::{self, Kind};
-use crate::domain::device::{Fact, History, Said};
+use crate::domain::device::{Fact, History};
 use crate::domain::ids::Node;
 use crate::flows::data::Change;
 
@@ -29,15 +29,17 @@ impl Store {
         }
         self.write(|engine| {
             let Writes { promises, facts } = writes(engine, changes)?;
+            // First, for histories among the promises may cover them.
+            for (key, lines) in facts {
+                engine.records.insert(key, lines)?;
+            }
             match promises.as_slice() {
                 [] => {}
                 // Atomic by itself, and a fifth of the work of a batch.
                 [(key, Some(record))] => drop(engine.records.insert(key, record.as_slice())?),
                 _ => engine.records.apply_batch(batch(promises))?,
             }
-            for (key, history) in facts {
-                engine.records.insert(key, history)?;
-            }
+            engine.journal.fold(&engine.records)?;
             engine.sync()
         })
     }
@@ -59,9 +61,9 @@ impl Store {
         })
     }
 
-    fn write(&self, write: impl FnOnce(&Engine) -> sled::Result<()>) -> Result<(), StoreError> {
+    fn write(&self, write: impl FnOnce(&mut Engine) -> sled::Result<()>) -> Result<(), StoreError> {
         let mut engine = self.engine();
-        let Some(open) = &*engine else { return Err(StoreError::Suspended { path: self.path.clone() }) };
+        let Some(open) = &mut *engine else { return Err(StoreError::Suspended { path: self.path.clone() }) };
         match guarded(|| write(open)) {
             Ok(()) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
@@ -90,38 +92,33 @@ impl Store {
 struct Writes {
     /// Keys and their records, or `None` for those to be removed: all or nothing, in this order.
     promises: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// The histories, by their keys, to which only facts were added. They promise nothing, so they stay out of the
-    /// batch: sled keeps every page that a batch replaces in memory until its end, and frees what a large one left
-    /// more slowly than the next large one fills it again.
+    /// Lines of the journal, by their keys. They promise nothing, so they stay out of the batch: sled keeps every page
+    /// that a batch replaces in memory until its end, and frees what a large one left more slowly than the next large
+    /// one fills it again.
     facts: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What a history has become.
-struct Became {
-    history: History,
-    /// Whether its device itself is in the batch.
-    promised: bool,
-}
-
 /// Of two changes of the same record, the last counts.
-fn writes(engine: &Engine, changes: &[Change]) -> sled::Result<Writes> {
+fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
     let mut promises = Vec::new();
-    // What the histories of these devices have become: many facts of one device make one write.
-    let mut histories: HashMap<&Node, Became> = HashMap::new();
+    // The histories of those devices that are written themselves; `None` if they are forgotten.
+    let mut histories: HashMap<&Node, Option<History>> = HashMap::new();
+    let mut lines: Vec<&Fact> = Vec::new();
     for change in changes {
         match change {
             Change::Device(device) => {
                 let key = Kind::Device.key(device.node.as_str());
                 let record = record::seal_device(&key, device).map_err(bug)?;
                 promises.push((key, Some(record)));
-                histories.insert(&device.node, Became { history: device.history.clone(), promised: true });
+                histories.insert(&device.node, Some(device.history.clone()));
             }
             Change::Fact(fact) => match histories.get_mut(&fact.node) {
-                Some(became) => became.history.note(fact),
+                Some(Some(history)) => history.note(fact),
+                // Of nobody.
+                Some(None) => {}
                 None => {
-                    let mut history = before(engine, fact)?;
-                    history.note(fact);
-                    histories.insert(&fact.node, Became { history, promised: false });
+                    engine.journal.note(&engine.records, fact)?;
+                    lines.push(fact);
                 }
             },
             Change::Credentials(app, credentials) => {
@@ -131,26 +128,26 @@ fn writes(engine: &Engine, changes: &[Change]) -> sled::Result<Writes> {
             }
             Change::Forget(node) => {
                 promises.push((Kind::Device.key(node.as_str()), None));
-                histories.insert(node, Became { history: History::default(), promised: true });
+                histories.insert(node, None);
             }
             Change::Memory(_) => {}
         }
     }
-    let mut facts = Vec::new();
-    for (node, Became { history, promised }) in histories {
+    let facts = engine.journal.append(&lines)?;
+    for (node, history) in histories {
         let key = Kind::History.key(node.as_str());
-        if history == History::default() {
-            // sled logs the removal of what is not there, too.
-            if engine.records.contains_key(&key)? {
-                promises.push((key, None));
+        let journaled = engine.journal.history(node).is_some();
+        let covers = engine.journal.supersede(node);
+        // sled logs the removal of what is not there, too.
+        let there = engine.records.contains_key(&key)?;
+        match history {
+            // Lines of the journal that are still there must not come back.
+            Some(history) if history != History::default() || journaled || (there && !engine.journal.is_empty()) => {
+                let record = record::seal_history(&key, &history, covers).map_err(bug)?;
+                promises.push((key, Some(record)));
             }
-            continue;
-        }
-        let record = record::seal_history(&key, &history).map_err(bug)?;
-        if promised {
-            promises.push((key, Some(record)));
-        } else {
-            facts.push((key, record));
+            _ if there => promises.push((key, None)),
+            _ => {}
         }
     }
     Ok(Writes { promises, facts })
@@ -167,21 +164,8 @@ fn batch(promises: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> sled::Batch {
     batch
 }
 
-/// The history that this fact adds to.
-fn before(engine: &Engine, fact: &Fact) -> sled::Result<History> {
-    // An acceptance begins a history anew, so that the common case reads nothing.
-    if fact.said == Said::Accepted {
-        return Ok(History::default());
-    }
-    let key = Kind::History.key(fact.node.as_str());
-    let Some(stored) = engine.records.get(&key)? else { return Ok(History::default()) };
-    Ok(record::unseal_history(&key, &stored).unwrap_or_else(|damage| {
-        tracing::warn!(device = fact.node.short(), "the stored history of a device {damage}; it begins anew");
-        History::default()
-    }))
-}
-
-fn bug(error: postcard::Error) -> sled::Error {
+/// What sled's error is called for what cannot happen.
+pub(super) fn bug(error: postcard::Error) -> sled::Error {
     sled::Error::ReportableBug(format!("a record cannot be encoded: {error}"))
 }
 
@@ -189,8 +173,8 @@ fn bug(error: postcard::Error) -> sled::Error {
 mod tests {
     use super::*;
     use crate::domain::app::Credentials;
-    use crate::domain::device::Device;
     use crate::domain::device::tests::device;
+    use crate::domain::device::{Device, Said};
     use crate::domain::ids::AppName;
     use crate::domain::secret::DeviceToken;
     use crate::domain::time::Timestamp;

@@ -1,5 +1,6 @@
 //! Everything that is stored, one record at a time.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +25,15 @@ impl Store {
             Some(opened) => opened,
             None => Engine::open(&self.path)?,
         };
-        let records = &engine.insert(opened).records;
+        let engine = engine.insert(opened);
+        let records = &engine.records;
         let all =
             |kind: Kind| Scan { records: records.scan_prefix([kind as u8]), path: self.path.clone(), ended: false };
         Ok(Stored {
             credentials: all(Kind::Credentials),
             devices: all(Kind::Device),
             histories: all(Kind::History).peekable(),
+            journal: engine.journal.histories(),
         })
     }
 }
@@ -43,6 +46,8 @@ pub struct Stored {
     devices: Scan,
     /// In the order of the devices.
     histories: Peekable<Scan>,
+    /// Histories that are newer than those.
+    journal: HashMap<Node, History>,
 }
 
 impl Iterator for Stored {
@@ -61,7 +66,7 @@ impl Iterator for Stored {
             let history = self.history(&key);
             let mut device = record::unseal_device(&key, &value)
                 .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
-            device.history = history?;
+            device.history = self.journal.remove(&device.node).map_or(history, Ok)?;
             Ok(Change::Device(Box::new(device)))
         }))
     }
@@ -81,6 +86,7 @@ impl Stored {
                 None => return Ok(History::default()),
                 Some((key, value)) if key.get(1..) == Some(name) => {
                     return record::unseal_history(&key, &value)
+                        .map(|(history, _covers)| history)
                         .map_err(|damage| corrupt(&self.devices.path, &of_device("the history", &key), damage));
                 }
                 Some(_) => {}

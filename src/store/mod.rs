@@ -7,6 +7,7 @@
 //! | `migrate` | the schema number and the steps of `migrations/` |
 //! | `frame` | how any record lies on disk: version, fields, checksum |
 //! | `record` | the records and their keys |
+//! | `journal` | what became of pushes, a few records a commit |
 //! | `load` | every record as a [`Change`](crate::flows::data::Change), one at a time |
 //! | `commit` | one batch, on disk when it returns; what happens after a failure |
 //! | `committer` | the thread that gathers many steps into one commit |
@@ -23,6 +24,7 @@ mod commit;
 mod committer;
 mod error;
 mod frame;
+mod journal;
 mod load;
 mod migrate;
 mod open;

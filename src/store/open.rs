@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::StoreError;
+use super::journal::Journal;
 use super::migrate;
 
 /// sled's page cache, bytes. Everything is in our own memory too, and a commit touches few pages: more would only
@@ -36,6 +37,8 @@ pub(super) struct Engine {
     pub(super) records: sled::Tree,
     /// What the store says about itself.
     pub(super) meta: sled::Tree,
+    /// What became of pushes since the histories were last written.
+    pub(super) journal: Journal,
     db: sled::Db,
     /// Whether there was more in sled's log, before it was opened, than a first start writes.
     pub(super) used: bool,
@@ -87,10 +90,12 @@ impl Engine {
         let db = open_sled(path)?;
         let opened = guarded(|| {
             let (records, meta) = (db.open_tree("records")?, db.open_tree(migrate::META)?);
-            Ok(Self { records, meta, db: db.clone(), used, file, blobs: path.join("blobs") })
+            let journal = Journal::default();
+            Ok(Self { records, meta, journal, db: db.clone(), used, file, blobs: path.join("blobs") })
         });
-        let engine = opened.map_err(|error| on_read(path, error))?;
+        let mut engine = opened.map_err(|error| on_read(path, error))?;
         migrate::bring_up(path, &engine, migrate::STEPS)?;
+        engine.journal = guarded(|| Journal::read(&engine.records)).map_err(|error| on_read(path, error))?;
         engine.sync().map_err(|error| on_read(path, error))?;
         // The names of new files are in the folder, not in the files.
         sync_folder(path).map_err(|error| unusable("write to", error))?;

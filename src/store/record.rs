@@ -1,11 +1,11 @@
-//! The records, and their keys. The types here are the store's own. They are never edited once released: a new shape is a new type with the next
-//! version, and a step in `migrations/`.
+//! The records, and their keys. The types here are the store's own. They are never edited once released: a new shape
+//! is a new type with the next version, and a step in `migrations/`.
 
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Damage, seal, unseal};
 use crate::domain::app::Credentials;
-use crate::domain::device::{Device, DeviceKey, Gone, GoneReason, History};
+use crate::domain::device::{Device, DeviceKey, Fact, Gone, GoneReason, History, Said};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Credentials = b'a' as isize,
     /// A device, without its history; its node follows.
     Device = b'd' as isize,
+    /// Lines of the journal; their number follows, 8 bytes, big-endian.
+    Facts = b'f' as isize,
     /// A device's history; its node follows.
     History = b'h' as isize,
 }
@@ -44,12 +46,37 @@ pub(super) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> 
     Ok(record.into_device(Node::new(name(key)?)))
 }
 
-pub(super) fn seal_history(key: &[u8], history: &History) -> Result<Vec<u8>, postcard::Error> {
-    seal(key, &HistoryV1::from(history))
+/// `covers`: the history holds all lines of the journal's records before this one.
+pub(super) fn seal_history(key: &[u8], history: &History, covers: u64) -> Result<Vec<u8>, postcard::Error> {
+    seal(key, &HistoryV1 { covers, ..HistoryV1::from(history) })
 }
 
-pub(super) fn unseal_history(key: &[u8], value: &[u8]) -> Result<History, Damage> {
-    unseal::<HistoryV1<'_>>(key, value).map(History::from)
+pub(super) fn unseal_history(key: &[u8], value: &[u8]) -> Result<(History, u64), Damage> {
+    unseal::<HistoryV1<'_>>(key, value).map(|record| {
+        let covers = record.covers;
+        (record.into(), covers)
+    })
+}
+
+/// The key of a record of the journal.
+pub(super) fn fact_key(number: u64) -> Vec<u8> {
+    [&[Kind::Facts as u8], &number.to_be_bytes()[..]].concat()
+}
+
+/// The number of a record of the journal.
+pub(super) fn fact_number(key: &[u8]) -> Option<u64> {
+    let (_kind, number) = key.split_first()?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
+}
+
+pub(super) fn seal_facts(key: &[u8], facts: &[&Fact]) -> Result<Vec<u8>, postcard::Error> {
+    let lines: Vec<FactV1<'_>> = facts.iter().map(|fact| FactV1::from(*fact)).collect();
+    seal(key, &lines)
+}
+
+pub(super) fn unseal_facts(key: &[u8], value: &[u8]) -> Result<Vec<Fact>, Damage> {
+    let lines: Vec<FactV1<'_>> = unseal(key, value)?;
+    Ok(lines.into_iter().map(Fact::from).collect())
 }
 
 pub(super) fn seal_credentials(key: &[u8], credentials: Credentials) -> Result<Vec<u8>, postcard::Error> {
@@ -94,6 +121,25 @@ struct HistoryV1<'a> {
     errors_since: Option<i64>,
     suspected: u32,
     doubted: bool,
+    covers: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FactV1<'a> {
+    node: &'a str,
+    published: i64,
+    at: i64,
+    #[serde(borrow)]
+    said: SaidV1<'a>,
+}
+
+/// Stored as their position, so the order is part of the format.
+#[derive(Serialize, Deserialize)]
+enum SaidV1<'a> {
+    Accepted,
+    Doubtful,
+    Suspect(&'a str),
+    Failed(&'a str),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -163,7 +209,33 @@ impl<'a> From<&'a History> for HistoryV1<'a> {
             errors_since: history.errors_since.map(Timestamp::millis),
             suspected: history.suspected,
             doubted: history.doubted,
+            covers: 0,
         }
+    }
+}
+
+impl<'a> From<&'a Fact> for FactV1<'a> {
+    fn from(fact: &'a Fact) -> Self {
+        let said = match &fact.said {
+            Said::Accepted => SaidV1::Accepted,
+            Said::Doubtful => SaidV1::Doubtful,
+            Said::Suspect(reason) => SaidV1::Suspect(reason),
+            Said::Failed(reason) => SaidV1::Failed(reason),
+        };
+        Self { node: fact.node.as_str(), published: fact.published.millis(), at: fact.at.millis(), said }
+    }
+}
+
+impl From<FactV1<'_>> for Fact {
+    fn from(line: FactV1<'_>) -> Self {
+        let said = match line.said {
+            SaidV1::Accepted => Said::Accepted,
+            SaidV1::Doubtful => Said::Doubtful,
+            SaidV1::Suspect(reason) => Said::Suspect(reason.to_owned().into()),
+            SaidV1::Failed(reason) => Said::Failed(reason.to_owned().into()),
+        };
+        let time = Timestamp::from_millis;
+        Self { node: Node::new(line.node), published: time(line.published), at: time(line.at), said }
     }
 }
 
@@ -247,7 +319,7 @@ pub(super) mod tests {
     /// What is stored for [`full`]: the device's key and record, and its history's.
     fn sealed() -> [(Vec<u8>, Vec<u8>); 2] {
         let (device, history) = (Kind::Device.key("nœud-2"), Kind::History.key("nœud-2"));
-        let records = (seal_device(&device, &full()).unwrap(), seal_history(&history, &full().history).unwrap());
+        let records = (seal_device(&device, &full()).unwrap(), seal_history(&history, &full().history, 300).unwrap());
         [(device, records.0), (history, records.1)]
     }
 
@@ -323,9 +395,9 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn every_history_comes_back_as_it_was(history in histories()) {
-            let stored = seal_history(b"hx", &history).unwrap();
-            prop_assert_eq!(unseal_history(b"hx", &stored), Ok(history));
+        fn every_history_comes_back_as_it_was(history in histories(), covers in any::<u64>()) {
+            let stored = seal_history(b"hx", &history, covers).unwrap();
+            prop_assert_eq!(unseal_history(b"hx", &stored), Ok((history, covers)));
         }
 
         #[test]
@@ -366,9 +438,20 @@ pub(super) mod tests {
         );
         assert_eq!(
             hex(&history),
-            "0101f6a1abfef96201ffffffffffffffffff01010e426164446576696365546f6b656e07010003015739e5ac"
+            "0101f6a1abfef96201ffffffffffffffffff01010e426164446576696365546f6b656e0701000301ac02486f9a07"
         );
         assert_eq!(hex(&seal_credentials(b"achat", credentials).unwrap()), "01ffffffffffffffffff01d00f20798800");
+        let line = |said| {
+            let (published, at) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+            Fact { node: Node::new("n"), published, at, said }
+        };
+        let all = [Said::Accepted, Said::Doubtful, Said::Suspect("s".into()), Said::Failed("f".into())].map(line);
+        let lines: Vec<&Fact> = all.iter().collect();
+        let key = fact_key(1);
+        assert_eq!(hex(&key), "660000000000000001");
+        let sealed = seal_facts(&key, &lines).unwrap();
+        assert_eq!(hex(&sealed), "0104016e020400016e020401016e0204020173016e020403016607f643d1");
+        assert_eq!(unseal_facts(&key, &sealed), Ok(all.to_vec()));
     }
 
     #[test]
