@@ -13,6 +13,13 @@ fn refusal(path: &Path) -> StoreError {
     Store::open(path).unwrap_err()
 }
 
+/// sled's threads may write, and hold its lock, for a moment after it was closed.
+fn wait_until_closed(path: &Path) {
+    let db = fs::File::open(path.join("db")).unwrap();
+    // Blocks until then, and lets go again at once.
+    db.lock().unwrap();
+}
+
 #[test]
 fn a_new_store_is_for_its_owner_only() {
     let around = tempfile::tempdir().unwrap();
@@ -118,6 +125,7 @@ fn a_damaged_store_is_refused_with_what_to_do_and_never_deleted() {
         let store = Store::open(folder.path()).unwrap();
         store.commit(&[put("kept", 1)]).unwrap();
         drop(store);
+        wait_until_closed(folder.path());
         let before = fs::read(folder.path().join("db")).unwrap();
         damage(folder.path());
         let message = refusal(folder.path()).to_string();
