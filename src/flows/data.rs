@@ -12,7 +12,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Moment;
 
-use super::state::Memory;
+use super::memory::Memory;
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]

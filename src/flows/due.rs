@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::data::{Answer, Change, Step};
-use super::state::{Memory, State};
+use super::memory::Memory;
+use super::state::State;
 use crate::domain::device::GONE_REMEMBERED;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::{Moment, Now};

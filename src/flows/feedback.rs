@@ -2,7 +2,8 @@
 
 use super::data::{Answer, Change, Effect, Notice, Step, Ticket};
 use super::lane::{Lane, LaneKind};
-use super::state::{Memory, State};
+use super::memory::Memory;
+use super::state::State;
 use crate::domain::device::{Device, Fact, Said};
 use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::{Outcome, Reason, Verdict};

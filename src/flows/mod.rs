@@ -7,7 +7,7 @@
 //! | [`feedback`] | a vendor spoke of one |
 //! | [`register`] | an app registers a device, or takes it back |
 //! | [`due`] | time passed |
-//! | [`state`], [`lane`], [`policy`] | what they read |
+//! | [`state`], [`lane`], [`memory`], [`policy`] | what they read, and how it changes |
 //! | [`data`] | what they take and return |
 
 pub mod data;
@@ -15,6 +15,7 @@ pub mod dice;
 pub mod due;
 pub mod feedback;
 pub mod lane;
+pub mod memory;
 pub mod policy;
 pub mod publish;
 pub mod register;

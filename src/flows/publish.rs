@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::data::{Answer, Change, Effect, Step, Ticket};
 use super::lane::{Lane, LaneKind};
-use super::state::{Limit, Memory, State};
+use super::memory::{Limit, Memory};
+use super::state::State;
 use crate::domain::class::Class;
 use crate::domain::device::Device;
 use crate::domain::ids::PushId;

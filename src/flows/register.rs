@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::data::{Answer, Change, Registration, Step, Ticket, Unregistration};
 use super::dice::Dice;
-use super::state::{Limit, Memory, State};
+use super::memory::{Limit, Memory};
+use super::state::State;
 use crate::domain::app;
 use crate::domain::device::{Device, DeviceKey, GoneReason, History};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};

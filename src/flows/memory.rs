@@ -1,0 +1,81 @@
+//! Changes that live in memory only: what is under way, who waits, and what limits were drawn upon.
+
+use super::data::Ticket;
+use super::lane::{Lane, LaneKind};
+use crate::domain::class::Class;
+use crate::domain::ids::{Account, AppName, Domain, Node};
+use crate::domain::outcome::Reason;
+use crate::domain::push::Content;
+use crate::domain::rate::Bucket;
+use crate::domain::time::{Moment, Timestamp};
+
+/// A change that lives in memory only.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Memory {
+    /// A limit was drawn upon.
+    Drawn(Limit, Bucket, Moment),
+    /// A push goes to its vendor.
+    Begun {
+        /// The device.
+        node: Node,
+        /// The push; what was under way before in this lane is over.
+        lane: Box<Lane>,
+    },
+    /// Another publish shares the verdict of the push under way.
+    Joined {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A publish waits behind the push under way, merged with what waits there already.
+    Queued {
+        /// The device.
+        node: Node,
+        /// What it is about; also names the lane.
+        class: Class,
+        /// What it may say.
+        content: Content,
+        /// When a server asked for it.
+        published: Timestamp,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// The vendor of this app spoke of a push: a slot is free.
+    Spoke(AppName, Moment),
+    /// Nothing is under way in this lane any more, and nothing waits in it.
+    Ended {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+    },
+    /// Tickets read at or before this moment were answered for lateness.
+    Late {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// The moment.
+        taken: Moment,
+    },
+    /// The vendor refuses an app's credentials, or no longer.
+    Circuit(AppName, Option<Reason>),
+}
+
+/// Which limit was drawn upon, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Publishes of a domain.
+    Publishing(Domain),
+    /// Registrations from a domain.
+    RegisteringDomain(Domain),
+    /// Registrations of an account.
+    RegisteringAccount(Account),
+    /// Calls to a device.
+    RingingDevice(Node),
+    /// Calls to an account.
+    RingingAccount(Account),
+}
