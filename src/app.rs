@@ -146,14 +146,8 @@ async fn supervise(
 ) -> Result<(), Failure> {
     tokio::select! {
         () = stop => info!("stopping: answering those who wait"),
-        ended = &mut driver => {
-            ended.map_err(std::io::Error::other)??;
-            return Err(Ended::Link.into());
-        }
-        ended = &mut link => {
-            ended.map_err(std::io::Error::other)??;
-            return Err(Ended::Link.into());
-        }
+        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within).await),
+        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within).await),
     }
     drop(stopper);
     // The driver first: it ends when nobody waits any more. Then the link, when the last answer is written.
@@ -173,6 +167,39 @@ async fn supervise(
         }
     }
 }
+
+/// Why a part ended unasked. Each takes the other with it, and which of them is heard of first is chance: so both are
+/// waited for, and the one that has a reason to give is believed.
+async fn unasked(
+    driver_ended: Option<Joined<Ended>>,
+    link_ended: Option<Joined<LinkError>>,
+    driver: JoinHandle<Result<(), Ended>>,
+    link: JoinHandle<Result<(), LinkError>>,
+    within: Duration,
+) -> Failure {
+    let both = async {
+        let driver_ended = match driver_ended {
+            Some(ended) => ended,
+            None => driver.await,
+        };
+        let link_ended = match link_ended {
+            Some(ended) => ended,
+            None => link.await,
+        };
+        link_ended.map_err(std::io::Error::other)??;
+        match driver_ended.map_err(std::io::Error::other)? {
+            Ok(()) => Err(Ended::Link.into()),
+            Err(ended) => Err(ended.into()),
+        }
+    };
+    match tokio::time::timeout(within, both).await {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(())) | Err(_) => Ended::Link.into(),
+    }
+}
+
+/// What is heard of a task that has ended.
+type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
 fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
@@ -304,6 +331,34 @@ impl Disk for StoreThread {
     fn recover(&mut self) {
         if let Err(error) = self.0.submit_trial(Self::TRIAL) {
             error!("{error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `supervise` says when both parts have ended by the time it looks.
+    async fn said(driver: Result<(), Ended>, link: Result<(), LinkError>) -> String {
+        let (driver, link) = (tokio::spawn(async move { driver }), tokio::spawn(async move { link }));
+        while !(driver.is_finished() && link.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        let (stopper, _stop) = mpsc::channel(1);
+        let failure = supervise(driver, link, stopper, std::future::pending(), STOP_WITHIN).await;
+        failure.expect_err("a part ended unasked").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_unasked_is_blamed_whoever_is_heard_of_first() {
+        // Of two that are ready, `select!` takes one by chance.
+        for _ in 0..32 {
+            let (jid, host) = ("push.example.org".to_owned(), "127.0.0.1:5347".to_owned());
+            let refused = said(Ok(()), Err(LinkError::WrongSecret { jid, host })).await;
+            assert!(refused.contains("component.secret"), "{refused}");
+            assert_eq!(said(Err(Ended::Store), Ok(())).await, Ended::Store.to_string());
+            assert_eq!(said(Ok(()), Ok(())).await, Ended::Link.to_string());
         }
     }
 }
