@@ -226,7 +226,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
 fn gateway(app: AppConfig, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
     let style = app.style;
     let address = |endpoint: Option<String>| {
-        let parse = |text: String| text.parse().map_err(|_| ("endpoint", CredentialError::BadText("endpoint")));
+        let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
         endpoint.map(parse).transpose()
     };
     match app.vendor {
@@ -360,5 +360,31 @@ mod tests {
             assert_eq!(said(Err(Ended::Store), Ok(())).await, Ended::Store.to_string());
             assert_eq!(said(Ok(()), Ok(())).await, Ended::Link.to_string());
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_none_is_said_in_words_that_help() {
+        let app = AppConfig {
+            app: crate::domain::app::App {
+                name: AppName::new("ios"),
+                provider: crate::domain::app::Provider::Apns,
+                aliases: Vec::new(),
+                default: false,
+                fingerprint: 1,
+            },
+            style: crate::domain::app::Style::Generic,
+            vendor: Vendor::Apns {
+                sandbox: false,
+                endpoint: Some("https://127.0.0.1:8443/3/device".to_owned()),
+                ca: None,
+                topic: "org.example.chat".to_owned(),
+                auth: ApnsAuth::Certificate { bytes: Vec::new(), password: String::new() },
+            },
+        };
+        let complaints = check(vec![app], &Clock::system()).err().unwrap_or_default();
+        let complaints: Vec<String> = complaints.iter().map(Complaint::to_string).collect();
+        let expected =
+            "apps.ios.endpoint: must not have a path, a query, or a user; write https://HOST or https://HOST:PORT";
+        assert_eq!(complaints, [expected]);
     }
 }
