@@ -146,14 +146,8 @@ async fn supervise(
 ) -> Result<(), Failure> {
     tokio::select! {
         () = stop => info!("stopping: answering those who wait"),
-        ended = &mut driver => {
-            ended.map_err(std::io::Error::other)??;
-            return Err(Ended::Link.into());
-        }
-        ended = &mut link => {
-            ended.map_err(std::io::Error::other)??;
-            return Err(Ended::Link.into());
-        }
+        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within).await),
+        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within).await),
     }
     drop(stopper);
     // The driver first: it ends when nobody waits any more. Then the link, when the last answer is written.
@@ -173,6 +167,39 @@ async fn supervise(
         }
     }
 }
+
+/// Why a part ended unasked. Each takes the other with it, and which of them is heard of first is chance: so both are
+/// waited for, and the one that has a reason to give is believed.
+async fn unasked(
+    driver_ended: Option<Joined<Ended>>,
+    link_ended: Option<Joined<LinkError>>,
+    driver: JoinHandle<Result<(), Ended>>,
+    link: JoinHandle<Result<(), LinkError>>,
+    within: Duration,
+) -> Failure {
+    let both = async {
+        let driver_ended = match driver_ended {
+            Some(ended) => ended,
+            None => driver.await,
+        };
+        let link_ended = match link_ended {
+            Some(ended) => ended,
+            None => link.await,
+        };
+        link_ended.map_err(std::io::Error::other)??;
+        match driver_ended.map_err(std::io::Error::other)? {
+            Ok(()) => Err(Ended::Link.into()),
+            Err(ended) => Err(ended.into()),
+        }
+    };
+    match tokio::time::timeout(within, both).await {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(())) | Err(_) => Ended::Link.into(),
+    }
+}
+
+/// What is heard of a task that has ended.
+type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
 fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
@@ -199,7 +226,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
 fn gateway(app: AppConfig, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
     let style = app.style;
     let address = |endpoint: Option<String>| {
-        let parse = |text: String| text.parse().map_err(|_| ("endpoint", CredentialError::BadText("endpoint")));
+        let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
         endpoint.map(parse).transpose()
     };
     match app.vendor {
@@ -305,5 +332,59 @@ impl Disk for StoreThread {
         if let Err(error) = self.0.submit_trial(Self::TRIAL) {
             error!("{error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `supervise` says when both parts have ended by the time it looks.
+    async fn said(driver: Result<(), Ended>, link: Result<(), LinkError>) -> String {
+        let (driver, link) = (tokio::spawn(async move { driver }), tokio::spawn(async move { link }));
+        while !(driver.is_finished() && link.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        let (stopper, _stop) = mpsc::channel(1);
+        let failure = supervise(driver, link, stopper, std::future::pending(), STOP_WITHIN).await;
+        failure.expect_err("a part ended unasked").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_unasked_is_blamed_whoever_is_heard_of_first() {
+        // Of two that are ready, `select!` takes one by chance.
+        for _ in 0..32 {
+            let (jid, host) = ("push.example.org".to_owned(), "127.0.0.1:5347".to_owned());
+            let refused = said(Ok(()), Err(LinkError::WrongSecret { jid, host })).await;
+            assert!(refused.contains("component.secret"), "{refused}");
+            assert_eq!(said(Err(Ended::Store), Ok(())).await, Ended::Store.to_string());
+            assert_eq!(said(Ok(()), Ok(())).await, Ended::Link.to_string());
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_none_is_said_in_words_that_help() {
+        let app = AppConfig {
+            app: crate::domain::app::App {
+                name: AppName::new("ios"),
+                provider: crate::domain::app::Provider::Apns,
+                aliases: Vec::new(),
+                default: false,
+                fingerprint: 1,
+            },
+            style: crate::domain::app::Style::Generic,
+            vendor: Vendor::Apns {
+                sandbox: false,
+                endpoint: Some("https://127.0.0.1:8443/3/device".to_owned()),
+                ca: None,
+                topic: "org.example.chat".to_owned(),
+                auth: ApnsAuth::Certificate { bytes: Vec::new(), password: String::new() },
+            },
+        };
+        let complaints = check(vec![app], &Clock::system()).err().unwrap_or_default();
+        let complaints: Vec<String> = complaints.iter().map(Complaint::to_string).collect();
+        let expected =
+            "apps.ios.endpoint: must not have a path, a query, or a user; write https://HOST or https://HOST:PORT";
+        assert_eq!(complaints, [expected]);
     }
 }

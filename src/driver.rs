@@ -173,6 +173,7 @@ impl Driver {
                 _ = self.ports.stop.recv(), if !stopping => {
                     stopping = true;
                     self.ports.requests.close();
+                    self.turn_away();
                 }
                 () = tokio::time::sleep_until(wake) => self.take(Input::Tick),
             }
@@ -180,6 +181,20 @@ impl Driver {
             self.send().await?;
         }
         Ok(())
+    }
+
+    /// Nobody will take what the link has handed over by now: it is told to come again.
+    fn turn_away(&mut self) {
+        while let Ok(batch) = self.ports.requests.try_recv() {
+            for input in batch {
+                if let Input::Publish { ticket, .. }
+                | Input::Register { ticket, .. }
+                | Input::Unregister { ticket, .. } = input
+                {
+                    self.answers.push((ticket, Answer::Refused(Refusal::TryLater(Later::Full))));
+                }
+            }
+        }
     }
 
     /// One input, one step.

@@ -9,6 +9,8 @@ use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// An XMPP component that wakes phones.
 #[derive(Parser)]
@@ -97,10 +99,11 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
 }
 
 fn start_log(log: &Log) {
-    let lines = tracing_subscriber::fmt().with_env_filter(log.filter()).with_writer(std::io::stderr);
+    let filtered = tracing_subscriber::registry().with(log.filter());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Text => filtered.with(lines.with_ansi(false)).init(),
+        LogFormat::Json => filtered.with(lines.json()).init(),
     }
 }
 

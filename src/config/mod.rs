@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use jid::DomainPart;
 use toml::{Table, Value};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
 pub use reader::{Complaint, Findings};
@@ -78,14 +80,19 @@ pub struct Log {
 
 impl Log {
     /// What is logged. Some of what we use logs what it handles, records and bodies and all, once it is asked for
-    /// details: these never get to log more than warnings, whatever the operator asks for.
+    /// details: these never get to log more than warnings, whatever the operator asks for. That is why they are not
+    /// held by directives, of which a more precise one would win.
     #[must_use]
-    pub fn filter(&self) -> EnvFilter {
-        const TALKATIVE: [&str; 6] =
-            ["sled=warn", "h2=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn"];
-        let capped = TALKATIVE.iter().filter_map(|directive| directive.parse().ok());
-        capped.fold(EnvFilter::new(&self.level), EnvFilter::add_directive)
+    pub fn filter<S: Subscriber>(&self) -> impl Layer<S> + use<S> {
+        EnvFilter::new(&self.level)
+            .and_then(filter_fn(|line| *line.level() <= Level::WARN || !is_talkative(line.target())))
     }
+}
+
+/// Whether a log line's target is a library, or a part of one, that logs what it handles.
+fn is_talkative(target: &str) -> bool {
+    const TALKATIVE: [&str; 6] = ["sled", "h2", "hyper", "hyper_util", "reqwest", "rustls"];
+    TALKATIVE.contains(&target.split("::").next().unwrap_or_default())
 }
 
 /// How log lines look.

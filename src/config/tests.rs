@@ -246,3 +246,15 @@ fn credentials_are_told_apart_by_their_fingerprint() {
     assert_ne!(base, fingerprint("key_file = \"b.p8\"\n"));
     assert_ne!(base, fingerprint("key_file = \"a.p8\"\nenvironment = \"sandbox\"\n"));
 }
+
+#[test]
+fn no_wish_of_the_operator_makes_a_talkative_library_talk() {
+    use tracing_subscriber::prelude::*;
+    for level in ["trace", "info,sled::tree=trace", "h2::codec=trace", "info,[{body}]=trace"] {
+        let log = Log { level: level.into(), format: LogFormat::Text };
+        let _listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.filter()));
+        assert!(!tracing::enabled!(target: "sled::tree", Level::DEBUG, body), "{level}");
+        assert!(!tracing::enabled!(target: "h2::codec::framed_read", Level::TRACE, body), "{level}");
+        assert!(tracing::enabled!(target: "h2::codec", Level::WARN), "{level}");
+    }
+}

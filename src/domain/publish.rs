@@ -5,6 +5,10 @@ use super::ids::{Domain, Node};
 use super::push::{Content, Sealed};
 use super::secret::{Private, Secret};
 
+/// The longest text that goes on to the app, in bytes: more than any vendor carries. What waits for a vendor that is
+/// slow must not grow with what strangers write.
+const MOST_KEPT: usize = 8192;
+
 /// What a server published, read leniently; nothing in it is trusted yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
@@ -87,17 +91,24 @@ impl Notification {
         if self.sealed.is_some() || self.body.is_some() { Class::Important } else { Class::Unimportant }
     }
 
-    /// What of it goes on to the app.
+    /// What of it goes on to the app. A body can be cut; half a name or half a seal is of no use.
     #[must_use]
     pub fn into_content(self) -> Content {
+        let fits = |text: &Private| text.reveal().len() <= MOST_KEPT;
         Content {
             count: self.count,
-            sender: self.sender,
-            body: self.body,
-            nickname: self.nickname,
-            sealed: self.sealed,
+            sender: self.sender.filter(fits),
+            body: self.body.map(|body| if fits(&body) { body } else { beginning(&body) }),
+            nickname: self.nickname.filter(fits),
+            sealed: self.sealed.filter(|sealed| fits(&sealed.payload) && sealed.iv.len() <= MOST_KEPT),
         }
     }
+}
+
+/// As much of a text as is kept, in whole characters.
+fn beginning(text: &Private) -> Private {
+    let text = text.reveal();
+    Private::new(text.get(..text.floor_char_boundary(MOST_KEPT)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -161,6 +172,30 @@ mod tests {
         ];
         for (what, notification, class) in rows {
             assert_eq!(notification.class(), class, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_no_vendor_carries_is_not_kept() {
+        let text = |length: usize| Some(Private::new("é".repeat(length / 2)));
+        let seal =
+            |length: usize| Some(Sealed { iv: "iv".into(), payload: Private::new("A".repeat(length)), voip: true });
+        let length = |text: &Option<Private>| text.as_ref().map(|text| text.reveal().len());
+        for (sent, body, rest) in
+            [(10, Some(10), Some(10)), (8192, Some(8192), Some(8192)), (500_000, Some(8192), None)]
+        {
+            let notification = Notification {
+                body: text(sent),
+                sender: text(sent),
+                nickname: text(sent),
+                sealed: seal(sent),
+                ..Notification::default()
+            };
+            assert_eq!(notification.class(), Class::Call, "{sent}");
+            let content = notification.into_content();
+            assert_eq!(length(&content.body), body, "{sent}");
+            assert_eq!((length(&content.sender), length(&content.nickname)), (rest, rest), "{sent}");
+            assert_eq!(content.sealed.map(|sealed| sealed.payload.reveal().len()), rest, "{sent}");
         }
     }
 }

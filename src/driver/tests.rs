@@ -366,3 +366,28 @@ async fn an_edge_that_ends_unasked_ends_the_driver() {
     drop(rig.reports);
     assert_eq!(rig.driver.await.unwrap(), Err(Ended::Store));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
+    let mut rig = Rig::new(Policy { slots: 4, ..policy() });
+    let mut devices = Vec::new();
+    for number in 0..6 {
+        devices.push(rig.register(&format!("phone-{number}")).await);
+    }
+    // The vendor is busy: what comes now waits in the queue.
+    rig.ask((0..4).map(|at| rig.publish("early", &devices[at])).collect()).await;
+    rig.accept().await;
+    assert_eq!(rig.answer().await, ("early".to_owned(), Answer::Done));
+    for (id, at) in [("p4", 4), ("p5", 5)] {
+        rig.ask(vec![rig.publish(id, &devices[at])]).await;
+    }
+    assert!(rig.no_answer().await);
+    rig.stop = None;
+    let later = Answer::Refused(Refusal::TryLater(Later::Full));
+    assert_eq!(rig.answer().await, ("p4".to_owned(), later.clone()));
+    assert_eq!(rig.answer().await, ("p5".to_owned(), later));
+    for _ in 0..3 {
+        rig.accept().await;
+        assert_eq!(rig.answer().await, ("early".to_owned(), Answer::Done));
+    }
+}

@@ -26,7 +26,9 @@ pub fn due(state: &State, now: Now) -> Step {
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
     }
-    let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall).take(FORGET_AT_ONCE);
+    let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall);
+    // The clock can jump: whoever waits for one of them is answered first.
+    let long_dead = long_dead.filter(|(_, node)| !state.is_under_way(node)).take(FORGET_AT_ONCE);
     step.changes.extend(long_dead.map(|(_, node)| Change::Forget(node.clone())));
     step
 }

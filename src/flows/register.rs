@@ -78,12 +78,14 @@ pub fn unregister(state: &State, ticket: Ticket, unregistration: Unregistration,
     step
 }
 
-/// The nodes of the account's longest dead devices, as many as must go before `dying` more can be remembered.
+/// The nodes of the account's longest dead devices, as many as must go before `dying` more can be remembered. One that
+/// somebody still waits for stays until it has its verdict: they would never be answered.
 pub(super) fn surplus_gone(state: &State, owner: &Account, dying: usize) -> impl Iterator<Item = Node> + use<> {
     let dead = state.devices_of(owner).filter_map(|device| Some((device.gone?.at, device.node.clone())));
     let mut dead: Vec<(Timestamp, Node)> = dead.collect();
     dead.sort();
     let surplus = (dead.len() + dying).saturating_sub(GONE_PER_ACCOUNT);
+    dead.retain(|(_, node)| !state.is_under_way(node));
     dead.into_iter().take(surplus).map(|(_, node)| node)
 }
 
@@ -357,5 +359,22 @@ mod tests {
         let refused = world.try_register(World::registration("c@example.org", "phone", "token-3"));
         assert_eq!(refused.refused()[0].1, Refusal::TooManyRegistrations);
         world.register("c@other.example", "phone", "token-3");
+    }
+
+    #[test]
+    fn a_device_that_somebody_waits_for_is_not_forgotten() {
+        let mut world = World::new(policy());
+        let device = world.register(ROMEO, "phone", "token");
+        let asked = world.publish(&device, wake());
+        world.unregister(ROMEO, "phone");
+        for other in 0..2 * GONE_PER_ACCOUNT {
+            world.later(1);
+            world.register(ROMEO, &format!("phone-{other}"), "token");
+            world.unregister(ROMEO, &format!("phone-{other}"));
+        }
+        assert_eq!(world.state.count().1, GONE_PER_ACCOUNT);
+        let [push] = &asked.pushes[..] else { panic!("{asked:?}") };
+        assert_eq!(world.verdict(push, Outcome::Accepted).done().len(), 1);
+        assert_eq!(world.state.waiting(), 0);
     }
 }

@@ -146,6 +146,12 @@ impl State {
         }
     }
 
+    /// Whether a push to this device is under way, in either lane.
+    #[must_use]
+    pub fn is_under_way(&self, node: &Node) -> bool {
+        self.devices.get(node).is_some_and(|slot| slot.messages.is_some() || slot.calls.is_some())
+    }
+
     /// What is known of an app's way to its vendor.
     #[must_use]
     pub fn app(&self, app: &AppName) -> Option<&AppState> {

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use super::endpoint::EndpointError;
 use crate::domain::secret::Secret;
 
 /// What is wrong with a key, a certificate or a CA. The caller says in which file, under which key of the
@@ -56,6 +57,9 @@ pub enum CredentialError {
     /// An id that can not stand in a header.
     #[error("has characters that can not be: {0}")]
     BadText(&'static str),
+    /// An address that is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// The client library does not start.
     #[error("the HTTP client does not start: {0}")]
     Client(String),

@@ -144,3 +144,16 @@ fn without_a_form_the_one_to_fill_in_is_offered() {
         assert_eq!((names.as_slice(), form.type_), (fields, DataFormType::Form), "{node}");
     }
 }
+
+/// An answer repeats the name, escaped, and hosts end the stream of a component whose stanzas are too big.
+#[test]
+fn a_command_whose_name_is_too_long_to_be_repeated_is_unknown() {
+    let of_length = |prefix: &str, length: usize| format!("{prefix}{}", "x".repeat(length - prefix.len()));
+    for prefix in ["register-push-", "unregister-push-"] {
+        assert!(read(&of_length(prefix, 256), "", &[DEVICE, TOKEN]).is_ok(), "{prefix}");
+        for fields in [&[][..], &[DEVICE, TOKEN]] {
+            let refused = read(&of_length(prefix, 257), "", fields);
+            assert_eq!(refused, Err(StanzaError::ITEM_NOT_FOUND), "{prefix}");
+        }
+    }
+}

@@ -75,6 +75,17 @@ fn table() -> Vec<(&'static str, String, Vec<String>)> {
             vec![pong().concat().replace("'h'", &format!("'{}'", long(9_000)))],
         ),
         ("an id of 500 kB", iq(&format!("type='get' id='{}'", long(500_000)), ping), vec![]),
+        (
+            "a command with a name of 500 kB",
+            iq(
+                set,
+                &format!(
+                    "<command xmlns='http://jabber.org/protocol/commands' node='register-push-{}'/>",
+                    long(500_000)
+                ),
+            ),
+            vec![error("h", "cancel", "item-not-found")],
+        ),
         ("a name of 500 kB", iq(set, &format!("<{0}/>", long(500_000))), unavailable()),
         ("CDATA", publish_with("<![CDATA[</value><iq>&amp;]]>"), vec![done("p")]),
         ("entities", publish_with("&lt;&#x1F600;&amp;&apos;&quot;&gt;"), vec![done("p")]),

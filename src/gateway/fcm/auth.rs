@@ -305,6 +305,10 @@ fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Result<(Head
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
     let unavailable = |reason| Err(AuthError::Unavailable { retry_after, reason });
     match (status, answer.access_token, answer.error) {
+        // Nobody could use it, and everybody would fetch the next at once.
+        (200, Some(_), _) if answer.expires_in == Some(0) => {
+            unavailable("token endpoint: the access token has ended already".into())
+        }
         (200, Some(token), _) => {
             let Ok(mut header) = HeaderValue::try_from(format!("Bearer {token}")) else {
                 return unavailable("token endpoint: the access token can not stand in a header".into());
@@ -355,7 +359,7 @@ mod tests {
             reason: reason.into(),
         };
         let grant = br#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
-        let rows: [(u16, Option<u64>, &[u8], AuthError); 8] = [
+        let rows: [(u16, Option<u64>, &[u8], AuthError); 9] = [
             (400, None, grant, operator("invalid_grant: Invalid JWT Signature.")),
             (401, None, br#"{"error":"invalid_client"}"#, operator("invalid_client: ")),
             (403, None, b"<html>", operator("token endpoint: HTTP 403")),
@@ -363,6 +367,12 @@ mod tests {
             (429, Some(3), b"", down(Some(3), "token endpoint: HTTP 429")),
             (503, None, grant, down(None, "token endpoint: HTTP 503")),
             (200, None, b"{}", down(None, "token endpoint: an answer without an access token")),
+            (
+                200,
+                None,
+                br#"{"access_token":"a","expires_in":0}"#,
+                down(None, "token endpoint: the access token has ended already"),
+            ),
             (
                 200,
                 None,
