@@ -114,6 +114,19 @@ fn every_complaint_comes_at_once_with_its_key() {
 }
 
 #[test]
+fn a_log_level_that_would_log_nothing_is_refused() {
+    let level = |level: &str| parse(&format!("{MINIMAL}[log]\nlevel = {level:?}\n"), Path::new("."), []);
+    for fine in ["info", "WARN", "off", "info,pushkeeper::xmpp=debug", "warn,pushkeeper=trace", "pushkeeper=debug"] {
+        assert!(level(fine).is_ok(), "{fine:?}");
+    }
+    for wrong in ["warning", "inof", "info,pushkeeper", "info,pushkeeper=loud"] {
+        let errors = level(wrong).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].key == "log.level" && errors[0].text.contains("warn, info"), "{errors:?}");
+    }
+}
+
+#[test]
 fn two_defaults_and_two_meanings_of_a_name_are_refused() {
     let apps = r#"
         [apps.one]
