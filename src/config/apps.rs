@@ -143,6 +143,7 @@ fn apns_auth(section: &mut Section<'_>, found: &mut Findings) -> Option<ApnsAuth
         _ => {}
     }
     if section.has("certificate_file") {
+        section.ignore("key_file");
         for key in ["key_id", "team_id"] {
             section.unused(key, "belongs to key_file, and means nothing with certificate_file", found);
         }

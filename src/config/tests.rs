@@ -127,6 +127,30 @@ fn a_log_level_that_would_log_nothing_is_refused() {
 }
 
 #[test]
+fn of_two_keys_that_exclude_each_other_neither_is_called_unknown() {
+    let text = r#"
+        [component]
+        jid = "push.example.org"
+        secret = "s3cret"
+        secret_file = "nothing-here"
+        [apps.a]
+        provider = "apns"
+        topic = "t"
+        key_file = "tests.rs"
+        certificate_file = "tests.rs"
+    "#;
+    let errors = parse_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config"), text).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(Complaint::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "component.secret: stands beside secret_file; leave one of them out",
+            "apps.a.certificate_file: stands beside key_file; leave one of them out",
+        ]
+    );
+}
+
+#[test]
 fn two_defaults_and_two_meanings_of_a_name_are_refused() {
     let apps = r#"
         [apps.one]
