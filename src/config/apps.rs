@@ -237,6 +237,20 @@ pub(super) fn check_all(apps: &[AppConfig], found: &mut Findings) {
                 found.error(format!("apps.{}.aliases", app.name), text);
             }
         }
+        for alias in &app.aliases {
+            let Some(provider) = Provider::from_service(alias) else { continue };
+            let served = apps.iter().map(|other| &other.app).find(|other| other.provider == provider);
+            // What is tried out with the stub easily stays behind, and then real devices never get a push.
+            if app.provider != provider
+                && let Some(other) = served
+            {
+                let text = format!(
+                    "{alias:?} takes what registers with register-push-{alias} away from [apps.{other}]",
+                    other = other.name
+                );
+                found.warning(format!("apps.{}.aliases", app.name), text);
+            }
+        }
         if app.default
             && let Some(other) = defaults.insert(app.provider, &app.name)
         {

@@ -173,6 +173,22 @@ fn two_defaults_and_two_meanings_of_a_name_are_refused() {
 }
 
 #[test]
+fn an_alias_that_takes_a_vendors_devices_away_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("account.json"), "{}").unwrap();
+    let stub = "[apps.try]\nprovider = \"stub\"\naliases = [\"fcm\"]\n";
+    let real = "[apps.chat]\nprovider = \"fcm\"\nservice_account_file = \"account.json\"\ndefault = true\n";
+    let warnings = |apps: &str| {
+        let (_, warnings) = parse_in(folder.path(), &format!("{MINIMAL}{apps}")).unwrap();
+        let ours = warnings.iter().filter(|warning| warning.key == "apps.try.aliases");
+        ours.map(|warning| warning.text.clone()).collect::<Vec<_>>()
+    };
+    assert!(warnings(stub).is_empty());
+    let expected = "\"fcm\" takes what registers with register-push-fcm away from [apps.chat]";
+    assert_eq!(warnings(&format!("{stub}{real}")), [expected]);
+}
+
+#[test]
 fn files_that_cannot_be_read_are_named_with_their_key() {
     let folder = tempfile::tempdir().unwrap();
     let text = "[component]\njid = \"push.example.org\"\nsecret_file = \"nothing-here\"\n\
