@@ -143,6 +143,7 @@ fn apns_auth(section: &mut Section<'_>, found: &mut Findings) -> Option<ApnsAuth
         _ => {}
     }
     if section.has("certificate_file") {
+        section.ignore("key_file");
         for key in ["key_id", "team_id"] {
             section.unused(key, "belongs to key_file, and means nothing with certificate_file", found);
         }
@@ -234,6 +235,20 @@ pub(super) fn check_all(apps: &[AppConfig], found: &mut Findings) {
             {
                 let text = format!("{name:?} also means [apps.{other}]; leave it out of one of them");
                 found.error(format!("apps.{}.aliases", app.name), text);
+            }
+        }
+        for alias in &app.aliases {
+            let Some(provider) = Provider::from_service(alias) else { continue };
+            let served = apps.iter().map(|other| &other.app).find(|other| other.provider == provider);
+            // What is tried out with the stub easily stays behind, and then real devices never get a push.
+            if app.provider != provider
+                && let Some(other) = served
+            {
+                let text = format!(
+                    "{alias:?} takes what registers with register-push-{alias} away from [apps.{other}]",
+                    other = other.name
+                );
+                found.warning(format!("apps.{}.aliases", app.name), text);
             }
         }
         if app.default

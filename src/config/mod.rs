@@ -10,12 +10,13 @@ mod units;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use jid::DomainPart;
 use toml::{Table, Value};
 use tracing::{Level, Subscriber};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
@@ -250,6 +251,9 @@ const DURATION: &str = "a duration: a number with ms, s, m, h or d, such as \"5s
 /// What a rate must be.
 const RATE: &str = "a rate: a number with /s, /m, /h or /d, such as \"10/h\", or \"0\" for no limit";
 
+/// What a log level must be.
+const LEVEL: &str = r#"error, warn, info, debug or trace, nor directives such as "info,pushkeeper::xmpp=debug""#;
+
 fn register(mut section: Section<'_>, found: &mut Findings) -> RegisterPolicy {
     let mut allow_domains = Vec::new();
     for text in section.list("allow_domains", found).unwrap_or_else(|| vec!["*".to_owned()]) {
@@ -278,11 +282,13 @@ fn register(mut section: Section<'_>, found: &mut Findings) -> RegisterPolicy {
 }
 
 fn log(mut section: Section<'_>, found: &mut Findings) -> Log {
+    // A lone word that is no level would pass for the name of a part of the program: then "warning" logs nothing.
+    let known = |part: &str| part.contains(['=', '[']) || LevelFilter::from_str(part).is_ok();
     let directives = |text: &str| {
-        let valid = EnvFilter::try_new(text).is_ok();
+        let valid = text.split(',').all(known) && EnvFilter::try_new(text).is_ok();
         valid.then(|| text.to_owned())
     };
-    let level = section.parsed("level", "a level such as \"info\" or \"debug\"", directives, found);
+    let level = section.parsed("level", LEVEL, directives, found);
     let formats = |text: &str| match text {
         "text" => Some(LogFormat::Text),
         "json" => Some(LogFormat::Json),

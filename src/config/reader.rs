@@ -80,6 +80,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A key that was complained of already, and is not to be called unknown as well.
+    pub(super) fn ignore(&mut self, key: &'static str) {
+        self.take(key);
+    }
+
     fn take(&mut self, key: &'static str) -> Option<Value> {
         self.known.insert(key);
         self.table.remove(key)
@@ -203,6 +208,7 @@ impl<'a> Section<'a> {
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, found: &mut Findings) -> Option<String> {
         if self.has(key) && self.has(file_key) {
             found.error(self.key(key), format!("stands beside {file_key}; leave one of them out"));
+            self.ignore(file_key);
         }
         let given = self.text(key, found);
         if given.is_some() || !self.has(file_key) {

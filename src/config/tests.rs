@@ -114,6 +114,43 @@ fn every_complaint_comes_at_once_with_its_key() {
 }
 
 #[test]
+fn a_log_level_that_would_log_nothing_is_refused() {
+    let level = |level: &str| parse(&format!("{MINIMAL}[log]\nlevel = {level:?}\n"), Path::new("."), []);
+    for fine in ["info", "WARN", "off", "info,pushkeeper::xmpp=debug", "warn,pushkeeper=trace", "pushkeeper=debug"] {
+        assert!(level(fine).is_ok(), "{fine:?}");
+    }
+    for wrong in ["warning", "inof", "info,pushkeeper", "info,pushkeeper=loud"] {
+        let errors = level(wrong).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].key == "log.level" && errors[0].text.contains("warn, info"), "{errors:?}");
+    }
+}
+
+#[test]
+fn of_two_keys_that_exclude_each_other_neither_is_called_unknown() {
+    let text = r#"
+        [component]
+        jid = "push.example.org"
+        secret = "s3cret"
+        secret_file = "nothing-here"
+        [apps.a]
+        provider = "apns"
+        topic = "t"
+        key_file = "tests.rs"
+        certificate_file = "tests.rs"
+    "#;
+    let errors = parse_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config"), text).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(Complaint::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "component.secret: stands beside secret_file; leave one of them out",
+            "apps.a.certificate_file: stands beside key_file; leave one of them out",
+        ]
+    );
+}
+
+#[test]
 fn two_defaults_and_two_meanings_of_a_name_are_refused() {
     let apps = r#"
         [apps.one]
@@ -133,6 +170,22 @@ fn two_defaults_and_two_meanings_of_a_name_are_refused() {
             r#"apps.two.default: [apps.one] is the default of "stub" already; leave it out of one of them"#,
         ]
     );
+}
+
+#[test]
+fn an_alias_that_takes_a_vendors_devices_away_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("account.json"), "{}").unwrap();
+    let stub = "[apps.try]\nprovider = \"stub\"\naliases = [\"fcm\"]\n";
+    let real = "[apps.chat]\nprovider = \"fcm\"\nservice_account_file = \"account.json\"\ndefault = true\n";
+    let warnings = |apps: &str| {
+        let (_, warnings) = parse_in(folder.path(), &format!("{MINIMAL}{apps}")).unwrap();
+        let ours = warnings.iter().filter(|warning| warning.key == "apps.try.aliases");
+        ours.map(|warning| warning.text.clone()).collect::<Vec<_>>()
+    };
+    assert!(warnings(stub).is_empty());
+    let expected = "\"fcm\" takes what registers with register-push-fcm away from [apps.chat]";
+    assert_eq!(warnings(&format!("{stub}{real}")), [expected]);
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub enum CredentialError {
     /// PEM without a certificate.
     #[error("holds no certificate in PEM")]
     NoCertificate,
+    /// A client certificate in PEM without its key.
+    #[error("holds no private key in PEM beside its certificate; append the key, or export both as PKCS#12")]
+    NoKeyOfCertificate,
     /// The key is another certificate's.
     #[error("its private key does not belong to its certificate")]
     KeyMismatch,
@@ -86,7 +89,11 @@ impl Identity {
     }
 
     fn from_pem(bytes: &[u8]) -> Result<Self, CredentialError> {
-        let key = private_key(bytes)?;
+        let key = private_key(bytes).map_err(|error| match error {
+            // A provider token's key is not what is missing here.
+            CredentialError::NoKey => CredentialError::NoKeyOfCertificate,
+            other => other,
+        })?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(bytes)
             .collect::<Result<_, _>>()
             .map_err(|_| CredentialError::NoCertificate)?;

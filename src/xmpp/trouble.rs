@@ -11,7 +11,8 @@ pub enum LinkError {
     /// The host refused the secret when the process started: better to say so and stop than to look alive.
     #[error(
         "the host at {host} refused the secret of {jid}: write the host's secret for this component into \
-         component.secret (Prosody: component_secret, ejabberd: the listener's password)"
+         component.secret (Prosody: component_secret, ejabberd: the listener's password). ejabberd says the same of a \
+         component.jid that is not among the listener's hosts"
     )]
     WrongSecret {
         /// The component's JID.
@@ -44,7 +45,7 @@ pub enum Trouble {
     /// The host does not have this component.
     #[error(
         "the host does not know the component {jid}: declare it there (Prosody: Component \"{jid}\", ejabberd: the \
-         listener's hosts), or mend component.jid"
+         listener's hosts), or mend component.jid; is component.connect its port for components, not that for clients?"
     )]
     UnknownToHost {
         /// The component's JID.

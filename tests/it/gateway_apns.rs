@@ -238,7 +238,7 @@ async fn credentials_are_checked_without_a_network() {
     };
     let mixed = [others.client_pem.split("-----BEGIN PRIVATE").next().unwrap(), &key_of(&keys.client_pem)].concat();
     let rows = [
-        (certificate(keys.ca_pem.as_bytes(), None), CredentialError::NoKey),
+        (certificate(keys.ca_pem.as_bytes(), None), CredentialError::NoKeyOfCertificate),
         (certificate(keys.p8_pem.as_bytes(), None), CredentialError::NoCertificate),
         (certificate(mixed.as_bytes(), None), CredentialError::KeyMismatch),
         (certificate(&keys.client_p12, Some("wrong")), CredentialError::Pkcs12),
