@@ -87,7 +87,7 @@ pub fn receive(
             Err(Unreadable::NotWellFormed) => return Err(Fault::NotWellFormed),
             Err(why) => {
                 let error =
-                    if why == Unreadable::UnknownPrefix { StanzaError::BAD_REQUEST } else { StanzaError::TOO_BIG };
+                    if why == Unreadable::BadNamespace { StanzaError::BAD_REQUEST } else { StanzaError::TOO_BIG };
                 broken(service, Head::read(text.as_bytes()), error, now)
             }
         },
