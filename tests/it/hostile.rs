@@ -83,6 +83,17 @@ fn table() -> Vec<(&'static str, String, Vec<String>)> {
         ),
         ("an id of 500 kB", iq(&format!("type='get' id='{}'", long(500_000)), ping), vec![]),
         ("a name of 500 kB", iq(set, &format!("<{0}/>", long(500_000))), unavailable()),
+        (
+            "a command's name of 150 kB, which an answer would repeat six times as long",
+            iq(
+                set,
+                &format!(
+                    "<command xmlns='http://jabber.org/protocol/commands' node=\"register-push-{}\"/>",
+                    "'".repeat(150_000)
+                ),
+            ),
+            vec![error("h", "cancel", "item-not-found")],
+        ),
         ("CDATA", publish_with("<![CDATA[</value><iq>&amp;]]>"), vec![done("p")]),
         ("entities", publish_with("&lt;&#x1F600;&amp;&apos;&quot;&gt;"), vec![done("p")]),
         ("much to unescape", publish_with(&lines), vec![done("p")]),
