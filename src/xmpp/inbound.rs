@@ -18,6 +18,9 @@ use crate::flows::data::{Input, Ticket};
 /// (Prosody at 512 kB), and an answer repeats the id.
 const MAX_ID: usize = 16 * 1024;
 
+/// How much of what a host says in a stream error is kept, in characters: it goes into the log.
+const MAX_WORDS: usize = 256;
+
 /// What a stanza is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inbound {
@@ -87,7 +90,7 @@ pub fn receive(
             Err(Unreadable::NotWellFormed) => return Err(Fault::NotWellFormed),
             Err(why) => {
                 let error =
-                    if why == Unreadable::UnknownPrefix { StanzaError::BAD_REQUEST } else { StanzaError::TOO_BIG };
+                    if why == Unreadable::BadNamespace { StanzaError::BAD_REQUEST } else { StanzaError::TOO_BIG };
                 broken(service, Head::read(text.as_bytes()), error, now)
             }
         },
@@ -251,9 +254,14 @@ fn stream_error(error: Element<'_, '_>) -> StreamError {
     let condition = known.clone().find(|child| child.tag_name().name() != "text");
     let text = known.find(|child| child.tag_name().name() == "text").and_then(read::text);
     StreamError {
-        condition: condition.map_or("undefined-condition", |condition| condition.tag_name().name()).into(),
-        text: text.unwrap_or_default().into(),
+        condition: line(condition.map_or("undefined-condition", |condition| condition.tag_name().name())),
+        text: line(text.unwrap_or_default()),
     }
+}
+
+/// A text for the log: one line, of a bearable length.
+fn line(text: &str) -> Box<str> {
+    text.chars().take(MAX_WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -187,6 +187,20 @@ fn a_stanza_that_breaks_a_limit_is_refused_by_its_start_tag() {
 }
 
 #[test]
+fn what_a_host_says_of_an_error_is_one_short_line() {
+    let condition = "c".repeat(1000);
+    let text = format!("line\n&#xd;other\u{9b}{}", "y".repeat(1000));
+    let error = format!(
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'><{condition} \
+         xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text \
+         xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{text}</text></stream:error>"
+    );
+    let Inbound::StreamError(error) = stanza(&error) else { panic!("{error}") };
+    assert_eq!((error.condition.len(), error.text.chars().count()), (MAX_WORDS, MAX_WORDS));
+    assert!(error.text.starts_with("line  other y"), "{}", error.text);
+}
+
+#[test]
 fn a_stanza_that_is_not_xml_ends_the_stream() {
     assert_eq!(received(Frame::Stanza("<iq><a></b></iq>")), Err(Fault::NotWellFormed));
     assert_eq!(received(Frame::StreamClose), Ok(None));

@@ -39,9 +39,10 @@ pub enum Unreadable {
     NotWellFormed,
     /// It breaks a limit.
     TooBig(Excess),
-    /// It uses a namespace prefix that nobody declared. Some hosts pass on what a client's own stream declared, so
-    /// a stranger can cause this: the stanza is refused, the stream lives.
-    UnknownPrefix,
+    /// It is XML, but its namespaces are wrong. A stranger can cause this, because some hosts pass on prefixes that
+    /// a client's own stream declared, and Prosody writes `<xml:a/>` as `<a>` with a default namespace that must not
+    /// be one: the stanza is refused, the stream lives.
+    BadNamespace,
 }
 
 impl Opening {
@@ -133,7 +134,12 @@ fn parse(text: &str) -> Result<Document<'_>, Error> {
 
 fn why(error: &Error) -> Unreadable {
     match error {
-        Error::UnknownNamespace(..) => Unreadable::UnknownPrefix,
+        Error::UnknownNamespace(..)
+        | Error::InvalidXmlPrefixUri(_)
+        | Error::UnexpectedXmlUri(_)
+        | Error::UnexpectedXmlnsUri(_)
+        | Error::InvalidElementNamePrefix(_)
+        | Error::DuplicatedNamespace(..) => Unreadable::BadNamespace,
         Error::NodesLimitReached => Unreadable::TooBig(Excess::Size),
         Error::AttributesLimitReached | Error::NamespacesLimitReached => Unreadable::TooBig(Excess::Attributes),
         _ => Unreadable::NotWellFormed,
@@ -224,8 +230,13 @@ mod tests {
             ("<iq>&#0;</iq>", Unreadable::NotWellFormed),
             ("<iq>\u{1}</iq>", Unreadable::NotWellFormed),
             ("<iq a='1' a='2'/>", Unreadable::NotWellFormed),
-            ("<iq><x:a/></iq>", Unreadable::UnknownPrefix),
-            ("<iq x:a='1'/>", Unreadable::UnknownPrefix),
+            ("<iq><x:a/></iq>", Unreadable::BadNamespace),
+            ("<iq x:a='1'/>", Unreadable::BadNamespace),
+            ("<iq><a xmlns='http://www.w3.org/XML/1998/namespace'/></iq>", Unreadable::BadNamespace),
+            ("<iq><a xmlns:x='u' x:xmlns='http://www.w3.org/2000/xmlns/'/></iq>", Unreadable::BadNamespace),
+            ("<iq><a xmlns:xml='u'/></iq>", Unreadable::BadNamespace),
+            ("<iq><a xmlns:x='u' xmlns:x='v'/></iq>", Unreadable::BadNamespace),
+            ("<iq><xmlns:a/></iq>", Unreadable::BadNamespace),
         ];
         for (text, why) in rows {
             assert_eq!(opening.stanza(text).err(), Some(why), "{text}");

@@ -121,6 +121,16 @@ fn actions_and_commands_that_are_none() {
 }
 
 #[test]
+fn names_that_answers_can_repeat() {
+    for (length, known) in [(MAX_NAME, true), (MAX_NAME + 1, false)] {
+        let prefix = "register-push-";
+        let name = format!("{prefix}{}", "x".repeat(length - prefix.len()));
+        let expected = if known { Ok(Command::Cancelled) } else { Err(StanzaError::ITEM_NOT_FOUND) };
+        assert_eq!(read(&name, "action='cancel'", &[]), expected, "{length}");
+    }
+}
+
+#[test]
 fn only_accounts_have_devices() {
     for from in ["example.org", "example.org/resource"] {
         assert_eq!(read_from(from, "register-push-fcm", "", ""), Err(StanzaError::FORBIDDEN), "{from}");

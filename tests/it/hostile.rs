@@ -47,6 +47,13 @@ fn table() -> Vec<(&'static str, String, Vec<String>)> {
         ("an unknown stanza", "<unknown xmlns='x'><y/></unknown>".into(), vec![]),
         ("a handshake again", "<handshake/>".into(), vec![]),
         ("an unknown prefix", iq(set, "<x:y/>"), bad()),
+        // As Prosody passes on `<xml:x/>`, and an attribute `xmlns` with a prefix.
+        ("a reserved namespace", iq(set, "<x xmlns='http://www.w3.org/XML/1998/namespace'/>"), bad()),
+        (
+            "a reserved namespace by an attribute",
+            iq(set, "<x xmlns='y' xmlns:ns1='z' ns1:xmlns='http://www.w3.org/2000/xmlns/'/>"),
+            bad(),
+        ),
         ("a body of 1 MB", body(1_000_000), unavailable()),
         ("a body over the limit", body(MAX_STANZA), too_big()),
         ("a body of 3 MB", body(3_000_000), too_big()),
@@ -87,6 +94,17 @@ fn table() -> Vec<(&'static str, String, Vec<String>)> {
             vec![error("h", "cancel", "item-not-found")],
         ),
         ("a name of 500 kB", iq(set, &format!("<{0}/>", long(500_000))), unavailable()),
+        (
+            "a command's name of 150 kB, which an answer would repeat six times as long",
+            iq(
+                set,
+                &format!(
+                    "<command xmlns='http://jabber.org/protocol/commands' node=\"register-push-{}\"/>",
+                    "'".repeat(150_000)
+                ),
+            ),
+            vec![error("h", "cancel", "item-not-found")],
+        ),
         ("CDATA", publish_with("<![CDATA[</value><iq>&amp;]]>"), vec![done("p")]),
         ("entities", publish_with("&lt;&#x1F600;&amp;&apos;&quot;&gt;"), vec![done("p")]),
         ("much to unescape", publish_with(&lines), vec![done("p")]),
