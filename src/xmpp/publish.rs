@@ -12,10 +12,6 @@ use crate::domain::publish::{CallStep, Notification, Priority, Publish};
 use crate::domain::push::Sealed;
 use crate::domain::secret::{Private, Secret};
 
-/// The most that is kept of each text, in bytes. No vendor takes more than 5 kB in all, so nobody misses the rest;
-/// kept, it would wait in memory for as long as the vendor is slow, a megabyte for each push.
-const MAX_TEXT: usize = 16 * 1024;
-
 /// Reads what a server publishes from a `<pubsub>` that has a `<publish>`.
 ///
 /// # Errors
@@ -45,8 +41,8 @@ fn notification(element: Element<'_, '_>) -> Notification {
     let mut out = Notification::default();
     if let Some(form) = Form::all_inside(element).find(|form| form.may_be(ns::PUSH_SUMMARY)) {
         out.count = form.value("message-count").and_then(|count| count.trim().parse().ok());
-        out.sender = form.value("last-message-sender").map(private);
-        out.body = form.value("last-message-body").map(private);
+        out.sender = form.value("last-message-sender").map(Private::new);
+        out.body = form.value("last-message-body").map(Private::new);
         out.jingle_message = form.value("jingle-message").map(call_step);
     }
     for child in element.children().filter(Element::is_element) {
@@ -60,20 +56,12 @@ fn notification(element: Element<'_, '_>) -> Notification {
             (ns::TIGASE_ENCRYPT, "encrypted") => out.sealed = sealed(child),
             (ns::TIGASE_GROUPCHAT, "groupchat") => {
                 let nickname = read::child(child, ns::TIGASE_GROUPCHAT, "nickname");
-                out.nickname = nickname.and_then(read::text).map(private);
+                out.nickname = nickname.and_then(read::text).map(Private::new);
             }
             _ => {}
         }
     }
     out
-}
-
-fn private(text: &str) -> Private {
-    Private::new(beginning(text))
-}
-
-fn beginning(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
 }
 
 fn call_step(text: &str) -> CallStep {
@@ -95,11 +83,7 @@ fn sealed(element: Element<'_, '_>) -> Option<Sealed> {
     let iv = compact(element.attribute("iv").unwrap_or_default());
     let payload = compact(element.text().unwrap_or_default());
     let voip = element.attribute("type") == Some("voip");
-    (!iv.is_empty() && !payload.is_empty()).then(|| Sealed {
-        iv: beginning(&iv).into(),
-        payload: private(&payload),
-        voip,
-    })
+    (!iv.is_empty() && !payload.is_empty()).then(|| Sealed { iv: iv.into(), payload: Private::new(payload), voip })
 }
 
 #[cfg(test)]

@@ -29,19 +29,6 @@ fn text(text: &str) -> Option<Private> {
 }
 
 #[test]
-fn of_a_long_text_the_beginning_is_kept() {
-    let long = "é".repeat(500_000);
-    let field = |name: &str| format!("<field var='{name}'><value>a{long}</value></field>");
-    let form = format!("<x xmlns='jabber:x:data'>{}{}</x>", field("last-message-body"), field("last-message-sender"));
-    let sealed = format!("<encrypted xmlns='tigase:push:encrypt:0' iv='{long}'>{long}</encrypted>");
-    let out = notified(&form);
-    for text in [out.body, out.sender, notified(&sealed).sealed.map(|sealed| sealed.payload)] {
-        let length = text.as_ref().map(|text| text.reveal().len());
-        assert!(length.is_some_and(|length| (MAX_TEXT - 1..=MAX_TEXT).contains(&length)), "{length:?}");
-    }
-}
-
-#[test]
 fn a_form_is_understood_whatever_type_it_claims() {
     let expected = Notification { body: text("New Message!"), ..Notification::default() };
     for attributes in ["", "type='form'", "type='submit'", "type='result'", "type='nonsense'"] {
