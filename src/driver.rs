@@ -186,14 +186,9 @@ impl Driver {
     /// Nobody will take what the link has handed over by now: it is told to come again.
     fn turn_away(&mut self) {
         while let Ok(batch) = self.ports.requests.try_recv() {
-            for input in batch {
-                if let Input::Publish { ticket, .. }
-                | Input::Register { ticket, .. }
-                | Input::Unregister { ticket, .. } = input
-                {
-                    self.answers.push((ticket, Answer::Refused(Refusal::TryLater(Later::Full))));
-                }
-            }
+            let later = Answer::Refused(Refusal::TryLater(Later::Full));
+            let tickets = batch.into_iter().filter_map(Input::into_ticket);
+            self.answers.extend(tickets.map(|ticket| (ticket, later.clone())));
         }
     }
 

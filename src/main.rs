@@ -36,6 +36,9 @@ const FAILED: u8 = 1;
 /// The configuration must be mended.
 const CONFIGURATION: u8 = 2;
 
+/// A write went over the file size limit (signal(7), Linux).
+const SIGXFSZ: i32 = 25;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
@@ -89,11 +92,14 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
 fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A file size limit (ulimit -f) must be an error of a write, not the end of the process: listening is enough.
+    let file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     Ok(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
+        drop(file_too_large);
         info!("got {name}");
     })
 }

@@ -187,7 +187,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         max_per_domain,
         register,
         slots: SLOTS,
-        max_waiting: 16 * SLOTS,
+        max_waiting: 8 * SLOTS,
     };
     Some(Config { component: component?, store, policy, apps, log })
 }
@@ -384,12 +384,15 @@ fn domain(text: &str) -> Option<Domain> {
     plain.then(|| Domain::new(domain.as_str()))
 }
 
+/// Whether the text itself holds a secret, not only the name of a file with one.
 fn holds_secret(text: &str) -> bool {
-    let secret = |line: &str| {
-        let key = line.split('=').next().unwrap_or_default().trim();
-        key == "secret" || key == "certificate_password"
-    };
-    text.lines().any(secret)
+    fn inside(table: &Table) -> bool {
+        table.iter().any(|(key, value)| match value {
+            Value::Table(section) => inside(section),
+            _ => key == "secret" || key == "certificate_password",
+        })
+    }
+    text.parse().is_ok_and(|table: Table| inside(&table))
 }
 
 #[cfg(test)]

@@ -43,7 +43,6 @@ impl Findings {
 }
 
 /// One section: hands out its keys, and complains of those that nobody asked for.
-#[derive(Debug)]
 pub(super) struct Section<'a> {
     name: String,
     table: Table,

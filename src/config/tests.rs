@@ -208,6 +208,18 @@ fn files_that_cannot_be_read_are_named_with_their_key() {
 }
 
 #[test]
+fn a_key_file_that_is_there_but_can_not_be_read_is_named_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    // Not even root reads a folder as a file.
+    fs::create_dir(folder.path().join("key.p8")).unwrap();
+    let app = "[apps.a]\nprovider = \"apns\"\ntopic = \"t\"\nkey_id = \"k\"\nteam_id = \"t\"\nkey_file = \"key.p8\"\n";
+    let errors = parse_in(folder.path(), &format!("{MINIMAL}{app}")).unwrap_err();
+    let path = folder.path().join("key.p8");
+    let expected = format!("apps.a.key_file: cannot read {}: Is a directory (os error 21)", path.display());
+    assert_eq!(errors.iter().map(Complaint::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
 fn a_secret_that_all_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

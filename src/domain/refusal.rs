@@ -11,8 +11,6 @@ pub enum Refusal {
     NotRegistered,
     /// No app of ours serves what was asked for.
     NoSuchApp,
-    /// A field that must be there is missing or malformed.
-    BadForm,
     /// The domain may not register devices here.
     Forbidden,
     /// More registrations than `[register]` allows.
@@ -44,7 +42,6 @@ impl Refusal {
             Self::NoSuchDevice => "no-such-device",
             Self::NotRegistered => "not-registered",
             Self::NoSuchApp => "no-such-app",
-            Self::BadForm => "bad-form",
             Self::Forbidden => "forbidden",
             Self::TooManyRegistrations => "too-many-registrations",
             Self::TryLater(Later::Vendor) => "vendor",

@@ -44,6 +44,19 @@ pub enum Input {
     Tick,
 }
 
+impl Input {
+    /// The iq that waits for an answer to it, if one does.
+    #[must_use]
+    pub fn into_ticket(self) -> Option<Ticket> {
+        match self {
+            Self::Publish { ticket, .. } | Self::Register { ticket, .. } | Self::Unregister { ticket, .. } => {
+                Some(ticket)
+            }
+            Self::Verdict(_) | Self::Tick => None,
+        }
+    }
+}
+
 /// An iq that waits for its answer. Outlives the stream it came on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {

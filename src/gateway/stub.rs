@@ -66,13 +66,14 @@ fn log(push: &Push, outcome: &Outcome) {
         Class::Clear => "clears its notifications",
         Class::Ended => "stops ringing",
     };
+    let would = if *outcome == Outcome::Accepted { "" } else { "hears nothing; otherwise it " };
     tracing::info!(
         app = %push.app,
         device = push.node.short(),
         class = push.class.name(),
         count = content.count,
         outcome = outcome.name(),
-        "stub: the phone {phone}, {} body, {} sender{}",
+        "stub: the phone {would}{phone}, {} body, {} sender{}",
         with(content.body.is_some()),
         with(content.sender.is_some()),
         if content.sealed.is_some() { ", sealed" } else { "" },

@@ -54,7 +54,6 @@ impl StanzaError {
     pub const fn of(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NoSuchDevice | Refusal::NotRegistered | Refusal::NoSuchApp => Self::ITEM_NOT_FOUND,
-            Refusal::BadForm => Self::BAD_PAYLOAD,
             Refusal::Forbidden => Self::FORBIDDEN,
             Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
@@ -242,7 +241,6 @@ mod tests {
             (Refusal::NoSuchDevice, ErrorType::Cancel, C::ItemNotFound),
             (Refusal::NotRegistered, ErrorType::Cancel, C::ItemNotFound),
             (Refusal::NoSuchApp, ErrorType::Cancel, C::ItemNotFound),
-            (Refusal::BadForm, ErrorType::Modify, C::BadRequest),
             (Refusal::Forbidden, ErrorType::Auth, C::Forbidden),
             (Refusal::TooManyRegistrations, ErrorType::Wait, C::ResourceConstraint),
             (Refusal::TryLater(Later::Vendor), ErrorType::Wait, C::InternalServerError),
@@ -259,7 +257,7 @@ mod tests {
             let iq = Iq::try_from(text.parse::<Element>().unwrap()).unwrap();
             let Iq::Error { id, error, .. } = iq else { panic!("{refusal:?}: {text}") };
             assert_eq!((&*id, error.type_, error.defined_condition), ("a1", kind, condition), "{refusal:?}");
-            assert_eq!(error.other.is_some(), refusal == Refusal::BadForm, "{refusal:?}");
+            assert_eq!(error.other, None, "{refusal:?}");
         }
     }
 

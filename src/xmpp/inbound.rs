@@ -201,6 +201,10 @@ fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Sender, get: bool) -> 
     if !get && read::child(pubsub, ns::PUBSUB, "create").is_some() {
         return answered(|out| answer::empty_result(out, &ticket));
     }
+    // Nothing in it at all is a publish that went wrong; a server must not take the registration for dead.
+    if !get && !pubsub.children().any(|child| child.is_element()) {
+        return refuse(&ticket, StanzaError::BAD_PUBLISH);
+    }
     refuse(&ticket, StanzaError::NOT_IMPLEMENTED)
 }
 

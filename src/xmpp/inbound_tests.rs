@@ -73,7 +73,7 @@ fn every_request_gets_the_answer_it_deserves() {
         ("set", pubsub("<create node='n' type='push'/><configure/>"), "result "),
         ("get", pubsub("<items node='n'/>"), "cancel feature-not-implemented"),
         ("set", pubsub("<subscribe node='n' jid='j'/>"), "cancel feature-not-implemented"),
-        ("set", pubsub(""), "cancel feature-not-implemented"),
+        ("set", pubsub(""), "wait bad-request"),
         ("set", owner("<affiliations node='n'/>"), "result "),
         ("set", owner("<configure node='n'/>"), "result "),
         ("get", owner("<affiliations node='n'/>"), "cancel feature-not-implemented"),

@@ -170,12 +170,8 @@ impl Link {
     pub(super) fn stop_taking(&mut self) {
         self.taking = false;
         let later = Answer::Refused(Refusal::TryLater(Later::Full));
-        for input in self.batch.drain(..) {
-            if let Input::Publish { ticket, .. } | Input::Register { ticket, .. } | Input::Unregister { ticket, .. } =
-                input
-            {
-                self.outbox.answer(&ticket, &later);
-            }
+        for ticket in self.batch.drain(..).filter_map(Input::into_ticket) {
+            self.outbox.answer(&ticket, &later);
         }
     }
 

@@ -22,6 +22,12 @@ const MAX_DEVICE_ID: usize = 256;
 /// of a component whose own stanzas are too big (Prosody at 512 kB). Real ones have 20 to 40.
 const MAX_NAME: usize = 256;
 
+/// Whether there may be a command of this name. Whether there is an app for it, only the driver knows.
+pub(super) fn is_command(name: &str) -> bool {
+    let service = name.strip_prefix("register-push-").or_else(|| name.strip_prefix("unregister-push-"));
+    name.len() <= MAX_NAME && service.is_some_and(|service| !service.is_empty())
+}
+
 /// What a command asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {

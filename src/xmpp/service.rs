@@ -4,7 +4,7 @@ use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity};
 use xmpp_parsers::minidom::Element;
 
 use super::answer::StanzaError;
-use super::ns;
+use super::{ns, register};
 use crate::domain::ids::Domain;
 
 /// Who we are and what we can do.
@@ -46,6 +46,13 @@ impl Service {
                 node: Some(ns::COMMANDS.to_owned()),
                 identities: vec![identity("automation", "command-list")],
                 features: [ns::DISCO_INFO.to_owned(), ns::DISCO_ITEMS.to_owned()].into(),
+                extensions: Vec::new(),
+            }))),
+            // The commands of apps: known to those who know them, though not listed.
+            command if register::is_command(command) => Ok(String::from(&Element::from(DiscoInfoResult {
+                node: Some(command.to_owned()),
+                identities: vec![identity("automation", "command-node")],
+                features: [ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()].into(),
                 extensions: Vec::new(),
             }))),
             _ => Err(StanzaError::ITEM_NOT_FOUND),

@@ -22,6 +22,7 @@ use super::error::PoolError;
 use super::shared::Shared;
 use super::wire::{Pulse, Wire};
 use crate::domain::time::Moment;
+use crate::gateway::words;
 
 /// How much a vendor may send before we have read it: answers are small, so no stream ever waits for us.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -82,7 +83,7 @@ impl Connection {
             .initial_max_send_streams(1)
             .handshake::<_, Bytes>(wire)
             .await
-            .map_err(|error| PoolError::Cut(error.to_string().into()))?;
+            .map_err(|error| PoolError::Cut(words::reason(&error.to_string()).into()))?;
         let vitals = Arc::new(Vitals {
             pulse,
             in_flight: AtomicUsize::new(0),
@@ -136,7 +137,7 @@ impl Driver {
             let told = self.trouble.try_recv().ok();
             return Poll::Ready(match end {
                 Ok(()) => told,
-                Err(error) => Some(told.unwrap_or_else(|| PoolError::Cut(error.to_string().into()))),
+                Err(error) => Some(told.unwrap_or_else(|| PoolError::Cut(words::reason(&error.to_string()).into()))),
             });
         }
         let limit = self.h2.max_concurrent_send_streams();

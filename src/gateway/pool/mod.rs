@@ -30,6 +30,7 @@ use self::connection::NotSent;
 pub use self::error::PoolError;
 use self::shared::Shared;
 use super::endpoint::Endpoint;
+use super::words;
 use crate::clock::Clock;
 
 /// How often a request is sent that the vendor does not process.
@@ -169,7 +170,7 @@ impl Pool {
                 continue;
             }
             if !again {
-                return Err(PoolError::Cut(error.to_string().into()));
+                return Err(PoolError::Cut(words::reason(&error.to_string()).into()));
             }
             again = false;
             if !error.is_reset() {
