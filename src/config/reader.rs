@@ -205,6 +205,12 @@ impl<'a> Section<'a> {
 
     /// A secret: `key` itself, or the first line of the file that `file_key` names.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str, found: &mut Findings) -> Option<String> {
+        // The environment lies over the file: its word for one replaces the file's for the other.
+        match (self.is_from_env(key), self.is_from_env(file_key)) {
+            (true, false) => self.ignore(file_key),
+            (false, true) => self.ignore(key),
+            _ => {}
+        }
         if self.has(key) && self.has(file_key) {
             found.error(self.key(key), format!("stands beside {file_key}; leave one of them out"));
             self.ignore(file_key);

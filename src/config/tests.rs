@@ -288,6 +288,25 @@ fn the_environment_is_laid_over_the_file() {
 }
 
 #[test]
+fn a_secret_from_the_environment_replaces_the_files_way_to_give_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("one"), "from a file").unwrap();
+    let rows = [
+        (
+            "secret_file = \"nothing-here\"",
+            ("PUSHKEEPER_COMPONENT__SECRET", "from the environment"),
+            "from the environment",
+        ),
+        ("secret = \"from the text\"", ("PUSHKEEPER_COMPONENT__SECRET_FILE", "one"), "from a file"),
+    ];
+    for (given, variable, expected) in rows {
+        let text = format!("[component]\njid = \"push.example.org\"\n{given}\n");
+        let (config, _) = parse(&text, folder.path(), env(&[variable])).unwrap();
+        assert_eq!(config.component.secret.reveal(), expected, "{given}");
+    }
+}
+
+#[test]
 fn an_unknown_key_from_the_environment_is_refused_too() {
     let env = env(&[("PUSHKEEPER_COMPONENT__SECRETT", "x"), ("PUSHKEEPER_STORR__PATH", "x")]);
     let errors = parse(MINIMAL, Path::new("."), env).unwrap_err();
