@@ -3,9 +3,9 @@
 //! [`link`] keeps a stream to the host as its [`settings`] say, `stream` serves one (with [`backoff`] between two,
 //! [`outbox`] for answers that outlive one, [`trouble`] for what can go wrong).
 //!
-//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`fault`] says what is wrong with it, [`head`] reads what is left of one that is too big),
-//! [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and [`register`] read what goes on to the
-//! driver, with [`forms`]; [`service`] says who we are. The way out: [`answer`].
+//! The way of a stanza in: [`frame`] cuts it out of the bytes ([`fault`] says what is wrong with it, [`head`] reads
+//! what is left of one that is too big), [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and
+//! [`register`] read what goes on to the driver, with [`forms`]; [`service`] says who we are. The way out: [`answer`].
 
 pub mod answer;
 pub mod backoff;

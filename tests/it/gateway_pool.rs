@@ -180,7 +180,7 @@ async fn streams_that_are_reset() {
 #[tokio::test]
 async fn a_push_that_is_never_answered_ends_at_the_deadline() {
     let vendor = streams(1000).await;
-    let mut rig = Rig::apns(&vendor, Limits { deadline: short(300), ..limits() });
+    let mut rig = Rig::apns(&vendor, Limits { deadline: short(2000), ..limits() });
     vendor.always("t-1", Behaviour::Never);
     vendor.always("t-2", Behaviour::Late(short(100), Answer::ok()));
     let start = Clock::system();
@@ -190,14 +190,14 @@ async fn a_push_that_is_never_answered_ends_at_the_deadline() {
     assert_eq!(verdicts[&0], Outcome::Accepted);
     assert_eq!(reason(&verdicts[&1], "unavailable"), "timeout: no answer in time");
     assert_eq!(verdicts[&2], Outcome::Accepted);
-    assert!(took >= short(300) && took < short(3000), "{took:?}");
+    assert!(took >= short(2000) && took < SOON, "{took:?}");
     rig.end().await;
 }
 
 #[tokio::test]
 async fn streams_given_up_at_the_deadline_are_free_again() {
     let vendor = streams(2).await;
-    let mut rig = Rig::apns(&vendor, Limits { deadline: short(300), max_connections: 1, ..limits() });
+    let mut rig = Rig::apns(&vendor, Limits { deadline: short(2000), max_connections: 1, ..limits() });
     vendor.everything(Some(Behaviour::Never));
     rig.deliver((0..2).map(push));
     assert!(rig.verdicts(2).await.values().all(|outcome| outcome.name() == "unavailable"));
@@ -225,9 +225,9 @@ async fn a_connection_that_has_gone_silent_is_found_by_ping() {
 #[tokio::test]
 async fn a_slow_vendor_that_answers_pings_is_not_taken_for_dead() {
     let vendor = streams(1000).await;
-    let quick = Limits { ping_silent: short(40), pong_within: short(400), ..limits() };
+    let quick = Limits { ping_silent: short(40), pong_within: short(1500), ..limits() };
     let mut rig = Rig::apns(&vendor, quick);
-    vendor.always("t-1", Behaviour::Late(short(600), Answer::ok()));
+    vendor.always("t-1", Behaviour::Late(short(2000), Answer::ok()));
     rig.deliver([push(1)]);
     assert_all_accepted(&rig.verdicts(1).await);
     assert_eq!((vendor.connections(), vendor.pushes().len()), (1, 1));
@@ -237,7 +237,7 @@ async fn a_slow_vendor_that_answers_pings_is_not_taken_for_dead() {
 #[tokio::test]
 async fn a_vendor_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
     let vendor = streams(1000).await;
-    let apns = apns(&vendor, Limits { backoff_most: short(200), ..limits() });
+    let apns = apns(&vendor, Limits { backoff_most: short(1000), ..limits() });
     assert_eq!(apns.send(&push(0)).await, Outcome::Accepted);
     vendor.stop().await;
     let outcome = apns.send(&push(1)).await;
@@ -247,7 +247,8 @@ async fn a_vendor_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
         assert_eq!(apns.send(&push(id)).await.name(), "unavailable");
     }
     let each = start.steady().uptime() / 100;
-    assert!(each < short(20), "{each:?} each");
+    // A try that waits for the back-off would take ten times as long.
+    assert!(each < short(100), "{each:?} each");
     vendor.restart().await.unwrap();
     let mut outcome = apns.send(&push(3)).await;
     while outcome != Outcome::Accepted && start.steady().uptime() < SOON {

@@ -1,6 +1,8 @@
 //! Back-pressure and bounds: much at once, a driver that hangs, a host that does not read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
@@ -11,15 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::host::{Component, Host, PATIENCE, Session, knock, publish, ticket};
 
-/// What this process holds in memory, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<usize>().ok()).expect("kB") * 1024
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_requests_at_once_are_each_answered_in_bounded_memory() {
+async fn a_hundred_thousand_requests_at_once_are_each_answered_in_bounded_space() {
     const COUNT: usize = 100_000;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pushkeeper = Component::over_tcp(listener.local_addr().unwrap());
@@ -27,11 +22,13 @@ async fn a_hundred_thousand_requests_at_once_are_each_answered_in_bounded_memory
     session.welcome().await;
     let (mut reader, mut writer) = session.into_inner().into_split();
     pushkeeper.answer_all();
-    let before = resident();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let progress = sent.clone();
     let sending = tokio::spawn(async move {
         for chunk in 0..COUNT / 1000 {
             let text: String = (0..1000).map(|n| publish(&format!("p{}", chunk * 1000 + n))).collect();
             writer.write_all(text.as_bytes()).await.unwrap();
+            progress.fetch_add(1000, Ordering::Relaxed);
         }
         writer
     });
@@ -49,12 +46,11 @@ async fn a_hundred_thousand_requests_at_once_are_each_answered_in_bounded_memory
             assert!(answered.insert(id.parse::<usize>().unwrap()), "{answer} came twice");
         }
         rest.drain(..end);
-        most = most.max(resident());
+        most = most.max(sent.load(Ordering::Relaxed).saturating_sub(answered.len()));
     }
     assert_eq!(answered.iter().next_back(), Some(&(COUNT - 1)));
-    // Other tests run in this process, too: this only tells bounded from not (they are 70 MB of text).
-    let grown = most.saturating_sub(before);
-    assert!(grown < 64 * 1024 * 1024, "{} MiB", grown / 1024 / 1024);
+    // The rest was pushed back: what is under way fits into the system's socket buffers and our short queues.
+    assert!(most < COUNT / 2, "{most} were under way at once");
     drop(sending.await.unwrap());
 }
 
