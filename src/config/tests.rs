@@ -276,7 +276,7 @@ fn the_environment_is_laid_over_the_file() {
         ("PUSHKEEPER_APPS__CHAT_IOS__ALIASES", "one, two"),
         ("PUSHKEEPER_REGISTER__ALLOW_DOMAINS", "*.example.org"),
         ("PUSHKEEPER_CONFIG", "ignored"),
-        ("HOME", "/root"),
+        ("HOME", "/home/juliet"),
     ]);
     let (config, _) = parse(&text, Path::new("."), env).unwrap();
     assert_eq!(config.component.secret.reveal(), "12345");
