@@ -370,6 +370,12 @@ impl Framer {
         }
         if self.level == 1 {
             self.tag_len = Some(self.pos - self.start);
+            // A second stream inside the stream would swallow all that follows, as a stanza without an end.
+            let tag = self.buf.get(self.start..self.pos).unwrap_or_default();
+            let rest = tag.strip_prefix(b"<stream:stream").and_then(|rest| rest.first());
+            if rest.is_some_and(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')) {
+                return Err(Fault::BadFormat);
+            }
         }
         if self.attributes > MAX_ATTRIBUTES {
             self.skip(Excess::Attributes);

@@ -69,7 +69,7 @@ fn a_stanza_split_at_every_byte_is_the_same_stanza() {
 
 #[test]
 fn what_cannot_be_a_stream_has_the_right_condition() {
-    let rows: [(&str, Vec<u8>, Fault, &str); 18] = [
+    let rows: [(&str, Vec<u8>, Fault, &str); 19] = [
         ("DOCTYPE", in_stream("<!DOCTYPE x>"), Fault::Restricted, "restricted-xml"),
         ("DOCTYPE first", b"<!DOCTYPE x [<!ENTITY a 'b'>]>".to_vec(), Fault::Restricted, "restricted-xml"),
         ("comment", in_stream("<a><!-- b --></a>"), Fault::Restricted, "restricted-xml"),
@@ -87,6 +87,7 @@ fn what_cannot_be_a_stream_has_the_right_condition() {
         ("UTF-16", b"<?xml version='1.0' encoding='UTF-16'?>".to_vec(), Fault::BadEncoding, "unsupported-encoding"),
         ("text", in_stream("hello"), Fault::BadFormat, "bad-format"),
         ("CDATA outside", in_stream("<![CDATA[a]]>"), Fault::BadFormat, "bad-format"),
+        ("a stream inside", in_stream("<stream:stream xmlns='a'>"), Fault::BadFormat, "bad-format"),
         ("empty stream", b"<stream:stream/>".to_vec(), Fault::BadFormat, "bad-format"),
         ("HTTP", b"HTTP/1.1 400 Bad Request\r\n".to_vec(), Fault::NotWellFormed, "not-well-formed"),
         ("end first", b"</stream:stream>".to_vec(), Fault::NotWellFormed, "not-well-formed"),
