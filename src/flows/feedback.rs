@@ -32,8 +32,10 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now) -> Step {
 
     answer_all(&mut step, &lane.tickets, &answer);
     if let Some(next) = &lane.next {
-        if answer == Answer::Refused(Refusal::NoSuchDevice) {
-            answer_all(&mut step, &next.tickets, &answer);
+        // Dead before this verdict, or by it: nothing goes to it any more.
+        let dead = Answer::Refused(Refusal::NoSuchDevice);
+        if settled == Settled::Dead || answer == dead {
+            answer_all(&mut step, &next.tickets, &dead);
         } else {
             let follower = Lane {
                 push: state.next_push(),
@@ -234,6 +236,20 @@ mod tests {
         let sent = world.publish(&good, wake()); // t6
         let spared = world.verdict(&sent.pushes[0], suspect());
         assert_eq!(spared.refused(), [("t6".to_owned(), later(Later::Operator))]);
+    }
+
+    #[test]
+    fn what_waits_for_a_device_that_is_taken_back_is_not_sent_to_it() {
+        let mut world = World::new(policy());
+        let device = world.register("romeo@example.org", "phone", "token-1"); // t1
+        let sent = world.publish(&device, wake()); // t2
+        world.publish(&device, body("hi")); // t3 waits behind it
+        world.unregister("romeo@example.org", "phone"); // t4
+        let settled = world.verdict(&sent.pushes[0], Outcome::Accepted);
+        assert!(settled.pushes.is_empty());
+        assert_eq!(settled.done(), ["t2"]);
+        assert_eq!(settled.refused(), [("t3".to_owned(), Refusal::NoSuchDevice)]);
+        assert_eq!((world.state.waiting(), world.state.under_way()), (0, 0));
     }
 
     #[test]
