@@ -8,8 +8,9 @@
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
-//! | `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
+//! | `about.rs`, `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
 
+mod about;
 pub mod apns;
 mod credential;
 mod endpoint;

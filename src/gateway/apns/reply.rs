@@ -4,22 +4,8 @@ use serde::Deserialize;
 
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
+use crate::gateway::about::About;
 use crate::gateway::{retry_after, words};
-
-/// What a reason is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    /// The device is no more.
-    Gone,
-    /// The token is not one of this app, or not of this environment.
-    Suspect,
-    /// Too much.
-    Throttled,
-    /// Apple's own.
-    Unavailable,
-    /// Key, certificate, topic; or a request of ours that Apple does not take, which the operator should report.
-    Operator,
-}
 
 /// Every documented reason.
 const REASONS: [(&str, About); 37] = [
@@ -84,13 +70,7 @@ pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timesta
     };
     let about = known.map_or_else(|| by_status(status, body.reason.is_some()), |(_, about)| *about);
     let retry_after = retry_after.and_then(|text| retry_after::parse(text, now));
-    match about {
-        About::Gone => Outcome::Gone { since: body.timestamp.map(Timestamp::from_millis) },
-        About::Suspect => Outcome::Suspect(reason),
-        About::Throttled => Outcome::Throttled { retry_after, reason },
-        About::Unavailable => Outcome::Unavailable { retry_after, reason },
-        About::Operator => Outcome::OperatorFault(reason),
-    }
+    about.outcome(reason, retry_after, body.timestamp.map(Timestamp::from_millis))
 }
 
 /// Whether a 403 says that the provider token is too old.

@@ -4,22 +4,8 @@ use serde::Deserialize;
 
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
+use crate::gateway::about::About;
 use crate::gateway::{retry_after, words};
-
-/// What a code is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    /// The device is no more.
-    Gone,
-    /// The token is another project's, or perhaps none.
-    Suspect,
-    /// Too much.
-    Throttled,
-    /// Google's own.
-    Unavailable,
-    /// Service account or project; or a request of ours that FCM does not take, which the operator should report.
-    Operator,
-}
 
 /// Every documented `FcmError.errorCode` but INVALID_ARGUMENT, which has two meanings.
 const FCM_CODES: [(&str, About); 7] = [
@@ -137,14 +123,9 @@ pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timesta
         (None, None) => words::status(status),
     };
     let retry_after = retry_after.and_then(|text| retry_after::parse(text, now));
-    match known.map_or_else(|| by_status(status), |(_, about)| about) {
-        // FCM does not say since when.
-        About::Gone => Outcome::Gone { since: None },
-        About::Suspect => Outcome::Suspect(reason),
-        About::Throttled => Outcome::Throttled { retry_after, reason },
-        About::Unavailable => Outcome::Unavailable { retry_after, reason },
-        About::Operator => Outcome::OperatorFault(reason),
-    }
+    let about = known.map_or_else(|| by_status(status), |(_, about)| about);
+    // FCM does not say since when.
+    about.outcome(reason, retry_after, None)
 }
 
 /// Whether a 401 is about our access token, rather than about what FCM holds of Apple's or a browser's.
