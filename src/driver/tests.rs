@@ -7,7 +7,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{Registration, Unregistration};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration};
 use crate::flows::policy::Policy;
 use crate::flows::world::policy;
 
@@ -104,7 +104,7 @@ impl Rig {
     }
 
     fn registration(&self, id: &str, device: &str) -> Input {
-        let registration = Registration {
+        let registration = DeviceRegistration {
             command: "register-push-fcm".into(),
             service: "fcm".into(),
             owner: Account::new("romeo@example.org"),
@@ -116,7 +116,7 @@ impl Rig {
     }
 
     fn unregistration(&self, id: &str, device: &str) -> Input {
-        let unregistration = Unregistration {
+        let unregistration = DeviceUnregistration {
             command: "unregister-push-fcm".into(),
             service: "fcm".into(),
             owner: Account::new("romeo@example.org"),

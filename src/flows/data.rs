@@ -29,14 +29,14 @@ pub enum Input {
         /// Where the answer goes.
         ticket: Ticket,
         /// What it registers.
-        registration: Registration,
+        registration: DeviceRegistration,
     },
     /// An app takes a device back.
     Unregister {
         /// Where the answer goes.
         ticket: Ticket,
         /// Which one.
-        unregistration: Unregistration,
+        unregistration: DeviceUnregistration,
     },
     /// A vendor spoke, or was silent for too long.
     Verdict(Verdict),
@@ -72,7 +72,7 @@ pub struct Ticket {
 
 /// An app's wish to register a device (`protocols.md` B.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
+pub struct DeviceRegistration {
     /// The whole name of the command, to be repeated in the answer.
     pub command: Box<str>,
     /// Service name, provider id or `pushModule`: chooses the app.
@@ -98,7 +98,7 @@ pub struct Room {
 
 /// An app's wish to take a device back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unregistration {
+pub struct DeviceUnregistration {
     /// The whole name of the command, to be repeated in the answer.
     pub command: Box<str>,
     /// Service name, provider id or `pushModule`: chooses the app.

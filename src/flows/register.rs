@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{Answer, Change, Registration, Step, Ticket, Unregistration};
+use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Step, Ticket};
 use super::dice::Dice;
 use super::memory::{Limit, Memory};
 use super::state::State;
@@ -20,7 +20,7 @@ const ROOMS_PER_DEVICE: usize = 128;
 
 /// Registers a device, or gives a known one its new token. Node and secret stay what they were.
 #[must_use]
-pub fn register(state: &State, ticket: Ticket, registration: Registration, now: Now, dice: &mut Dice) -> Step {
+pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration, now: Now, dice: &mut Dice) -> Step {
     let mut step = Step::default();
     let domain = registration.owner.domain();
     if !state.policy.register.allows(&domain) {
@@ -58,7 +58,7 @@ pub fn register(state: &State, ticket: Ticket, registration: Registration, now: 
 
 /// Takes a device back; without a room, also the rooms it was registered for.
 #[must_use]
-pub fn unregister(state: &State, ticket: Ticket, unregistration: Unregistration, now: Now) -> Step {
+pub fn unregister(state: &State, ticket: Ticket, unregistration: DeviceUnregistration, now: Now) -> Step {
     let mut step = Step::default();
     let Some(app) = app::choose(&state.policy.apps, &unregistration.service) else {
         return step.refuse(ticket, Refusal::NoSuchApp);
@@ -114,7 +114,7 @@ fn draw(state: &State, owner: &Account, domain: &Domain, now: Now, step: &mut St
 fn made(
     state: &State,
     key: DeviceKey,
-    registration: &Registration,
+    registration: &DeviceRegistration,
     domain: Domain,
     now: Timestamp,
     dice: &mut Dice,
@@ -140,7 +140,7 @@ fn made(
     }
 }
 
-fn renewed(known: Device, registration: &Registration, now: Timestamp) -> Device {
+fn renewed(known: Device, registration: &DeviceRegistration, now: Timestamp) -> Device {
     let same = known.gone.is_none() && known.token == registration.token;
     let mut device = Device { renewed: now, token: registration.token.clone(), gone: None, ..known };
     // "Gone since" is measured against this registration from now on.
@@ -193,7 +193,7 @@ fn gone(device: &Device, why: GoneReason, now: Timestamp) -> Change {
     Change::Device(Box::new(device.clone().into_gone(why, now)))
 }
 
-fn registered(registration: &Registration, device: &Device) -> Answer {
+fn registered(registration: &DeviceRegistration, device: &Device) -> Answer {
     Answer::Registered {
         command: registration.command.clone(),
         node: device.node.clone(),
@@ -219,9 +219,9 @@ mod tests {
         Policy { register, ..policy() }
     }
 
-    fn in_room(registration: Registration, room: &str, device: &str) -> Registration {
+    fn in_room(registration: DeviceRegistration, room: &str, device: &str) -> DeviceRegistration {
         let domain = Account::new(room).domain();
-        Registration { room: Some(Room { channel: DeviceHash::of(room, device), domain }), ..registration }
+        DeviceRegistration { room: Some(Room { channel: DeviceHash::of(room, device), domain }), ..registration }
     }
 
     #[test]
@@ -328,9 +328,10 @@ mod tests {
         let mut world = World::new(with(register));
         let stranger = world.try_register(World::registration("romeo@evil.example", "phone", "token-1"));
         assert_eq!(stranger.refused(), [("t1".to_owned(), Refusal::Forbidden)]);
-        let registration = Registration { service: "telegraph".into(), ..World::registration(ROMEO, "phone", "t") };
+        let registration =
+            DeviceRegistration { service: "telegraph".into(), ..World::registration(ROMEO, "phone", "t") };
         assert_eq!(world.try_register(registration).refused(), [("t2".to_owned(), Refusal::NoSuchApp)]);
-        let registration = Registration { service: "apns".into(), ..World::registration(ROMEO, "phone", "t") };
+        let registration = DeviceRegistration { service: "apns".into(), ..World::registration(ROMEO, "phone", "t") };
         world.try_register(registration);
         let device = world.state.devices_of(&Account::new(ROMEO)).next().unwrap();
         assert_eq!(device.key.app, AppName::new("ios"));

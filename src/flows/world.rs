@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::{Answer, Change, Effect, Input, Notice, Registration, Ticket, Unregistration};
+use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Effect, Input, Notice, Ticket};
 use super::dice::{self, Dice};
 use super::policy::{DomainPattern, Policy, RegisterPolicy};
 use super::state::State;
@@ -119,8 +119,8 @@ impl World {
         happened
     }
 
-    pub(super) fn registration(owner: &str, device: &str, token: &str) -> Registration {
-        Registration {
+    pub(super) fn registration(owner: &str, device: &str, token: &str) -> DeviceRegistration {
+        DeviceRegistration {
             command: "register-push-fcm".into(),
             service: "fcm".into(),
             owner: Account::new(owner),
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    pub(super) fn try_register(&mut self, registration: Registration) -> Happened {
+    pub(super) fn try_register(&mut self, registration: DeviceRegistration) -> Happened {
         let ticket = self.ticket();
         self.take(Input::Register { ticket, registration })
     }
@@ -146,7 +146,7 @@ impl World {
 
     pub(super) fn unregister(&mut self, owner: &str, device: &str) -> Happened {
         let ticket = self.ticket();
-        let unregistration = Unregistration {
+        let unregistration = DeviceUnregistration {
             command: "unregister-push-fcm".into(),
             service: "fcm".into(),
             owner: Account::new(owner),

@@ -11,7 +11,7 @@ use super::forms::Form;
 use super::inbound::Sender;
 use crate::domain::ids::{Account, DeviceHash, Domain};
 use crate::domain::secret::DeviceToken;
-use crate::flows::data::{Registration, Room, Unregistration};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Room};
 
 /// The longest vendor token, in bytes. Real ones have 64 to 400.
 const MAX_TOKEN: usize = 4096;
@@ -32,9 +32,9 @@ pub(super) fn is_command(name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Register a device.
-    Register(Registration),
+    Register(DeviceRegistration),
     /// Take one back.
-    Unregister(Unregistration),
+    Unregister(DeviceUnregistration),
     /// No form came: this one, as XML with its actions, is to be filled in.
     Ask(String),
     /// The asker thought better of it.
@@ -83,14 +83,14 @@ pub fn command(command: Element<'_, '_>, from: &Sender) -> Result<Command, Stanz
     if !registers {
         // Conversations sends the room hashed, under another name than it registered it with.
         let channel = room.map(|room| room.channel).or(hashed);
-        return Ok(Command::Unregister(Unregistration { command, service, owner, account, channel }));
+        return Ok(Command::Unregister(DeviceUnregistration { command, service, owner, account, channel }));
     }
     // A hash does not say which domain will publish; without the room this would be another device.
     if room.is_none() && hashed.is_some() {
         return Err(StanzaError::BAD_PAYLOAD);
     }
     let token = form.value("token").and_then(token).ok_or(StanzaError::BAD_PAYLOAD)?;
-    Ok(Command::Register(Registration { command, service, owner, account, room, token }))
+    Ok(Command::Register(DeviceRegistration { command, service, owner, account, room, token }))
 }
 
 /// A room's bare JID. A full one names somebody in the room.

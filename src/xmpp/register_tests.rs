@@ -19,8 +19,8 @@ fn read(node: &str, attributes: &str, fields: &[(&str, &str)]) -> Result<Command
 const DEVICE: (&str, &str) = ("android-id", "92afd7a91cdba9a0");
 const TOKEN: (&str, &str) = ("token", "FCM-TOKEN");
 
-fn registration() -> Registration {
-    Registration {
+fn registration() -> DeviceRegistration {
+    DeviceRegistration {
         command: "register-push-fcm".into(),
         service: "fcm".into(),
         owner: Account::new("romeo@example.org"),
@@ -30,9 +30,9 @@ fn registration() -> Registration {
     }
 }
 
-fn unregistration() -> Unregistration {
-    let Registration { owner, account, .. } = registration();
-    Unregistration { command: "unregister-push-fcm".into(), service: "fcm".into(), owner, account, channel: None }
+fn unregistration() -> DeviceUnregistration {
+    let DeviceRegistration { owner, account, .. } = registration();
+    DeviceUnregistration { command: "unregister-push-fcm".into(), service: "fcm".into(), owner, account, channel: None }
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn apps_register_with_any_action_and_either_name_of_the_device() {
 fn a_room_is_registered_by_its_bare_jid() {
     let room =
         Room { channel: DeviceHash::of("coven@chat.example", "92afd7a91cdba9a0"), domain: Domain::new("chat.example") };
-    let expected = Registration { room: Some(room), ..registration() };
+    let expected = DeviceRegistration { room: Some(room), ..registration() };
     let read = read("register-push-fcm", "", &[TOKEN, DEVICE, ("muc", "Coven@Chat.example")]);
     assert_eq!(read, Ok(Command::Register(expected)));
 }
@@ -61,7 +61,7 @@ fn a_room_is_registered_by_its_bare_jid() {
 fn a_device_is_taken_back_with_or_without_its_room() {
     let hash = DeviceHash::of("coven@chat.example", "92afd7a91cdba9a0");
     let hex = hash.hex();
-    let with_room = Unregistration { channel: Some(hash), ..unregistration() };
+    let with_room = DeviceUnregistration { channel: Some(hash), ..unregistration() };
     let rows: [(&[_], _); 4] = [
         (&[DEVICE], unregistration()),
         (&[DEVICE, ("muc", "coven@chat.example")], with_room.clone()),
