@@ -152,6 +152,7 @@ fn write() {
         to: "example.org".into(),
         from: "push.example.net".into(),
         taken: Moment::default(),
+        for_client: false,
     };
     let mut out = BytesMut::with_capacity(STANZAS * 256);
     for _ in 0..STANZAS {

@@ -22,7 +22,7 @@ use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::Moment;
 use crate::flows;
-use crate::flows::data::{Answer, Change, Effect, Input, Notice, Step, Ticket, Weight};
+use crate::flows::data::{Answer, Change, Effect, Input, Notice, Outgoing, Step, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::state::State;
 
@@ -80,7 +80,7 @@ pub struct Ports {
     /// Requests from the link.
     pub requests: mpsc::Receiver<Vec<Input>>,
     /// Answers to the link. The link always takes them, connected or not.
-    pub answers: mpsc::Sender<Vec<(Ticket, Answer)>>,
+    pub answers: mpsc::Sender<Vec<Outgoing>>,
     /// Verdicts of the gateways.
     pub verdicts: mpsc::Receiver<Vec<Verdict>>,
     /// The gateways.
@@ -108,7 +108,7 @@ pub struct Driver {
     ports: Ports,
     disk: DiskQueue,
     /// What this turn of the loop sends.
-    answers: Vec<(Ticket, Answer)>,
+    outgoing: Vec<Outgoing>,
     deliveries: HashMap<AppName, Vec<Push>>,
 }
 
@@ -136,7 +136,7 @@ impl Driver {
     #[must_use]
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
-        Self { state, clock, dice, ports, disk, answers: Vec::new(), deliveries: HashMap::new() }
+        Self { state, clock, dice, ports, disk, outgoing: Vec::new(), deliveries: HashMap::new() }
     }
 
     /// Runs until `stop` closes or the link ends; then stops reading, waits until nobody waits for an answer any
@@ -188,7 +188,7 @@ impl Driver {
         while let Ok(batch) = self.ports.requests.try_recv() {
             let later = Answer::Refused(Refusal::TryLater(Later::Full));
             let tickets = batch.into_iter().filter_map(Input::into_ticket);
-            self.answers.extend(tickets.map(|ticket| (ticket, later.clone())));
+            self.outgoing.extend(tickets.map(|ticket| Outgoing::Answer(ticket, later.clone())));
         }
     }
 
@@ -214,6 +214,9 @@ impl Driver {
             true if self.disk.busy => self.disk.under_way.extend(step.effects),
             _ => self.happen(step.effects),
         }
+        for inner in step.then {
+            self.take(Input::Inner(inner));
+        }
     }
 
     /// A step while the store takes no writes: promises are not made, all else goes on.
@@ -222,6 +225,9 @@ impl Driver {
             self.state.apply(change);
         }
         self.happen(if refuse { refused(step.effects) } else { step.effects });
+        for inner in step.then {
+            self.take(Input::Inner(inner));
+        }
     }
 
     /// Orders the next commit if it is time and the disk is free.
@@ -278,14 +284,15 @@ impl Driver {
             self.state.apply(change);
         }
         for ticket in self.state.restore(lanes) {
-            self.answers.push((ticket, Answer::Refused(Refusal::TryLater(Later::Store))));
+            self.outgoing.push(Outgoing::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store))));
         }
     }
 
     fn happen(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Answer(ticket, answer) => self.answers.push((ticket, answer)),
+                Effect::Answer(ticket, answer) => self.outgoing.push(Outgoing::Answer(ticket, answer)),
+                Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
                 Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
                 Effect::Notice(notice) => tell(&notice),
             }
@@ -299,10 +306,10 @@ impl Driver {
                 self.ports.gateways.deliver(app, std::mem::take(pushes));
             }
         }
-        if self.answers.is_empty() {
+        if self.outgoing.is_empty() {
             return Ok(());
         }
-        self.ports.answers.send(std::mem::take(&mut self.answers)).await.map_err(|_| Ended::Link)
+        self.ports.answers.send(std::mem::take(&mut self.outgoing)).await.map_err(|_| Ended::Link)
     }
 
     /// Nobody waits, and nothing waits for the disk.

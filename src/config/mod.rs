@@ -25,7 +25,7 @@ pub use reader::{Complaint, Findings};
 use crate::domain::ids::{Account, Domain};
 use crate::domain::rate::Rate;
 use crate::domain::secret::Secret;
-use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy};
+use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use reader::{Section, is_readable_by_all};
 
 /// Where the configuration is looked for if nobody says where.
@@ -188,6 +188,10 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         register,
         slots: SLOTS,
         max_waiting: 8 * SLOTS,
+        own: component.as_ref().map_or_else(|| Domain::new(""), |component| component.jid.clone()),
+        hosts: Vec::new(),
+        rules: Rules::default(),
+        sessions: Sessions::default(),
     };
     Some(Config { component: component?, store, policy, apps, log })
 }

@@ -128,17 +128,22 @@ pub struct Gone {
     pub why: GoneReason,
 }
 
-/// Why a device is gone.
+/// Why a device, or a registration, is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoneReason {
-    /// The app unregistered it.
+    /// Its owner took it back.
     Owner,
-    /// The account registered more devices than it may have; the oldest went.
+    /// The account made more than it may have; the oldest went.
     MaxDevices,
     /// The vendor says the token is dead.
     VendorGone,
-    /// The vendor kept refusing it as not fitting the app, and it never worked.
+    /// It kept failing: the vendor refused the token as not fitting the app and it never worked, or the push service
+    /// took nothing for a week.
     Errors,
+    /// The account is no more.
+    AccountDeleted,
+    /// It was not enabled again for too long (`rules.registration_ttl`).
+    Expired,
 }
 
 impl GoneReason {
@@ -150,6 +155,8 @@ impl GoneReason {
             Self::MaxDevices => "max-devices",
             Self::VendorGone => "vendor-gone",
             Self::Errors => "errors",
+            Self::AccountDeleted => "account-deleted",
+            Self::Expired => "expired",
         }
     }
 }

@@ -2,13 +2,20 @@
 
 pub mod app;
 pub mod class;
+pub mod collector;
 pub mod device;
 pub mod ids;
+pub mod importance;
+pub mod keeper;
 pub mod outcome;
 pub mod publish;
 pub mod push;
 pub mod rate;
+pub mod redact;
 pub mod refusal;
+pub mod registration;
 pub mod secret;
+pub mod session;
+pub mod stanza;
 pub mod time;
 pub mod verdict;

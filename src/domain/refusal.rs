@@ -15,6 +15,8 @@ pub enum Refusal {
     Forbidden,
     /// More registrations than `[register]` allows.
     TooManyRegistrations,
+    /// An `<enable/>` or `<disable/>` names no push service, or one that can not be one.
+    BadService,
     /// We cannot do it now, through no fault of theirs; the only answer that every server takes for passing.
     TryLater(Later),
 }
@@ -44,6 +46,7 @@ impl Refusal {
             Self::NoSuchApp => "no-such-app",
             Self::Forbidden => "forbidden",
             Self::TooManyRegistrations => "too-many-registrations",
+            Self::BadService => "bad-service",
             Self::TryLater(Later::Vendor) => "vendor",
             Self::TryLater(Later::Operator) => "operator",
             Self::TryLater(Later::DomainRate) => "domain-rate",

@@ -7,7 +7,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{DeviceRegistration, DeviceUnregistration};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::world::policy;
 
@@ -44,7 +44,7 @@ impl Deliver for FakeGateways {
 /// A driver with the test at the other end of everything.
 struct Rig {
     requests: Option<mpsc::Sender<Vec<Input>>>,
-    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    answers: mpsc::Receiver<Vec<Outgoing>>,
     verdicts: mpsc::Sender<Vec<Verdict>>,
     pushes: mpsc::Receiver<Push>,
     orders: mpsc::Receiver<Order>,
@@ -96,7 +96,13 @@ impl Rig {
     }
 
     fn ticket(&self, id: &str) -> Ticket {
-        Ticket { id: id.into(), to: "example.org".into(), from: "push.example.org".into(), taken: self.clock.steady() }
+        Ticket {
+            id: id.into(),
+            to: "example.org".into(),
+            from: "push.example.org".into(),
+            taken: self.clock.steady(),
+            for_client: false,
+        }
     }
 
     async fn ask(&self, inputs: Vec<Input>) {
@@ -151,7 +157,11 @@ impl Rig {
     /// The next answer.
     async fn answer(&mut self) -> (String, Answer) {
         while self.ready.is_empty() {
-            self.ready = self.answers.recv().await.expect("the driver ended");
+            let outgoing = self.answers.recv().await.expect("the driver ended");
+            self.ready.extend(outgoing.into_iter().filter_map(|outgoing| match outgoing {
+                Outgoing::Answer(ticket, answer) => Some((ticket, answer)),
+                Outgoing::Order(_) => None,
+            }));
         }
         let (ticket, answer) = self.ready.remove(0);
         (ticket.id.to_string(), answer)

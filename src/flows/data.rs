@@ -9,10 +9,13 @@ use crate::domain::outcome::{Reason, Verdict};
 use crate::domain::publish::Publish;
 use crate::domain::push::Push;
 use crate::domain::refusal::Refusal;
+use crate::domain::registration::{Record, Registration, RegistrationKey, Said};
 use crate::domain::secret::{DeviceToken, Secret};
+use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
 use super::memory::Memory;
+use super::signals::{Batch, Event, Order, OrderId, Reply};
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +43,86 @@ pub enum Input {
     },
     /// A vendor spoke, or was silent for too long.
     Verdict(Verdict),
+    /// The link to the host's server is up, or no longer.
+    Link(bool),
+    /// A bridge told something.
+    Signals {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// The bridge's host.
+        host: Domain,
+        /// What it told.
+        batch: Batch,
+    },
+    /// A bridge answered an order.
+    Reply {
+        /// The bridge's host.
+        host: Domain,
+        /// Which order.
+        order: OrderId,
+        /// What it said.
+        reply: Reply,
+    },
+    /// One step leads to another.
+    Inner(Inner),
     /// Time passed.
     Tick,
+}
+
+/// What one step hands to the next, so that each sees what the one before it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// Something happened on a host.
+    Event {
+        /// The host.
+        host: Domain,
+        /// Its node.
+        node: Arc<str>,
+        /// What.
+        event: Box<Event>,
+        /// Where the answer to a registration goes.
+        ticket: Option<Box<Ticket>>,
+    },
+    /// A push for an account goes to a device of our own, as if its host had published it.
+    Push {
+        /// The registration.
+        registration: RegistrationKey,
+        /// Names the push there.
+        flight: u64,
+        /// What is published.
+        publish: Box<Publish>,
+    },
+    /// What came of a push for an account.
+    Settled {
+        /// The registration.
+        registration: RegistrationKey,
+        /// Names the push there.
+        flight: u64,
+        /// What came of it.
+        said: Said,
+    },
+    /// There is room for a relay: what waits for it goes.
+    Relay(RegistrationKey),
+    /// A session's host answered an order about its window.
+    Window {
+        /// The host.
+        account: Account,
+        /// Which session.
+        sid: Sid,
+        /// As it is now; `None` if it is no more, or not as we thought.
+        report: Option<Box<Report>>,
+    },
+    /// A session is not there any more.
+    Vanished {
+        /// Whose.
+        account: Account,
+        /// Which.
+        sid: Sid,
+        /// Whether its registrations are to be woken for it.
+        wake: bool,
+    },
+    /// An account's registrations are to be woken.
+    Wake(Account),
 }
 
 impl Input {
@@ -52,7 +133,8 @@ impl Input {
             Self::Publish { ticket, .. } | Self::Register { ticket, .. } | Self::Unregister { ticket, .. } => {
                 Some(ticket)
             }
-            Self::Verdict(_) | Self::Tick => None,
+            Self::Signals { ticket, .. } => Some(ticket),
+            Self::Verdict(_) | Self::Link(_) | Self::Reply { .. } | Self::Inner(_) | Self::Tick => None,
         }
     }
 }
@@ -68,6 +150,22 @@ pub struct Ticket {
     pub from: Arc<str>,
     /// When it was read.
     pub taken: Moment,
+    /// Whether the answer is for a client, and only handed on by its host's bridge: an error says so.
+    pub for_client: bool,
+}
+
+/// Who waits for the verdict on a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiter {
+    /// A server that published.
+    Iq(Ticket),
+    /// Our own rules.
+    Rules {
+        /// For this registration.
+        registration: RegistrationKey,
+        /// Names the push there.
+        flight: u64,
+    },
 }
 
 /// An app's wish to register a device (`protocols.md` B.1).
@@ -145,6 +243,12 @@ pub enum Change {
     Credentials(AppName, Credentials),
     /// A device is no longer remembered.
     Forget(Node),
+    /// A registration as it is from now on; what became of its pushes stays as it was.
+    Registration(Box<Registration>),
+    /// What became of a registration's pushes.
+    Record(RegistrationKey, Box<Record>),
+    /// A registration is no longer remembered.
+    ForgetRegistration(RegistrationKey),
     /// Something that lives in memory only.
     Memory(Memory),
 }
@@ -166,7 +270,8 @@ impl Change {
     pub const fn weight(&self) -> Weight {
         match self {
             Self::Device(_) | Self::Forget(_) | Self::Credentials(..) => Weight::Promise,
-            Self::Fact(_) => Weight::Fact,
+            Self::Registration(_) | Self::ForgetRegistration(_) => Weight::Promise,
+            Self::Fact(_) | Self::Record(..) => Weight::Fact,
             Self::Memory(_) => Weight::Memory,
         }
     }
@@ -179,8 +284,19 @@ pub enum Effect {
     Answer(Ticket, Answer),
     /// Hand a push to its gateway. A verdict comes back for each, always.
     Deliver(Box<Push>),
+    /// Have a bridge do something.
+    Order(Box<Order>),
     /// Tell the operator.
     Notice(Notice),
+}
+
+/// What goes to the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// The answer to an iq.
+    Answer(Ticket, Answer),
+    /// An order for a bridge.
+    Order(Box<Order>),
 }
 
 /// What an operator should know, once when it begins and once when it ends.
@@ -207,4 +323,6 @@ pub struct Step {
     pub changes: Vec<Change>,
     /// In order.
     pub effects: Vec<Effect>,
+    /// What this leads to: the next steps, in order, before any other input.
+    pub then: Vec<Inner>,
 }

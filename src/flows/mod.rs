@@ -19,6 +19,7 @@ pub mod memory;
 pub mod policy;
 pub mod publish;
 pub mod register;
+pub mod signals;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod world;
@@ -37,6 +38,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
         Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
         Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
         Input::Verdict(verdict) => feedback::feedback(state, verdict, now),
+        Input::Link(_) | Input::Signals { .. } | Input::Reply { .. } | Input::Inner(_) => Step::default(),
         Input::Tick => due::due(state, now),
     }
 }

@@ -1,10 +1,13 @@
 //! The operator's settings, as far as flows care.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::app::App;
 use crate::domain::ids::Domain;
+use crate::domain::keeper::Windows;
 use crate::domain::rate::Rate;
+use crate::domain::redact::Redaction;
 
 /// What the operator decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,89 @@ pub struct Policy {
     pub slots: usize,
     /// How many iqs may wait for a verdict at a time.
     pub max_waiting: usize,
+    /// `component.jid`: our own push service.
+    pub own: Domain,
+    /// `[[hosts]]`: the domains whose bridge we trust.
+    pub hosts: Vec<Domain>,
+    /// `[rules]`.
+    pub rules: Rules,
+    /// `[sessions]`.
+    pub sessions: Sessions,
+}
+
+/// How the rules engine decides (`[rules]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// `max_devices`: how many registrations an account may have.
+    pub max_devices: usize,
+    /// `max_errors`: so many refusals in a row disable a registration.
+    pub max_errors: u32,
+    /// What pushes may say.
+    pub redaction: Redaction,
+    /// `[[rules.service]]`: what they may say to one push service.
+    pub services: BTreeMap<Box<str>, Redaction>,
+    /// `burst_window`: how long stanzas are collected for one push.
+    pub burst_window: Duration,
+    /// `unimportant`: whether pushes go out for what is not important.
+    pub unimportant: bool,
+    /// `corrections`: whether a correction (XEP-0308) is important.
+    pub corrections: bool,
+    /// `registration_ttl`: how long a registration lives without being enabled again; `None` is for ever.
+    pub registration_ttl: Option<Duration>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            max_devices: 5,
+            max_errors: 16,
+            redaction: Redaction::default(),
+            services: BTreeMap::new(),
+            burst_window: Duration::from_secs(1),
+            unimportant: true,
+            corrections: false,
+            registration_ttl: None,
+        }
+    }
+}
+
+impl Rules {
+    /// What pushes to this service may say.
+    #[must_use]
+    pub fn redaction(&self, service: &str) -> &Redaction {
+        self.services.get(service).unwrap_or(&self.redaction)
+    }
+}
+
+/// How sessions are kept (`[sessions]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// `hibernation_time`, `max_hibernation`, `wake_before_end`.
+    pub windows: Windows,
+    /// `max_ack_delay`: when an acknowledgement is overdue.
+    pub max_ack_delay: Duration,
+    /// `max_hibernated`: how many sessions of an account may hibernate.
+    pub max_hibernated: usize,
+    /// `max_old`: of how many ended sessions the counter is kept, for show.
+    pub max_old: usize,
+    /// `wake_on_start`: whether those who hibernated when the host died are woken.
+    pub wake_on_start: bool,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            windows: Windows {
+                normal: Duration::from_secs(600),
+                stretched: Duration::from_secs(72 * 3600),
+                wake_before_end: Some(Duration::from_secs(120)),
+            },
+            max_ack_delay: Duration::from_secs(30),
+            max_hibernated: 10,
+            max_old: 10,
+            wake_on_start: false,
+        }
+    }
 }
 
 /// Who may register devices, and how many.

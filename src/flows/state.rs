@@ -220,6 +220,7 @@ impl State {
                 app.credentials = Some(*credentials);
                 app.works = works;
             }
+            Change::Registration(_) | Change::Record(..) | Change::ForgetRegistration(_) => {}
             Change::Memory(memory) => self.apply_memory(memory),
         }
     }

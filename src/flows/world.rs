@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Effect, Input, Notice, Ticket};
 use super::dice::{self, Dice};
-use super::policy::{DomainPattern, Policy, RegisterPolicy};
+use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
+use super::signals::Order;
 use super::state::State;
 use crate::domain::app::{App, Credentials, Provider};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
@@ -31,10 +32,18 @@ pub(super) struct World {
 pub(super) struct Happened {
     pub(super) answers: Vec<(String, Answer)>,
     pub(super) pushes: Vec<Push>,
+    pub(super) orders: Vec<Order>,
     pub(super) notices: Vec<Notice>,
 }
 
 impl Happened {
+    fn append(&mut self, later: Self) {
+        self.answers.extend(later.answers);
+        self.pushes.extend(later.pushes);
+        self.orders.extend(later.orders);
+        self.notices.extend(later.notices);
+    }
+
     /// Which tickets were answered with an empty result.
     pub(super) fn done(&self) -> Vec<&str> {
         let done = self.answers.iter().filter(|(_, answer)| *answer == Answer::Done);
@@ -71,6 +80,10 @@ pub(crate) fn policy() -> Policy {
         },
         slots: 100,
         max_waiting: 100,
+        own: Domain::new("push.example.org"),
+        hosts: vec![Domain::new("example.org")],
+        rules: Rules::default(),
+        sessions: Sessions::default(),
     }
 }
 
@@ -100,6 +113,7 @@ impl World {
             to: "example.org".into(),
             from: "push.example.org".into(),
             taken: self.now().steady,
+            for_client: false,
         }
     }
 
@@ -113,8 +127,12 @@ impl World {
             match effect {
                 Effect::Answer(ticket, answer) => happened.answers.push((ticket.id.to_string(), answer)),
                 Effect::Deliver(push) => happened.pushes.push(*push),
+                Effect::Order(order) => happened.orders.push(*order),
                 Effect::Notice(notice) => happened.notices.push(notice),
             }
+        }
+        for inner in step.then {
+            happened.append(self.take(Input::Inner(inner)));
         }
         happened
     }

@@ -130,6 +130,7 @@ fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
                 promises.push((Kind::Device.key(node.as_str()), None));
                 histories.insert(node, None);
             }
+            Change::Registration(_) | Change::Record(..) | Change::ForgetRegistration(_) => {}
             Change::Memory(_) => {}
         }
     }

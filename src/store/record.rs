@@ -155,6 +155,8 @@ enum GoneReasonV1 {
     MaxDevices,
     VendorGone,
     Errors,
+    AccountDeleted,
+    Expired,
 }
 
 impl<'a> From<&'a Device> for DeviceV1<'a> {
@@ -260,6 +262,8 @@ impl From<Gone> for GoneV1 {
             GoneReason::MaxDevices => GoneReasonV1::MaxDevices,
             GoneReason::VendorGone => GoneReasonV1::VendorGone,
             GoneReason::Errors => GoneReasonV1::Errors,
+            GoneReason::AccountDeleted => GoneReasonV1::AccountDeleted,
+            GoneReason::Expired => GoneReasonV1::Expired,
         };
         Self { at: gone.at.millis(), why }
     }
@@ -272,6 +276,8 @@ impl From<GoneV1> for Gone {
             GoneReasonV1::MaxDevices => GoneReason::MaxDevices,
             GoneReasonV1::VendorGone => GoneReason::VendorGone,
             GoneReasonV1::Errors => GoneReason::Errors,
+            GoneReasonV1::AccountDeleted => GoneReason::AccountDeleted,
+            GoneReasonV1::Expired => GoneReason::Expired,
         };
         Self { at: Timestamp::from_millis(gone.at), why }
     }

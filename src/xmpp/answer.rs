@@ -55,6 +55,7 @@ impl StanzaError {
         match refusal {
             Refusal::NoSuchDevice | Refusal::NotRegistered | Refusal::NoSuchApp => Self::ITEM_NOT_FOUND,
             Refusal::Forbidden => Self::FORBIDDEN,
+            Refusal::BadService => Self::BAD_REQUEST,
             Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
         }
@@ -213,6 +214,7 @@ mod tests {
             to: "romeo@example.org/x'\"<&>\n".into(),
             from: "push.example.net".into(),
             taken: Moment::default(),
+            for_client: false,
         }
     }
 

@@ -185,7 +185,8 @@ fn address(
     if to != own && Sender::read(to).is_none_or(|to| to.bare.domain().as_str() != own) {
         return Err(Ignored::Foreign);
     }
-    let ticket = Ticket { id: id.into(), to: from.unwrap_or_default().into(), from: to.into(), taken: now };
+    let ticket =
+        Ticket { id: id.into(), to: from.unwrap_or_default().into(), from: to.into(), taken: now, for_client: false };
     Ok((ticket, sender))
 }
 

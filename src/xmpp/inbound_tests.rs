@@ -213,7 +213,13 @@ fn a_ticket_repeats_what_the_request_said() {
                 <notification xmlns='urn:xmpp:push:0'/></item></publish></pubsub></iq>";
     let Inbound::Request(input) = stanza(text) else { panic!("{text}") };
     let Input::Publish { ticket, publish } = input else { panic!("{text}") };
-    let expected = Ticket { id: "a&\nb".into(), to: "Example.ORG".into(), from: "Push.example.net".into(), taken: NOW };
+    let expected = Ticket {
+        id: "a&\nb".into(),
+        to: "Example.ORG".into(),
+        from: "Push.example.net".into(),
+        taken: NOW,
+        for_client: false,
+    };
     assert_eq!(ticket, expected);
     assert_eq!((publish.from, publish.node), (Domain::new("example.org"), Node::new("n")));
 }

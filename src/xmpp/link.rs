@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,6 +18,7 @@ use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
 use super::inbound::Ignored;
+use super::orders;
 use super::outbox::Outbox;
 use super::service::Service;
 pub use super::settings::{Count, Counters, Settings, Timing};
@@ -24,7 +26,7 @@ use super::stream::{Ended, Stream};
 use super::trouble::{LinkError, Trouble};
 use crate::clock::Clock;
 use crate::domain::refusal::{Later, Refusal};
-use crate::flows::data::{Answer, Input, Ticket};
+use crate::flows::data::{Answer, Input, Outgoing};
 
 /// Makes connections.
 pub trait Dial: Send {
@@ -52,7 +54,7 @@ pub async fn run(
     service: Arc<Service>,
     clock: Clock,
     inputs: mpsc::Sender<Vec<Input>>,
-    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    answers: mpsc::Receiver<Vec<Outgoing>>,
 ) -> Result<(), LinkError> {
     let tcp = Tcp { connect: settings.connect.clone() };
     run_over(tcp, settings, service, clock, inputs, answers).await
@@ -69,7 +71,7 @@ pub async fn run_over<D: Dial>(
     service: Arc<Service>,
     clock: Clock,
     inputs: mpsc::Sender<Vec<Input>>,
-    answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    answers: mpsc::Receiver<Vec<Outgoing>>,
 ) -> Result<(), LinkError> {
     let timing = settings.timing;
     let mut link = Link {
@@ -137,12 +139,12 @@ pub(super) struct Link {
     pub(super) service: Arc<Service>,
     pub(super) clock: Clock,
     pub(super) inputs: mpsc::Sender<Vec<Input>>,
-    pub(super) answers: mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    pub(super) answers: mpsc::Receiver<Vec<Outgoing>>,
     pub(super) outbox: Outbox,
     /// Requests that the driver has not taken yet. Nothing is read while there are any, so one read bounds it.
     pub(super) batch: Vec<Input>,
     /// Answers just taken from the channel.
-    pub(super) received: Vec<Vec<(Ticket, Answer)>>,
+    pub(super) received: Vec<Vec<Outgoing>>,
     /// Whether the driver takes requests.
     pub(super) taking: bool,
     /// Whether the driver may still have answers.
@@ -180,8 +182,16 @@ impl Link {
         if count == 0 {
             self.answering = false;
         }
-        for (ticket, answer) in self.received.drain(..).flatten() {
-            self.outbox.answer(&ticket, &answer);
+        for outgoing in self.received.drain(..).flatten() {
+            match outgoing {
+                Outgoing::Answer(ticket, answer) => self.outbox.answer(&ticket, &answer),
+                // Means something to this stream only.
+                Outgoing::Order(order) => {
+                    let mut stanza = BytesMut::new();
+                    orders::write(&mut stanza, self.service.jid(), &order);
+                    self.outbox.stanza(&stanza, None);
+                }
+            }
         }
         self.count_dropped();
     }

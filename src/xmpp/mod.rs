@@ -16,6 +16,7 @@ pub mod head;
 pub mod inbound;
 pub mod link;
 pub mod ns;
+pub mod orders;
 pub mod outbox;
 pub mod publish;
 pub mod read;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
-use pushkeeper::flows::data::Answer;
+use pushkeeper::flows::data::{Answer, Outgoing};
 use pushkeeper::xmpp::trouble::LinkError;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -32,7 +32,7 @@ async fn a_publish_reaches_the_driver_and_its_answer_the_host() {
     session.send(&publish("p1")).await;
     let batch = pushkeeper.batch().await;
     let [input] = &batch[..] else { panic!("{batch:?}") };
-    pushkeeper.answers.send(vec![(ticket(input).clone(), Answer::Done)]).await.unwrap();
+    pushkeeper.answers.send(vec![Outgoing::Answer(ticket(input).clone(), Answer::Done)]).await.unwrap();
     assert_eq!(session.stanza().await, done("p1"));
     assert!(pushkeeper.counters.linked());
 }
@@ -225,7 +225,11 @@ async fn young_tickets_are_answered_on_the_next_stream_and_old_ones_are_not() {
     let young = ticket(&pushkeeper.batch().await[0]).clone();
     drop(session);
     knock(&mut door).await.refuse();
-    pushkeeper.answers.send(vec![(old, Answer::Done), (young, Answer::Done)]).await.unwrap();
+    pushkeeper
+        .answers
+        .send(vec![Outgoing::Answer(old, Answer::Done), Outgoing::Answer(young, Answer::Done)])
+        .await
+        .unwrap();
     sleep(secs(10)).await;
     let mut session = welcome(&mut door).await;
     assert_eq!(session.stanza().await, done("young"));
@@ -244,7 +248,7 @@ async fn a_link_that_drops_with_a_thousand_publishes_unanswered_answers_each_onc
         read.extend(pushkeeper.batch().await);
     }
     drop(session);
-    let answers = read.iter().map(|input| (ticket(input).clone(), Answer::Done)).collect();
+    let answers = read.iter().map(|input| Outgoing::Answer(ticket(input).clone(), Answer::Done)).collect();
     pushkeeper.answers.send(answers).await.unwrap();
     let mut session = welcome(&mut door).await;
     let expected: Vec<_> = ids.iter().map(|id| done(id)).collect();
@@ -263,7 +267,7 @@ async fn answers_that_met_a_broken_connection_go_again() {
     let (mut pushkeeper, mut door) = Component::in_memory(PIPE);
     let mut session = welcome(&mut door).await;
     session.send(&publish("p1")).await;
-    let answer = vec![(ticket(&pushkeeper.batch().await[0]).clone(), Answer::Done)];
+    let answer = vec![Outgoing::Answer(ticket(&pushkeeper.batch().await[0]).clone(), Answer::Done)];
     pushkeeper.answers.send(answer).await.unwrap();
     // It is written, and lies in the pipe when that breaks.
     sleep(Duration::from_millis(10)).await;
@@ -278,7 +282,7 @@ async fn the_end_is_in_good_order_and_loses_no_answer() {
     session.send(&publish("p1")).await;
     let ticket = ticket(&pushkeeper.batch().await[0]).clone();
     pushkeeper.inputs.close();
-    pushkeeper.answers.send(vec![(ticket, Answer::Done)]).await.unwrap();
+    pushkeeper.answers.send(vec![Outgoing::Answer(ticket, Answer::Done)]).await.unwrap();
     let host = tokio::spawn(async move {
         assert_eq!(session.stanza().await, done("p1"));
         assert_eq!(session.next().await, Sent::Close);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
-use pushkeeper::flows::data::Answer;
+use pushkeeper::flows::data::{Answer, Outgoing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -67,7 +67,7 @@ async fn a_driver_that_hangs_stops_neither_answers_nor_pings() {
         stuck += 1;
         assert!(stuck < 1000, "nothing pushes back");
     }
-    pushkeeper.answers.send(vec![(first, Answer::Done)]).await.unwrap();
+    pushkeeper.answers.send(vec![Outgoing::Answer(first, Answer::Done)]).await.unwrap();
     assert!(session.stanza().await.contains("id='first'"));
     // The silence is ours: the host is not given up for it.
     sleep(Duration::from_secs(1000)).await;

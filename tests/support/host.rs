@@ -9,7 +9,7 @@ use std::time::Duration;
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::ids::Domain;
 use pushkeeper::domain::secret::Secret;
-use pushkeeper::flows::data::{Answer, Input, Ticket};
+use pushkeeper::flows::data::{Answer, Input, Outgoing, Ticket};
 use pushkeeper::xmpp::frame::{Frame, Framer};
 use pushkeeper::xmpp::link::{self, Counters, Dial, Settings, Timing};
 use pushkeeper::xmpp::service::Service;
@@ -220,7 +220,7 @@ pub(crate) fn ticket(input: &Input) -> &Ticket {
 /// The link under test, and the driver's ends of its queues.
 pub(crate) struct Component {
     pub(crate) inputs: mpsc::Receiver<Vec<Input>>,
-    pub(crate) answers: mpsc::Sender<Vec<(Ticket, Answer)>>,
+    pub(crate) answers: mpsc::Sender<Vec<Outgoing>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) task: JoinHandle<Result<(), LinkError>>,
 }
@@ -255,7 +255,7 @@ impl Component {
         let Self { mut inputs, answers, task, .. } = self;
         tokio::spawn(async move {
             while let Some(batch) = inputs.recv().await {
-                let done = batch.iter().map(|input| (ticket(input).clone(), Answer::Done)).collect();
+                let done = batch.iter().map(|input| Outgoing::Answer(ticket(input).clone(), Answer::Done)).collect();
                 if answers.send(done).await.is_err() {
                     break;
                 }
@@ -275,9 +275,9 @@ impl Component {
 type Parts = (
     Settings,
     mpsc::Receiver<Vec<Input>>,
-    mpsc::Sender<Vec<(Ticket, Answer)>>,
+    mpsc::Sender<Vec<Outgoing>>,
     mpsc::Sender<Vec<Input>>,
-    mpsc::Receiver<Vec<(Ticket, Answer)>>,
+    mpsc::Receiver<Vec<Outgoing>>,
 );
 
 fn parts(connect: String, timing: Timing) -> Parts {
