@@ -20,9 +20,10 @@ use crate::domain::ids::AppName;
 use crate::domain::outcome::Verdict;
 use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
+use crate::domain::registration::Said;
 use crate::domain::time::Moment;
 use crate::flows;
-use crate::flows::data::{Answer, Change, Effect, Input, Notice, Outgoing, Step, Weight};
+use crate::flows::data::{Answer, Change, Effect, Inner, Input, Notice, Outgoing, Step, Waiter, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::state::State;
 
@@ -283,8 +284,17 @@ impl Driver {
         for change in stored {
             self.state.apply(change);
         }
-        for ticket in self.state.restore(lanes) {
-            self.outgoing.push(Outgoing::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store))));
+        for waiter in self.state.restore(lanes) {
+            match waiter {
+                Waiter::Iq(ticket) => {
+                    let later = Answer::Refused(Refusal::TryLater(Later::Store));
+                    self.outgoing.push(Outgoing::Answer(ticket, later));
+                }
+                Waiter::Rules { registration, flight } => {
+                    let said = Said::Later("store".into());
+                    self.take(Input::Inner(Inner::Settled { registration, flight, said }));
+                }
+            }
         }
     }
 

@@ -168,6 +168,15 @@ pub enum Waiter {
     },
 }
 
+impl Waiter {
+    /// Whether it is one who was heard at or before `taken`, and so has waited for too long. Our own rules wait for
+    /// as long as it takes.
+    #[must_use]
+    pub fn is_late(&self, taken: Moment) -> bool {
+        matches!(self, Self::Iq(ticket) if ticket.taken <= taken)
+    }
+}
+
 /// An app's wish to register a device (`protocols.md` B.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRegistration {

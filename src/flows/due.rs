@@ -21,8 +21,8 @@ pub fn due(state: &State, now: Now) -> Step {
     let mut seen = HashSet::new();
     for (node, kind) in state.late(now.steady).filter(|place| seen.insert(*place)) {
         let late = state.lane(node, kind).into_iter().flat_map(|lane| lane.late(taken));
-        for ticket in late {
-            step.answer(ticket.clone(), Answer::Refused(Refusal::TryLater(Later::Vendor)));
+        for waiter in late {
+            step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(Later::Vendor)));
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
     }

@@ -1,6 +1,6 @@
 //! A vendor spoke of a push.
 
-use super::data::{Answer, Change, Effect, Notice, Step, Ticket};
+use super::data::{Answer, Change, Effect, Notice, Step, Waiter};
 use super::lane::{Lane, LaneKind};
 use super::memory::Memory;
 use super::state::State;
@@ -30,19 +30,19 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now) -> Step {
     let answer = settle(state, device, lane, settled, &verdict, now, &mut step);
     mind_the_circuit(state, &verdict, settled, &mut step);
 
-    answer_all(&mut step, &lane.tickets, &answer);
+    answer_all(&mut step, &lane.waiters, &answer);
     if let Some(next) = &lane.next {
         // Dead before this verdict, or by it: nothing goes to it any more.
         let dead = Answer::Refused(Refusal::NoSuchDevice);
         if settled == Settled::Dead || answer == dead {
-            answer_all(&mut step, &next.tickets, &dead);
+            answer_all(&mut step, &next.waiters, &dead);
         } else {
             let follower = Lane {
                 push: state.next_push(),
                 class: next.class,
                 generation: device.generation,
                 published: next.published,
-                tickets: next.tickets.clone(),
+                waiters: next.waiters.clone(),
                 next: None,
             };
             step.begin(device, follower, next.content.clone());
@@ -143,9 +143,9 @@ fn reason(verdict: &Verdict) -> Reason {
     verdict.outcome.reason().map_or_else(|| verdict.outcome.name().into(), |reason| reason.to_owned().into())
 }
 
-fn answer_all(step: &mut Step, tickets: &[Ticket], answer: &Answer) {
-    for ticket in tickets {
-        step.answer(ticket.clone(), answer.clone());
+fn answer_all(step: &mut Step, waiters: &[Waiter], answer: &Answer) {
+    for waiter in waiters {
+        step.tell(waiter.clone(), answer.clone());
     }
 }
 

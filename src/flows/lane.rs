@@ -1,6 +1,6 @@
 //! Lanes: per device one push is under way and one waits; calls have a lane of their own.
 
-use super::data::Ticket;
+use super::data::Waiter;
 use crate::domain::class::Class;
 use crate::domain::ids::PushId;
 use crate::domain::push::Content;
@@ -38,7 +38,7 @@ pub struct Lane {
     /// When a server asked for it.
     pub published: Timestamp,
     /// Who waits for its verdict. Empty once all were answered for lateness.
-    pub tickets: Vec<Ticket>,
+    pub waiters: Vec<Waiter>,
     /// What goes next.
     pub next: Option<Next>,
 }
@@ -53,39 +53,39 @@ pub struct Next {
     /// When a server last asked for it.
     pub published: Timestamp,
     /// Who waits for its verdict.
-    pub tickets: Vec<Ticket>,
+    pub waiters: Vec<Waiter>,
 }
 
 impl Next {
     /// Merges a later publish into this one.
-    pub fn merge(&mut self, class: Class, content: &Content, published: Timestamp, ticket: Ticket) {
+    pub fn merge(&mut self, class: Class, content: &Content, published: Timestamp, waiter: Waiter) {
         if class >= self.class {
             self.class = class;
             self.content = content.clone();
         }
         self.published = published;
-        self.tickets.push(ticket);
+        self.waiters.push(waiter);
     }
 }
 
 impl Lane {
     /// Those who were heard at or before `taken` and still wait, for the push under way or for the next one.
-    pub fn late(&self, taken: Moment) -> impl Iterator<Item = &Ticket> {
-        let next = self.next.iter().flat_map(|next| &next.tickets);
-        self.tickets.iter().chain(next).filter(move |ticket| ticket.taken <= taken)
+    pub fn late(&self, taken: Moment) -> impl Iterator<Item = &Waiter> {
+        let next = self.next.iter().flat_map(|next| &next.waiters);
+        self.waiters.iter().chain(next).filter(move |waiter| waiter.is_late(taken))
     }
 
     /// Lets those go.
     pub fn expire(&mut self, taken: Moment) {
-        self.tickets.retain(|ticket| ticket.taken > taken);
+        self.waiters.retain(|waiter| !waiter.is_late(taken));
         if let Some(next) = &mut self.next {
-            next.tickets.retain(|ticket| ticket.taken > taken);
+            next.waiters.retain(|waiter| !waiter.is_late(taken));
         }
     }
 
     /// How many wait in it.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.tickets.len() + self.next.as_ref().map_or(0, |next| next.tickets.len())
+        self.waiters.len() + self.next.as_ref().map_or(0, |next| next.waiters.len())
     }
 }

@@ -1,6 +1,6 @@
 //! Changes that live in memory only: what is under way, who waits, and what limits were drawn upon.
 
-use super::data::Ticket;
+use super::data::Waiter;
 use super::lane::{Lane, LaneKind};
 use crate::domain::class::Class;
 use crate::domain::ids::{Account, AppName, Domain, Node};
@@ -28,7 +28,7 @@ pub enum Memory {
         /// The lane.
         kind: LaneKind,
         /// Who waits.
-        ticket: Ticket,
+        waiter: Waiter,
     },
     /// A publish waits behind the push under way, merged with what waits there already.
     Queued {
@@ -41,7 +41,7 @@ pub enum Memory {
         /// When a server asked for it.
         published: Timestamp,
         /// Who waits.
-        ticket: Ticket,
+        waiter: Waiter,
     },
     /// The vendor of this app spoke of a push: a slot is free.
     Spoke(AppName, Moment),

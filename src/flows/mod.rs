@@ -25,7 +25,7 @@ pub mod state;
 pub(crate) mod world;
 
 use crate::domain::time::Now;
-use data::{Input, Step};
+use data::{Input, Step, Waiter};
 use dice::Dice;
 use state::State;
 
@@ -34,7 +34,7 @@ use state::State;
 #[must_use]
 pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
     match input {
-        Input::Publish { ticket, publish } => publish::publish(state, ticket, publish, now),
+        Input::Publish { ticket, publish } => publish::publish(state, Waiter::Iq(ticket), publish, now),
         Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
         Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
         Input::Verdict(verdict) => feedback::feedback(state, verdict, now),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::{Answer, Change, Effect, Step, Ticket};
+use super::data::{Answer, Change, Effect, Inner, Step, Ticket, Waiter};
 use super::lane::{Lane, LaneKind};
 use super::memory::{Limit, Memory};
 use super::state::State;
@@ -13,6 +13,7 @@ use crate::domain::publish::Publish;
 use crate::domain::push::{self, Content, Push};
 use crate::domain::rate::Rate;
 use crate::domain::refusal::{Later, Refusal};
+use crate::domain::registration::Said;
 use crate::domain::time::Now;
 
 /// How often a device, or an account, may ring: the class is the publisher's claim, and the publisher may be
@@ -21,21 +22,22 @@ const RINGING: Rate = Rate { count: 6, per: Duration::from_secs(60) };
 
 /// Decides about a publish: refused, sent, joined to the push under way, or queued behind it.
 #[must_use]
-pub fn publish(state: &State, ticket: Ticket, publish: Publish, now: Now) -> Step {
+pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Step {
     let mut step = Step::default();
-    if let Some(rate) = state.policy.max_per_domain {
+    // Our own rules are no stranger to be held back.
+    if let (Some(rate), Waiter::Iq(_)) = (state.policy.max_per_domain, &waiter) {
         match state.publishing.less_one(&publish.from, rate, now.steady) {
-            None => return step.refuse(ticket, Refusal::TryLater(Later::DomainRate)),
+            None => return step.turn_down(waiter, Refusal::TryLater(Later::DomainRate)),
             Some(bucket) => {
                 step.remember(Memory::Drawn(Limit::Publishing(publish.from.clone()), bucket, now.steady));
             }
         }
     }
     let Some(device) = state.device(&publish.node).filter(|device| device.admits(&publish)) else {
-        return step.refuse(ticket, Refusal::NoSuchDevice);
+        return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if state.waiting() >= state.policy.max_waiting {
-        return step.refuse(ticket, Refusal::TryLater(Later::Full));
+        return step.turn_down(waiter, Refusal::TryLater(Later::Full));
     }
     let class = ring_or_fall(state, device, publish.notification.class(), now, &mut step);
     let kind = LaneKind::of(class);
@@ -43,16 +45,16 @@ pub fn publish(state: &State, ticket: Ticket, publish: Publish, now: Now) -> Ste
     match state.lane(&node, kind) {
         // What is under way says as much already. It must go to the same token, though.
         Some(lane) if lane.class >= class && lane.generation == device.generation => {
-            step.remember(Memory::Joined { node, kind, ticket });
+            step.remember(Memory::Joined { node, kind, waiter });
         }
         Some(_) => {
             let content = publish.notification.into_content();
-            step.remember(Memory::Queued { node, class, content, published: now.wall, ticket });
+            step.remember(Memory::Queued { node, class, content, published: now.wall, waiter });
         }
         None => {
             let under_way = state.app(&device.key.app).map_or(0, |app| app.under_way);
             if under_way >= state.policy.slots {
-                return step.refuse(ticket, Refusal::TryLater(Later::Full));
+                return step.turn_down(waiter, Refusal::TryLater(Later::Full));
             }
             let content = publish.notification.into_content();
             let lane = Lane {
@@ -60,7 +62,7 @@ pub fn publish(state: &State, ticket: Ticket, publish: Publish, now: Now) -> Ste
                 class,
                 generation: device.generation,
                 published: now.wall,
-                tickets: vec![ticket],
+                waiters: vec![waiter],
                 next: None,
             };
             step.begin(device, lane, content);
@@ -95,6 +97,23 @@ impl Step {
         self.effects.push(Effect::Answer(ticket, answer));
     }
 
+    /// Tells one who waits for a push what came of it.
+    pub(super) fn tell(&mut self, waiter: Waiter, answer: Answer) {
+        match waiter {
+            Waiter::Iq(ticket) => self.answer(ticket, answer),
+            Waiter::Rules { registration, flight } => {
+                let said = said(&answer);
+                self.then.push(Inner::Settled { registration, flight, said });
+            }
+        }
+    }
+
+    /// Ends with a refusal to one who waits for a push.
+    fn turn_down(mut self, waiter: Waiter, refusal: Refusal) -> Self {
+        self.tell(waiter, Answer::Refused(refusal));
+        self
+    }
+
     /// Ends with a refusal.
     pub(super) fn refuse(mut self, ticket: Ticket, refusal: Refusal) -> Self {
         self.answer(ticket, Answer::Refused(refusal));
@@ -106,6 +125,15 @@ impl Step {
         let push = address(device, lane.push, lane.class, content);
         self.remember(Memory::Begun { node: device.node.clone(), lane: Box::new(lane) });
         self.effects.push(Effect::Deliver(Box::new(push)));
+    }
+}
+
+/// What our own push service's answer is to our own rules.
+fn said(answer: &Answer) -> Said {
+    match answer {
+        Answer::Refused(refusal @ Refusal::TryLater(_)) => Said::Later(refusal.name().into()),
+        Answer::Refused(refusal) => Said::Refused(refusal.name().into()),
+        Answer::Done | Answer::Registered { .. } | Answer::Unregistered { .. } => Said::Taken,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::data::{Change, Ticket};
+use super::data::{Change, Waiter};
 use super::lane::{Lane, LaneKind, Next};
 use super::memory::{Limit, Memory};
 use super::policy::Policy;
@@ -239,15 +239,15 @@ impl State {
 
     /// Puts back what was under way, after the store was loaded again. Returns who waits for devices that the store
     /// does not know.
-    pub fn restore(&mut self, lanes: Vec<(Node, LaneKind, Box<Lane>)>) -> Vec<Ticket> {
+    pub fn restore(&mut self, lanes: Vec<(Node, LaneKind, Box<Lane>)>) -> Vec<Waiter> {
         let mut orphans = Vec::new();
         for (node, kind, mut lane) in lanes {
             if let Some(slot) = self.devices.get_mut(&node) {
                 *slot.lane(kind) = Some(lane);
             } else {
                 self.waiting = self.waiting.saturating_sub(lane.waiting());
-                orphans.append(&mut lane.tickets);
-                orphans.extend(lane.next.into_iter().flat_map(|next| next.tickets));
+                orphans.append(&mut lane.waiters);
+                orphans.extend(lane.next.into_iter().flat_map(|next| next.waiters));
             }
         }
         orphans
@@ -296,9 +296,9 @@ impl State {
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
             },
             Memory::Begun { node, lane } => self.begin(node, lane),
-            Memory::Joined { node, kind, ticket } => self.join(node, *kind, ticket),
-            Memory::Queued { node, class, content, published, ticket } => {
-                self.queue(node, *class, content, *published, ticket);
+            Memory::Joined { node, kind, waiter } => self.join(node, *kind, waiter),
+            Memory::Queued { node, class, content, published, waiter } => {
+                self.queue(node, *class, content, *published, waiter);
             }
             Memory::Spoke(app, at) => {
                 let app = self.apps.entry(app.clone()).or_default();
@@ -320,31 +320,34 @@ impl State {
         self.apps.entry(slot.device.key.app.clone()).or_default().under_way += 1;
         self.waiting += lane.waiting();
         let late = self.policy.answer_within;
-        self.lateness.extend(lane.tickets.iter().map(|ticket| (ticket.taken + late, node.clone(), kind)));
+        let taken = lane.waiters.iter().filter_map(taken);
+        self.lateness.extend(taken.map(|taken| (taken + late, node.clone(), kind)));
         *slot.lane(kind) = Some(Box::new(lane.clone()));
     }
 
-    fn join(&mut self, node: &Node, kind: LaneKind, ticket: &Ticket) {
+    fn join(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
         let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
-        lane.tickets.push(ticket.clone());
-        self.wait(node, kind, ticket);
+        lane.waiters.push(waiter.clone());
+        self.wait(node, kind, waiter);
     }
 
-    fn queue(&mut self, node: &Node, class: Class, content: &Content, published: Timestamp, ticket: &Ticket) {
+    fn queue(&mut self, node: &Node, class: Class, content: &Content, published: Timestamp, waiter: &Waiter) {
         let kind = LaneKind::of(class);
         let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
         match &mut lane.next {
-            Some(next) => next.merge(class, content, published, ticket.clone()),
+            Some(next) => next.merge(class, content, published, waiter.clone()),
             None => {
-                lane.next = Some(Next { class, content: content.clone(), published, tickets: vec![ticket.clone()] });
+                lane.next = Some(Next { class, content: content.clone(), published, waiters: vec![waiter.clone()] });
             }
         }
-        self.wait(node, kind, ticket);
+        self.wait(node, kind, waiter);
     }
 
-    fn wait(&mut self, node: &Node, kind: LaneKind, ticket: &Ticket) {
+    fn wait(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
         self.waiting += 1;
-        self.lateness.push_back((ticket.taken + self.policy.answer_within, node.clone(), kind));
+        if let Some(taken) = taken(waiter) {
+            self.lateness.push_back((taken + self.policy.answer_within, node.clone(), kind));
+        }
     }
 
     fn end(&mut self, node: &Node, kind: LaneKind) {
@@ -365,5 +368,13 @@ impl State {
         while self.lateness.front().is_some_and(|(at, ..)| *at <= over) {
             self.lateness.pop_front();
         }
+    }
+}
+
+/// When the iq that waits was read, if it is an iq.
+fn taken(waiter: &Waiter) -> Option<Moment> {
+    match waiter {
+        Waiter::Iq(ticket) => Some(ticket.taken),
+        Waiter::Rules { .. } => None,
     }
 }
