@@ -7,7 +7,7 @@
 //! | `registrations.rs` | devices, registered through Prosody; they survive kill -9 |
 //! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
 //! | `vendor_pushes.rs` | what APNs and FCM get of all this |
-//! | `steps.rs`, `vendors.rs` | what the tests have in common |
+//! | `../support/` | what the tests have in common |
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
@@ -28,12 +28,18 @@ mod process;
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod prosody;
 #[cfg(test)]
+#[path = "../support/steps.rs"]
+mod steps;
+#[cfg(test)]
 #[path = "../support/stream.rs"]
 mod stream;
 #[cfg(test)]
 #[path = "../support/vendor/mod.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod vendor;
+#[cfg(test)]
+#[path = "../support/vendors.rs"]
+mod vendors;
 
 #[cfg(test)]
 mod discovery;
@@ -44,8 +50,4 @@ mod registrations;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
-mod steps;
-#[cfg(test)]
 mod vendor_pushes;
-#[cfg(test)]
-mod vendors;

@@ -124,6 +124,12 @@ impl Client {
         timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{jid}: {what}: not within {PATIENCE:?}"))
     }
 
+    /// Returns when the server has dealt with all that was sent.
+    pub(crate) async fn settle(&mut self) {
+        let answer = self.iq("get", None, "<ping xmlns='urn:xmpp:ping'/>").await;
+        assert_eq!(answer.name(), "iq");
+    }
+
     /// Asks the server to push for this session (XEP-0357); `options` is what stands inside `<enable/>`.
     pub(crate) async fn enable_push(&mut self, service: &str, node: &str, options: &str) -> Element {
         let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='{service}' node='{node}'>{options}</enable>");

@@ -138,6 +138,24 @@ impl Prosody {
         printed
     }
 
+    /// Removes a user's account.
+    pub(crate) async fn delete_user(&self, user: &str) {
+        let printed = self.shell(&format!("user:delete(\"{user}@{HOST}\")")).await;
+        assert!(printed.contains("OK"), "{printed}");
+    }
+
+    /// Unloads our bridge; nothing else changes.
+    pub(crate) async fn take_bridge_away(&self) {
+        let printed = self.shell(&format!("module:unload(\"pushkeeper\",\"{HOST}\")")).await;
+        assert!(printed.contains("OK"), "{printed}");
+    }
+
+    /// Loads our bridge again.
+    pub(crate) async fn give_bridge_back(&self) {
+        let printed = self.shell(&format!("module:load(\"pushkeeper\",\"{HOST}\")")).await;
+        assert!(printed.contains("OK"), "{printed}");
+    }
+
     /// Ends it in order (SIGTERM): sessions and streams are closed.
     pub(crate) async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -37,12 +37,11 @@ impl Stream {
         );
         self.send(&header).await;
         let header = loop {
-            if let Some(end) = header_end(&self.unread) {
-                break self.unread.drain(..end).collect::<Vec<u8>>();
+            if let Some(header) = take_header(&mut self.unread) {
+                break header;
             }
             assert!(self.read().await, "the server closes before its stream header");
         };
-        let header = String::from_utf8(header).expect("UTF-8");
         let id = header.split_once(" id=").and_then(|(_, rest)| rest.split(['\'', '"']).nth(1));
         self.id = id.unwrap_or_default().to_owned();
     }
@@ -55,14 +54,8 @@ impl Stream {
     /// The next element; `None` when the stream is over. Loses nothing when it is dropped before it is ready.
     pub(crate) async fn next(&mut self) -> Option<Element> {
         loop {
-            if let Some(end) = element_end(&self.unread) {
-                let prefixes = BTreeMap::from([
-                    (None, self.namespace.to_owned()),
-                    (Some("stream".to_owned()), "http://etherx.jabber.org/streams".to_owned()),
-                ]);
-                let text: Vec<u8> = self.unread.drain(..end).collect();
-                let element = Element::from_reader_with_prefixes(text.as_slice(), prefixes);
-                return Some(element.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&text))));
+            if let Some((_, element)) = take_element(&mut self.unread, self.namespace) {
+                return Some(element);
             }
             if !self.read().await {
                 return None;
@@ -85,6 +78,26 @@ impl Stream {
     async fn read(&mut self) -> bool {
         matches!(self.tcp.read_buf(&mut self.unread).await, Ok(1..)) && !self.unread.trim_ascii().starts_with(b"</")
     }
+}
+
+/// Takes the stream header from the front of what came, if it is whole.
+pub(crate) fn take_header(unread: &mut Vec<u8>) -> Option<String> {
+    let end = header_end(unread)?;
+    Some(String::from_utf8(unread.drain(..end).collect()).expect("UTF-8"))
+}
+
+/// Takes the first element from the front of what came, if it is whole: as it came, and what it means in a stream of
+/// this namespace.
+pub(crate) fn take_element(unread: &mut Vec<u8>, namespace: &str) -> Option<(String, Element)> {
+    let end = element_end(unread)?;
+    let prefixes = BTreeMap::from([
+        (None, namespace.to_owned()),
+        (Some("stream".to_owned()), "http://etherx.jabber.org/streams".to_owned()),
+    ]);
+    let text = String::from_utf8(unread.drain(..end).collect()).expect("UTF-8");
+    let element = Element::from_reader_with_prefixes(text.as_bytes(), prefixes);
+    let element = element.unwrap_or_else(|error| panic!("{error}: {text}"));
+    Some((text, element))
 }
 
 /// Where the stream header ends, if it is whole.
