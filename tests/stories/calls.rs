@@ -96,7 +96,9 @@ async fn row_10_a_call_taken_on_the_laptop_ends_on_the_phone() {
         scene.say("alice", &propose("call-1"), "c1").await;
         scene.vendors.pushes(1).await;
         laptop
-            .send(&format!("<message type='chat' id='p1' to='bob@localhost/desk'><proceed xmlns='{CALL}' id='call-1'/></message>"))
+            .send(&format!(
+                "<message type='chat' id='p1' to='bob@localhost/desk'><proceed xmlns='{CALL}' id='call-1'/></message>"
+            ))
             .await;
         let pushes = scene.vendors.pushes(2).await;
         assert_eq!(pushes[1].json().get("class"), Some(&"ended".into()), "archive: {archive}: {}", pushes[1].json());

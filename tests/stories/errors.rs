@@ -22,14 +22,18 @@ async fn pushes(scene: &mut Scene, count: usize) {
         scene.write("alice", &format!("m{before}")).await;
         scene.third.wait_for(before + 1).await;
         // Until its answer is back, the next message would wait for it.
-        scene.tap.wait_until("an answer to the relay", |tap| tap.orders("relay").iter().all(|it| it.answer.is_some())).await;
+        scene
+            .tap
+            .wait_until("an answer to the relay", |tap| tap.orders("relay").iter().all(|it| it.answer.is_some()))
+            .await;
     }
 }
 
 /// Whether the log says that alice's registration is disabled.
 fn is_disabled(scene: &Scene) -> bool {
     let log = scene.daemon.log();
-    log.lines().any(|line| line.contains("alice@localhost") && line.contains("third.localhost") && line.contains("errors"))
+    log.lines()
+        .any(|line| line.contains("alice@localhost") && line.contains("third.localhost") && line.contains("errors"))
 }
 
 #[tokio::test]

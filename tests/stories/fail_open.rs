@@ -8,7 +8,7 @@ use crate::scene::{Scene, Setting, THIRD, host};
 use crate::steps::{online, refusal};
 
 /// What clients of a host see of a day's work: they bind, chat, hibernate, resume, time out, are replaced, and go.
-async fn a_days_work(host: &Prosody) -> Vec<String> {
+async fn a_days_work(host: &mut Prosody) -> Vec<String> {
     let mut seen = Vec::new();
     let mut bob = Client::connect(host.c2s_port(), &format!("bob@{HOST}/desk"), PASSWORD).await;
     let mut phone = online(host, "alice", "phone").await;
@@ -52,8 +52,8 @@ async fn a_days_work(host: &Prosody) -> Vec<String> {
 #[tokio::test]
 async fn row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge() {
     let setting = Setting { host_window: 2, ..Setting::default() };
-    let (with, without) = (host(&setting).await, host(&Setting { bridge: false, ..setting }).await);
-    let (with, without) = tokio::join!(a_days_work(&with), a_days_work(&without));
+    let (mut with, mut without) = (host(&setting).await, host(&Setting { bridge: false, ..setting }).await);
+    let (with, without) = tokio::join!(a_days_work(&mut with), a_days_work(&mut without));
     assert_eq!(with.len(), 9);
     assert_eq!(with, without);
 }
@@ -63,17 +63,17 @@ async fn row_17_the_same_after_pushkeeper_died() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
     scene.daemon.kill().await;
-    let without = host(&Setting { bridge: false, ..setting }).await;
-    let (with, without) = tokio::join!(a_days_work(&scene.host), a_days_work(&without));
+    let mut without = host(&Setting { bridge: false, ..setting }).await;
+    let (with, without) = tokio::join!(a_days_work(&mut scene.host), a_days_work(&mut without));
     assert_eq!(with, without);
 }
 
 #[tokio::test]
 async fn row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_there() {
     let setting = Setting { host_window: 2, ..Setting::default() };
-    let scene = Scene::set(&setting).await;
-    let without = host(&Setting { bridge: false, ..setting }).await;
-    let (with, without) = tokio::join!(a_days_work(&scene.host), a_days_work(&without));
+    let mut scene = Scene::set(&setting).await;
+    let mut without = host(&Setting { bridge: false, ..setting }).await;
+    let (with, without) = tokio::join!(a_days_work(&mut scene.host), a_days_work(&mut without));
     assert_eq!(with, without);
     assert_eq!(scene.tap.windows("alice"), [] as [u64; 0]);
 }
@@ -144,10 +144,10 @@ fn without(element: &Element, attribute: &str) -> String {
 }
 
 /// The phone loses its network; the host has noticed.
-async fn lose(host: &Prosody, phone: Client) -> Session {
-    let before = host.hibernations();
+async fn lose(host: &mut Prosody, phone: Client) -> Session {
+    let before = host.disconnects();
     let session = phone.lose_connection().expect("a session");
-    host.wait_for_hibernation(before + 1).await;
+    host.wait_for_disconnects(before + 1).await;
     session
 }
 

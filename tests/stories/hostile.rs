@@ -21,9 +21,12 @@ async fn row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events() {
     phone.fall_silent();
     let to = format!("alice@{HOST}/phone");
     let long = "x".repeat(9000);
-    let fields: String = (0..200).map(|n| format!("<field var='f{n}' label='{n}'><value>{n}</value></field>")).collect();
+    let fields: String =
+        (0..200).map(|n| format!("<field var='f{n}' label='{n}'><value>{n}</value></field>")).collect();
     let hostile = [
-        format!("<message type='chat' id='long' to='{to}'><body>1</body><x xmlns='urn:example:x' node='{long}' id='{long}'/></message>"),
+        format!(
+            "<message type='chat' id='long' to='{to}'><body>1</body><x xmlns='urn:example:x' node='{long}' id='{long}'/></message>"
+        ),
         format!("<message type='chat' id='{long}' to='{to}'><body>2</body></message>"),
         format!("<message type='chat' id='big' to='{to}'><body>{}</body></message>", "x".repeat(100_000)),
         format!(
@@ -31,15 +34,22 @@ async fn row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events() {
             "<a xmlns='urn:example:deep'>".repeat(40),
             "</a>".repeat(40)
         ),
-        format!("<message type='chat' id='wide' to='{to}'><body>4</body><x xmlns='jabber:x:data' type='form'>{fields}</x></message>"),
-        format!("<message type='chat' id='odd' to='{to}'><body>&lt;&amp;&#x1F4A9;&gt;</body><x xmlns='' y='&#10;&quot;'/></message>"),
+        format!(
+            "<message type='chat' id='wide' to='{to}'><body>4</body><x xmlns='jabber:x:data' type='form'>{fields}</x></message>"
+        ),
+        format!(
+            "<message type='chat' id='odd' to='{to}'><body>&lt;&amp;&#x1F4A9;&gt;</body><x xmlns='' y='&#10;&quot;'/></message>"
+        ),
     ];
     for stanza in &hostile {
         scene.bob.send(stanza).await;
     }
     for number in 0..94 {
         let padding = "<a xmlns='urn:example:pad' id='0123456789012345678901234567890123456789'/>".repeat(40);
-        scene.bob.send(&format!("<message type='chat' id='p{number}' to='{to}'><body>p</body>{padding}</message>")).await;
+        scene
+            .bob
+            .send(&format!("<message type='chat' id='p{number}' to='{to}'><body>p</body>{padding}</message>"))
+            .await;
     }
     scene.bob.settle().await;
     scene.reset_at_once(phone).await;

@@ -17,7 +17,8 @@ async fn row_11_what_is_important() {
 
     let phone = format!("alice@{HOST}/phone");
     let body = "<body>Hello</body>";
-    let from_bob = |kind: &str, content: &str| format!("<message type='{kind}' id='x' to='{phone}'>{content}</message>");
+    let from_bob =
+        |kind: &str, content: &str| format!("<message type='{kind}' id='x' to='{phone}'>{content}</message>");
     let rows = [
         ("headline", "bob", from_bob("headline", body), 0),
         ("own sent carbon", "laptop", format!("<message type='chat' id='x' to='bob@{HOST}'>{body}</message>"), 0),

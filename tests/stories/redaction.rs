@@ -44,7 +44,10 @@ impl Seen {
 
     /// The alert and the sender of Apple's payload; the rest says nothing about the message.
     fn assert_apple(&self, alert: Value, sender: Value) {
-        let found = (self.apple.pointer("/aps/alert").unwrap_or(&Value::Null), self.apple.get("sender").unwrap_or(&Value::Null));
+        let found = (
+            self.apple.pointer("/aps/alert").unwrap_or(&Value::Null),
+            self.apple.get("sender").unwrap_or(&Value::Null),
+        );
         assert_eq!(found, (&alert, &sender), "{}", self.apple);
         let keys: Vec<_> = self.apple.as_object().expect("an object").keys().map(String::as_str).collect();
         assert!(keys.iter().all(|key| ["account", "aps", "class", "count", "sender"].contains(key)), "{keys:?}");
@@ -70,11 +73,7 @@ async fn row_14_with_body_the_text_goes_out() {
 #[tokio::test]
 async fn row_14_with_sender_the_sender_goes_out_and_no_text_leaves_the_host() {
     let seen = seen("with_sender = true", "").await;
-    seen.assert_third(&[
-        ("message-count", "1"),
-        ("last-message-sender", BOB),
-        ("last-message-body", "New Message!"),
-    ]);
+    seen.assert_third(&[("message-count", "1"), ("last-message-sender", BOB), ("last-message-body", "New Message!")]);
     assert!(seen.apple.to_string().contains(BOB), "{}", seen.apple);
     assert!(!seen.text_left_the_host);
 }

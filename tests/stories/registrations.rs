@@ -64,10 +64,7 @@ async fn row_12_an_account_that_is_deleted_takes_its_registrations_along() {
 #[tokio::test]
 async fn row_18_bob_can_not_register_for_alice() {
     let mut scene = Scene::start().await;
-    let rows = [
-        ("to her account", format!("alice@{HOST}")),
-        ("to her phone", format!("alice@{HOST}/phone")),
-    ];
+    let rows = [("to her account", format!("alice@{HOST}")), ("to her phone", format!("alice@{HOST}/phone"))];
     let phone = scene.plain("alice", "phone").await;
     for (what, to) in rows {
         let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='{THIRD}' node='of-bob'/>");

@@ -173,7 +173,8 @@ async fn row_22_a_bridge_that_is_taken_away_counts_against_nobody() {
     scene.write("alice", "m1").await;
     scene.tap.wait_for_events("archived", "alice", 1).await;
     scene.host.take_bridge_away().await;
-    scene.tap
+    scene
+        .tap
         .wait_until("the host no longer answers to us", |tap| {
             let orders = ["relay", "check", "sync"].iter().flat_map(|name| tap.orders(name));
             let answers = orders.filter_map(|order| order.answer);

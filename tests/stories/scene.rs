@@ -119,7 +119,8 @@ impl Scene {
         let links = self.links;
         self.tap
             .wait_until(&format!("link number {links}"), |tap| {
-                let tokens = |name| tap.events(name).into_iter().filter_map(|it| it.element.attr("token").map(str::to_owned));
+                let tokens =
+                    |name| tap.events(name).into_iter().filter_map(|it| it.element.attr("token").map(str::to_owned));
                 tokens("synced").count() >= links
             })
             .await;

@@ -40,12 +40,8 @@ async fn row_03_a_phone_that_fell_silent_is_pushed_to_for_each_message_though_it
 
 #[tokio::test]
 async fn row_03_an_acknowledgement_in_the_last_moment_saves_the_push() {
-    let setting = Setting {
-        ack_delay: 1,
-        sessions: "max_ack_delay = \"1s\"",
-        burst_window: "2s",
-        ..Setting::default()
-    };
+    let setting =
+        Setting { ack_delay: 1, sessions: "max_ack_delay = \"1s\"", burst_window: "2s", ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
     let mut phone = scene.phone().await;
     phone.acknowledge_all().await;

@@ -113,6 +113,18 @@ impl Prosody {
         self.ports.component
     }
 
+    /// How many clients it has lost so far, closed connections included.
+    pub(crate) fn disconnects(&self) -> usize {
+        self.log().matches("Client disconnected").count()
+    }
+
+    /// Waits until it has noticed this many lost clients.
+    pub(crate) async fn wait_for_disconnects(&mut self, count: usize) {
+        let process = self.process.as_mut().expect("it runs");
+        let lost = |process: &Process| process.log().matches("Client disconnected").count();
+        process.wait_until("it notices a lost client", |process| lost(process) >= count).await;
+    }
+
     /// Its process, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::pid)
