@@ -1,6 +1,8 @@
-"""The conversation of the demo, with stock clients (slixmpp): a phone that goes away, and somebody who writes to it.
+"""The conversation of the demo, with stock clients (slixmpp): a phone that goes away and comes back, and somebody who
+writes to it.
 
-Reads from the environment what demo/run has set up; ends with 0 when pushkeeper has logged the push.
+Reads from the environment what demo/run has set up; ends with 0 when the phone has read the message that it was woken
+for, and pushkeeper has logged what it decided meanwhile.
 """
 
 import asyncio
@@ -25,6 +27,12 @@ SERVICE = "push.localhost"
 PLUGINS = ["xep_0004", "xep_0030", "xep_0050", "xep_0198", "xep_0199"]
 PATIENCE = float(os.environ.get("DEMO_PATIENCE", "20"))
 
+# What pushkeeper logs.
+DECISION = "pushkeeper::decisions"
+STRETCHED = "may be resumed for .* nobody woke"
+PUSHED = "stub: the phone"
+SHORTENED = "may be resumed for .* was woken"
+
 
 async def conversation():
     phone = Client("alice@localhost/phone", os.environ["ALICE_PASSWORD"])
@@ -39,25 +47,41 @@ async def conversation():
     node, secret = await within("the device is registered", register(phone))
     stage(f"phone: registered its device by the command register-push-fcm, got node {node[:4]}… and a secret")
 
+    info = await within("the server answers", phone["xep_0030"].get_info(jid="alice@localhost", timeout=PATIENCE))
+    if "urn:xmpp:push:0" not in info["disco_info"]["features"]:
+        raise Failed("the server does not say that it can push: the bridge is not linked")
     await within("push is enabled", enable(phone, node, secret))
-    stage("phone: enabled push at its server, with that node and secret (XEP-0357)")
+    stage("phone: enabled push at its server, with that node and secret (XEP-0357); the bridge handed it over")
+
+    writer = Client("bob@localhost/desk", os.environ["BOB_PASSWORD"])
+    await within("the writer is online", writer.online())
+    log = Log()
 
     await within("the server has our acknowledgement", phone.acknowledge())
     phone.lose_connection()
     stage("phone: acknowledged everything, and lost its TCP connection")
+    await within("the keeper stretches the session", log.decision(STRETCHED))
 
-    writer = Client("bob@localhost/desk", os.environ["BOB_PASSWORD"])
-    await within("the writer is online", writer.online())
-    log_so_far = os.path.getsize(os.environ["DEMO_LOG"])
     writer.send_message(mto="alice@localhost", mbody="Are you there?", mtype="chat")
     sent = time.time()
     stage("writer: bob@localhost wrote to alice@localhost")
 
-    line = await within("the push", logged(log_so_far))
-    stage(f"pushkeeper: pushed, {time.time() - sent:.3f} s after the message (Prosody waits 1 s for more):")
-    print(f"             {line}", flush=True)
-    writer.disconnect()
-    await within("the writer is gone", writer.disconnected)
+    line = await within("the push", log.line(PUSHED))
+    stage(f"pushkeeper: pushed, {time.time() - sent:.3f} s after the message (it waits 1 s for more):")
+    show(line)
+    await within("the keeper shortens the session", log.decision(SHORTENED))
+
+    came = phone.next_message()
+    await within("the phone is back on its session", phone.resume())
+    stage("phone: woken, and back on the same session (XEP-0198 resumption)")
+    message = await within("the message", came)
+    stage(f"phone: reads: {message['body']!r}")
+    if message["body"] != "Are you there?":
+        raise Failed("that is not what was written")
+
+    for client in (writer, phone):
+        client.disconnect()
+        await within("the clients are gone", client.disconnected)
 
 
 async def register(phone):
@@ -84,15 +108,38 @@ async def enable(phone, node, secret):
     await iq.send(timeout=PATIENCE)
 
 
-async def logged(offset):
-    """The next line of pushkeeper's log that comes from the stub provider."""
-    while True:
-        with open(os.environ["DEMO_LOG"], encoding="utf-8", errors="replace") as log:
-            log.seek(offset)
-            for line in log:
-                if line.endswith("\n") and "stub: the phone" in line:
-                    return re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
-        await asyncio.sleep(0.01)
+class Log:
+    """pushkeeper's log, from now on."""
+
+    def __init__(self):
+        self.path = os.environ["DEMO_LOG"]
+        self.offset = os.path.getsize(self.path)
+
+    async def line(self, pattern):
+        """The next line that fits; those before it are not looked at again, but what was decided is shown."""
+        while True:
+            with open(self.path, "rb") as log:
+                log.seek(self.offset)
+                for line in log:
+                    if not line.endswith(b"\n"):
+                        break
+                    self.offset += len(line)
+                    text = re.sub(r"\x1b\[[0-9;]*m", "", line.decode("utf-8", "replace")).strip()
+                    if re.search(pattern, text):
+                        return text
+                    if DECISION in text:
+                        show(text)
+            await asyncio.sleep(0.01)
+
+    async def decision(self, pattern):
+        """The next decision that fits."""
+        line = await self.line(f"{DECISION}.*{pattern}")
+        stage("pushkeeper: decided:")
+        show(line)
+
+
+def show(line):
+    print(f"             {line}", flush=True)
 
 
 class Client(slixmpp.ClientXMPP):
@@ -105,9 +152,33 @@ class Client(slixmpp.ClientXMPP):
         self.ca_certs = os.path.join(os.environ["DEMO_DIR"], "localhost.crt")
         self.resumable = asyncio.get_running_loop().create_future()
         self.add_event_handler("sm_enabled", self.on_resumable)
+        self.add_event_handler("session_resumed", self.on_resumable)
         self.add_event_handler("failed_all_auth", self.on_refused)
 
     async def online(self):
+        await self.come()
+        self.send_presence()
+
+    async def resume(self):
+        """Comes back; slixmpp goes on with the session that it had."""
+        session = self["xep_0198"].sm_id
+        self.resumable = asyncio.get_running_loop().create_future()
+        await self.come()
+        if self["xep_0198"].sm_id != session:
+            raise Failed("the session could not be resumed: it is a new one")
+
+    def next_message(self):
+        """A future of the next message with a text."""
+        came = asyncio.get_running_loop().create_future()
+
+        def on_message(message):
+            if message["body"] and not came.done():
+                came.set_result(message)
+
+        self.add_event_handler("message", on_message)
+        return came
+
+    async def come(self):
         host, port = "127.0.0.1", int(os.environ["DEMO_C2S_PORT"])
         # COMPAT slixmpp before 1.9 takes the address as one argument.
         if "address" in inspect.signature(self.connect).parameters:
@@ -115,7 +186,6 @@ class Client(slixmpp.ClientXMPP):
         else:
             self.connect(host, port)
         await self.resumable
-        self.send_presence()
 
     def on_resumable(self, _event):
         if not self.resumable.done():

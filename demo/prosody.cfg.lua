@@ -30,13 +30,17 @@ allow_unencrypted_plain_auth = true
 modules_enabled = {
     "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "ping", "posix",
     "carbons", "csi", "csi_simple", "offline", "pep",
-    "mam",          -- push: messages are kept for the phone
-    "smacks",       -- push: a session outlives its TCP connection
-    "cloud_notify", -- push: tells the push service when the phone does not answer
+    "mam",    -- push: messages are kept for the phone
+    "smacks", -- push: a session outlives its TCP connection
 }
 default_archive_policy = true
+plugin_paths = { ENV_DEMO_BRIDGE } -- push: the folder that mod_pushkeeper's folder is in
 
 VirtualHost "localhost"
+    modules_enabled = {
+        "pushkeeper", -- push: tells pushkeeper what happens, and does as it says; never together with cloud_notify
+    }
+    pushkeeper_component = "push.localhost"
 
 -- push: pushkeeper is a component of this server
 Component "push.localhost"
