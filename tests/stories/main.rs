@@ -44,7 +44,6 @@ mod component;
 mod daemon;
 #[cfg(test)]
 #[path = "../support/process.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod process;
 #[cfg(test)]
 #[path = "../support/prosody.rs"]

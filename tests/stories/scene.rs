@@ -4,6 +4,8 @@
 //! alice is whom the stories are about, bob writes, carol is the marker: she is never online, and what is written to
 //! her is pushed to a service of her own. What had to be pushed before a push to her has been pushed by then.
 
+use pushkeeper::clock::Clock;
+
 use crate::client::{Client, Session};
 use crate::daemon::Daemon;
 use crate::prosody::{HOST, PASSWORD, Prosody, Pusher, SERVICE, Wanted};
@@ -99,10 +101,11 @@ impl Scene {
 
     /// The scene as this story wants it; the host and pushkeeper are linked.
     pub(crate) async fn set(setting: &Setting<'_>) -> Self {
+        let clock = Clock::system();
         let (host, vendors) = (host(setting).await, Vendors::start().await);
-        let tap = Tap::start(host.component_port()).await;
-        let third = Service::connect(host.component_port(), THIRD, PASSWORD).await;
-        let marker = Service::connect(host.component_port(), MARKER, PASSWORD).await;
+        let tap = Tap::start(host.component_port(), &clock).await;
+        let third = Service::connect(host.component_port(), THIRD, PASSWORD, &clock).await;
+        let marker = Service::connect(host.component_port(), MARKER, PASSWORD, &clock).await;
         let bob = come(&host, "bob", "desk").await;
         let daemon = Daemon::start(&configuration(setting, &tap, &vendors));
         let mut scene = Self { daemon, tap, vendors, third, bob, host, marker, links: 0 };
@@ -211,11 +214,6 @@ impl Scene {
     /// How many pushes carol got.
     pub(crate) fn marked(&self) -> usize {
         self.marker.published().len()
-    }
-
-    /// Waits until carol got this many pushes.
-    pub(crate) async fn wait_for_marks(&self, count: usize) {
-        self.marker.wait_for(count).await;
     }
 
     /// Starts the host again, which was stopped, and all its clients and components; waits until it is linked.

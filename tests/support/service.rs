@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use minidom::Element;
+use pushkeeper::clock::Clock;
+use pushkeeper::domain::time::Moment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ const FORMS: &str = "jabber:x:data";
 /// One publish as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     /// Who published.
     pub(crate) from: String,
     pub(crate) node: String,
@@ -73,6 +74,7 @@ pub(crate) enum Says {
 pub(crate) struct Service {
     jid: &'static str,
     secret: &'static str,
+    clock: Clock,
     published: Arc<watch::Sender<Vec<Published>>>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
@@ -89,16 +91,17 @@ enum Command {
 
 impl Service {
     /// Connects to the host, and answers with results.
-    pub(crate) async fn connect(port: u16, jid: &'static str, secret: &'static str) -> Self {
-        let published = Arc::default();
-        let (commands, task) = run(port, jid, secret, Arc::clone(&published)).await;
-        Self { jid, secret, published, commands, task }
+    pub(crate) async fn connect(port: u16, jid: &'static str, secret: &'static str, clock: &Clock) -> Self {
+        let (component, published) = (Component::connect(port, jid, secret).await, Arc::default());
+        let (commands, task) = run(component, Arc::clone(&published), clock);
+        Self { jid, secret, clock: clock.clone(), published, commands, task }
     }
 
     /// Connects again, after the host was away. Answers with results, and remembers what was published before.
     pub(crate) async fn connect_again(&mut self, port: u16) {
         self.task.abort();
-        (self.commands, self.task) = run(port, self.jid, self.secret, Arc::clone(&self.published)).await;
+        let component = Component::connect(port, self.jid, self.secret).await;
+        (self.commands, self.task) = run(component, Arc::clone(&self.published), &self.clock);
     }
 
     /// The next publishes are answered so, one after the other.
@@ -148,16 +151,16 @@ impl Drop for Service {
 
 type Running = (mpsc::Sender<Command>, JoinHandle<()>);
 
-async fn run(port: u16, jid: &str, secret: &str, published: Arc<watch::Sender<Vec<Published>>>) -> Running {
-    let component = Component::connect(port, jid, secret).await;
+fn run(component: Component, published: Arc<watch::Sender<Vec<Published>>>, clock: &Clock) -> Running {
     let (commands, orders) = mpsc::channel(16);
-    (commands, tokio::spawn(serve(component, orders, published)))
+    (commands, tokio::spawn(serve(component, orders, published, clock.clone())))
 }
 
 async fn serve(
     mut component: Component,
     mut commands: mpsc::Receiver<Command>,
     published: Arc<watch::Sender<Vec<Published>>>,
+    clock: Clock,
 ) {
     let (mut next, mut always) = (VecDeque::new(), Says::Result);
     let mut unanswered: Vec<Element> = Vec::new();
@@ -183,7 +186,7 @@ async fn serve(
                 if stanza.name() != "iq" || !matches!(stanza.attr("type"), Some("get" | "set")) {
                     continue;
                 }
-                let says = match read(&stanza) {
+                let says = match read(&stanza, &clock) {
                     None => Says::Error("cancel", "service-unavailable"),
                     Some(publish) => {
                         published.send_modify(|all| all.push(publish));
@@ -212,14 +215,14 @@ fn answer(iq: &Element, says: Says) -> String {
     }
 }
 
-fn read(iq: &Element) -> Option<Published> {
+fn read(iq: &Element, clock: &Clock) -> Option<Published> {
     let pubsub = iq.get_child("pubsub", PUBSUB)?;
     let publish = pubsub.get_child("publish", PUBSUB)?;
     let notification = publish.get_child("item", PUBSUB)?.get_child("notification", PUSH)?;
     let form = notification.get_child("x", FORMS);
     let options = pubsub.get_child("publish-options", PUBSUB).and_then(|options| options.get_child("x", FORMS));
     Some(Published {
-        at: Instant::now(),
+        at: clock.steady(),
         from: iq.attr("from").unwrap_or_default().to_owned(),
         node: publish.attr("node").unwrap_or_default().to_owned(),
         form: form.and_then(|form| form.attr("type")).map(str::to_owned),

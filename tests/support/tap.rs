@@ -2,9 +2,10 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use minidom::Element;
+use pushkeeper::clock::Clock;
+use pushkeeper::domain::time::Moment;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +32,7 @@ pub(crate) enum Speaker {
 #[derive(Clone, Debug)]
 pub(crate) struct Passed {
     /// When it was read, before the other side had it.
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     pub(crate) speaker: Speaker,
     /// As it was on the wire.
     pub(crate) text: String,
@@ -41,17 +42,16 @@ pub(crate) struct Passed {
 /// An event of the host, as it passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     pub(crate) element: Element,
 }
 
 /// An order of pushkeeper that passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) at: Instant,
     pub(crate) element: Element,
     /// What the host answered, if it has.
-    pub(crate) answer: Option<(Instant, Element)>,
+    pub(crate) answer: Option<(Moment, Element)>,
 }
 
 /// The running proxy. Dropping it ends its connections.
@@ -65,11 +65,11 @@ type Record = Arc<watch::Sender<Vec<Arc<Passed>>>>;
 
 impl Tap {
     /// Listens on a port of the system's choice, and connects to `target` for everyone who comes.
-    pub(crate) async fn start(target: u16) -> Self {
+    pub(crate) async fn start(target: u16, clock: &Clock) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let record = Record::default();
-        let task = tokio::spawn(serve(listener, target, record.clone()));
+        let task = tokio::spawn(serve(listener, target, record.clone(), clock.clone()));
         Self { port, record, task }
     }
 
@@ -115,7 +115,7 @@ impl Tap {
                     && it.element.attr("id") == order.element.attr("id")
             });
             let answer = answer.map(|it| (it.at, it.element.clone()));
-            orders.push(Order { at: order.at, element: element.clone(), answer });
+            orders.push(Order { element: element.clone(), answer });
         }
         orders
     }
@@ -174,7 +174,7 @@ impl Drop for Tap {
     }
 }
 
-async fn serve(listener: TcpListener, target: u16, record: Record) {
+async fn serve(listener: TcpListener, target: u16, record: Record, clock: Clock) {
     let mut connections = JoinSet::new();
     while let Ok((ours, _)) = listener.accept().await {
         // A host that is down refuses; so do we, by closing.
@@ -184,14 +184,14 @@ async fn serve(listener: TcpListener, target: u16, record: Record) {
         }
         let (from_pushkeeper, to_pushkeeper) = ours.into_split();
         let (from_host, to_host) = theirs.into_split();
-        connections.spawn(pass(from_pushkeeper, to_host, Speaker::Pushkeeper, record.clone()));
-        connections.spawn(pass(from_host, to_pushkeeper, Speaker::Host, record.clone()));
+        connections.spawn(pass(from_pushkeeper, to_host, Speaker::Pushkeeper, record.clone(), clock.clone()));
+        connections.spawn(pass(from_host, to_pushkeeper, Speaker::Host, record.clone(), clock.clone()));
     }
 }
 
 /// Passes on what one side says, once it is written down: an answer is always behind its question. Its end is the
 /// other's end.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, speaker: Speaker, record: Record) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, speaker: Speaker, record: Record, clock: Clock) {
     let (mut unread, mut begun) = (Vec::new(), false);
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
@@ -200,7 +200,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, speaker: Speaker,
         if begun {
             let mut stanzas = Vec::new();
             while let Some((text, element)) = take_element(&mut unread, COMPONENT) {
-                stanzas.push(Arc::new(Passed { at: Instant::now(), speaker, text, element }));
+                stanzas.push(Arc::new(Passed { at: clock.steady(), speaker, text, element }));
             }
             record.send_if_modified(|passed| {
                 let any = !stanzas.is_empty();
