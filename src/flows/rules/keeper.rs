@@ -1,5 +1,6 @@
 //! The windows of hibernated sessions, and how many of them there may be.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::edit::Edit;
@@ -27,8 +28,7 @@ pub(super) fn found(edit: &mut Edit<'_>, sid: &Sid) {
         None => {
             let whole = session.report.timeout.map(|secs| Duration::from_secs(secs.into()));
             let passed = whole.zip(left).map_or(Duration::ZERO, |(whole, left)| whole.saturating_sub(left));
-            let started = Moment::since_start(now.uptime().saturating_sub(passed));
-            session.hibernation = Some(Hibernation::new(started, left, now));
+            session.hibernation = Some(Hibernation::new(passed, left, now));
         }
         Some(Hibernation { window: Window::Hosts, .. }) => {}
         Some(hibernation) => {
@@ -102,16 +102,17 @@ fn left(report: &Report) -> Option<Duration> {
 pub(super) fn limit(edit: &mut Edit<'_>) {
     let most = edit.policy().sessions.max_hibernated;
     let hibernated = |session: &&Session| session.hibernation.as_ref().is_some_and(|hibernation| !hibernation.ended);
-    let mut all: Vec<(Moment, Sid)> = edit
+    let now = edit.now.steady;
+    let mut all: Vec<(Duration, Sid)> = edit
         .live()
         .sessions
         .iter()
         .filter(hibernated)
-        .filter_map(|session| Some((session.hibernation.as_ref()?.started, session.report.sid.clone())))
+        .filter_map(|session| Some((session.hibernation.as_ref()?.lasts(now), session.report.sid.clone())))
         .collect();
     let surplus = all.len().saturating_sub(most);
     // Of those that began together, the one that was there first.
-    all.sort_by_key(|(started, _)| *started);
+    all.sort_by_key(|(lasts, _)| Reverse(*lasts));
     for (_, sid) in all.into_iter().take(surplus) {
         end(edit, &sid, Decided::TooMany);
     }

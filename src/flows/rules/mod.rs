@@ -15,6 +15,8 @@ mod enable;
 mod fate;
 mod keeper;
 pub(super) mod pushes;
+#[cfg(test)]
+mod rig;
 mod sessions;
 mod stanzas;
 #[cfg(test)]
