@@ -14,6 +14,8 @@ mod edit;
 mod enable;
 mod fate;
 mod keeper;
+#[cfg(test)]
+mod link_tests;
 pub(super) mod pushes;
 #[cfg(test)]
 mod rig;
