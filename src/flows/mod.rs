@@ -10,6 +10,8 @@
 //! | [`state`], [`lane`], [`memory`], [`policy`] | what they read, and how it changes |
 //! | [`data`] | what they take and return |
 
+#[cfg(test)]
+pub(crate) mod cloud_notify;
 pub mod data;
 pub mod dice;
 pub mod due;
