@@ -11,6 +11,8 @@
 //! | [`data`] | what they take and return |
 
 pub mod batch;
+#[cfg(test)]
+pub(crate) mod cloud_notify;
 pub mod data;
 pub mod dice;
 pub mod due;
