@@ -11,9 +11,11 @@
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/daemon.rs"]
@@ -23,6 +25,7 @@ mod daemon;
 mod process;
 #[cfg(test)]
 #[path = "../support/prosody.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod prosody;
 #[cfg(test)]
 #[path = "../support/stream.rs"]

@@ -4,10 +4,8 @@ use minidom::Element;
 
 use crate::client::{Client, Session};
 use crate::daemon::Daemon;
+pub(crate) use crate::prosody::SERVICE;
 use crate::prosody::{HOST, PASSWORD, Prosody, Wanted};
-
-/// Our component's JID.
-pub(crate) const SERVICE: &str = "push.localhost";
 
 /// A foreign server: a second component of the same Prosody plays it, users and all.
 pub(crate) const FOREIGN: &str = "capulet.localhost";
@@ -24,7 +22,7 @@ aliases = ["fcm"]
 
 /// A host with users, our component and a foreign server.
 pub(crate) async fn host() -> Prosody {
-    let wanted = Wanted { users: &["alice", "bob"], components: &[SERVICE, FOREIGN], options: "" };
+    let wanted = Wanted { users: &["alice", "bob"], components: &[SERVICE, FOREIGN], ..Wanted::default() };
     Prosody::start(&wanted).await
 }
 

@@ -13,6 +13,7 @@ const CLIENT: &str = "jabber:client";
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const SM: &str = "urn:xmpp:sm:3";
+const STREAMS: &str = "http://etherx.jabber.org/streams";
 
 /// A client that is online.
 pub(crate) struct Client {
@@ -22,6 +23,7 @@ pub(crate) struct Client {
     came: VecDeque<Element>,
     session: Option<Session>,
     asked: u32,
+    silent: bool,
 }
 
 /// A session that can be resumed (XEP-0198).
@@ -46,21 +48,28 @@ impl Client {
 
     /// Logs in and goes on with a session of before; what had not been acknowledged comes again.
     pub(crate) async fn resume(port: u16, jid: &str, password: &str, session: Session) -> Self {
+        let (client, answer) = Self::try_to_resume(port, jid, password, session).await;
+        assert!(answer.is("resumed", SM), "the session is gone: {}", String::from(&answer));
+        client
+    }
+
+    /// Logs in and asks for a session of before; says what the server answered, `resumed` or `failed`.
+    pub(crate) async fn try_to_resume(port: u16, jid: &str, password: &str, session: Session) -> (Self, Element) {
         let mut client = Self::log_in(port, jid, password).await;
         let Session { id, handled } = &session;
         client.send(&format!("<resume xmlns='{SM}' previd='{id}' h='{handled}'/>")).await;
-        let answer = client.wait_for("an answer to resume", |element| element.has_ns(SM)).await;
-        assert!(answer.is("resumed", SM), "the session is gone: {}", String::from(&answer));
-        client.jid = jid.to_owned();
         client.session = Some(session);
-        client
+        let answer = client.wait_for("an answer to resume", |element| element.has_ns(SM)).await;
+        client.jid = jid.to_owned();
+        (client, answer)
     }
 
     async fn log_in(port: u16, jid: &str, password: &str) -> Self {
         let (user, host) = jid.split_once('@').expect("a JID with a user");
         let host = host.split_once('/').map_or(host, |(host, _)| host);
         let stream = Stream::open(port, CLIENT, host).await;
-        let mut client = Self { stream, jid: jid.to_owned(), came: VecDeque::new(), session: None, asked: 0 };
+        let mut client =
+            Self { stream, jid: jid.to_owned(), came: VecDeque::new(), session: None, asked: 0, silent: false };
         client.features().await;
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
         client.send(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{credentials}</auth>")).await;
@@ -115,6 +124,51 @@ impl Client {
         timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{jid}: {what}: not within {PATIENCE:?}"))
     }
 
+    /// Asks the server to push for this session (XEP-0357); `options` is what stands inside `<enable/>`.
+    pub(crate) async fn enable_push(&mut self, service: &str, node: &str, options: &str) -> Element {
+        let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='{service}' node='{node}'>{options}</enable>");
+        self.iq("set", None, &enable).await
+    }
+
+    /// What it would need to resume its session from another connection.
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.session.clone()
+    }
+
+    /// From now on it acknowledges nothing, as a network that is gone without a word: the connection stays.
+    pub(crate) fn fall_silent(&mut self) {
+        self.silent = true;
+    }
+
+    /// It acknowledges again, and everything that came meanwhile.
+    pub(crate) async fn speak_again(&mut self) {
+        self.silent = false;
+        self.acknowledge().await;
+    }
+
+    /// Waits for its own end of the stream, and says the stream error that the server gave, if any.
+    pub(crate) async fn wait_for_the_end(&mut self) -> Option<Element> {
+        let wait = async {
+            let mut error = None;
+            while let Some(element) = self.read().await {
+                if element.is("error", STREAMS) {
+                    error = Some(element);
+                } else {
+                    self.came.push_back(element);
+                }
+            }
+            error
+        };
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("the stream lives on"))
+    }
+
+    /// Takes everything of this kind that came already.
+    pub(crate) fn take(&mut self, fits: impl Fn(&Element) -> bool) -> Vec<Element> {
+        let (taken, left): (VecDeque<_>, VecDeque<_>) = self.came.drain(..).partition(fits);
+        self.came = left;
+        Vec::from(taken)
+    }
+
     /// Tells the server that everything came, and waits until it knows.
     pub(crate) async fn acknowledge_all(&mut self) {
         self.acknowledge().await;
@@ -138,7 +192,9 @@ impl Client {
     async fn read(&mut self) -> Option<Element> {
         let element = self.stream.next().await?;
         if element.is("r", SM) {
-            self.acknowledge().await;
+            if !self.silent {
+                self.acknowledge().await;
+            }
         } else if element.has_ns(CLIENT)
             && let Some(session) = &mut self.session
         {

@@ -31,6 +31,11 @@ impl Component {
         self.stream.send(text).await;
     }
 
+    /// The next stanza; `None` when the stream is over. Loses nothing when it is dropped before it is ready.
+    pub(crate) async fn next(&mut self) -> Option<Element> {
+        self.stream.next().await
+    }
+
     /// The next answer to an iq, whatever it says.
     pub(crate) async fn next_answer(&mut self) -> Element {
         let wait = async {

@@ -35,6 +35,11 @@ impl Process {
         Self { name, child, log }
     }
 
+    /// Its number in the system, until its end was seen.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// What it has written so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -1,4 +1,5 @@
-//! A private Prosody for one test: on loopback, on free ports, in a temporary folder.
+//! A private Prosody for one test: on loopback, on free ports, in a temporary folder. Whether it has our bridge,
+//! `mod_cloud_notify`, both or neither is the test's choice.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -13,15 +14,60 @@ pub(crate) const HOST: &str = "localhost";
 /// The password of all its users, and of its components.
 pub(crate) const PASSWORD: &str = "pw";
 
+/// The component that the bridge serves.
+pub(crate) const SERVICE: &str = "push.localhost";
+
+/// Who acts on the push registrations of the users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pusher {
+    /// `mod_cloud_notify`, as a host without us.
+    #[default]
+    CloudNotify,
+    /// Our bridge, `mod_pushkeeper`, for the component [`SERVICE`].
+    Bridge,
+    /// Both: what an operator does by mistake.
+    Both,
+    /// Nobody.
+    Neither,
+}
+
 /// What a test wants of its Prosody.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted<'a> {
     /// Names before the `@`.
     pub(crate) users: &'a [&'a str],
     /// JIDs of external components (XEP-0114).
     pub(crate) components: &'a [&'a str],
-    /// Lines for the global part of its configuration, in Lua.
+    /// Lines for the global part of its configuration, in Lua, such as `smacks_max_ack_delay = 1`,
+    /// `smacks_hibernation_time = 2` or `network_settings = { read_timeout = 3 }`.
     pub(crate) options: &'a str,
+    /// Who acts on push registrations.
+    pub(crate) pusher: Pusher,
+    /// Modules that it would have and shall not, such as `mam` and `offline`.
+    pub(crate) without: &'a [&'a str],
+    /// Lines for the virtual host of its users, in Lua; after those that the bridge needs.
+    pub(crate) host_options: &'a str,
 }
+
+/// What it has, unless the test leaves it out.
+const MODULES: [&str; 16] = [
+    "roster",
+    "saslauth",
+    "disco",
+    "presence",
+    "message",
+    "iq",
+    "ping",
+    "posix",
+    "smacks",
+    "mam",
+    "carbons",
+    "csi",
+    "csi_simple",
+    "offline",
+    "pep",
+    "admin_shell",
+];
 
 /// A Prosody, up or down. Gone at the end of the test.
 pub(crate) struct Prosody {
@@ -33,7 +79,7 @@ pub(crate) struct Prosody {
 }
 
 impl Prosody {
-    /// Starts one, with `mod_cloud_notify`, `mod_smacks` and `mod_mam`. Ready when it returns.
+    /// Starts one. Ready when it returns.
     pub(crate) async fn start(wanted: &Wanted<'_>) -> Self {
         for program in ["prosody", "prosodyctl"] {
             assert!(in_path(program), "there is no {program} on this machine: `make test` installs it");
@@ -65,6 +111,31 @@ impl Prosody {
     /// The port for components.
     pub(crate) fn component_port(&self) -> u16 {
         self.ports.component
+    }
+
+    /// Its process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
+    }
+
+    /// What it has logged, of all its lives.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.folder.path().join("prosody.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Runs a command of its admin shell, such as `module:reload("pushkeeper","localhost")`, and says what it printed.
+    pub(crate) async fn shell(&self, command: &str) -> String {
+        let config = self.config_path();
+        let output = tokio::process::Command::new("prosodyctl")
+            .args(["--config", &config, "shell", command])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .expect("prosodyctl");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "prosodyctl shell {command}: {output:?}");
+        printed
     }
 
     /// Ends it in order (SIGTERM): sessions and streams are closed.
@@ -167,12 +238,22 @@ fn in_path(program: &str) -> bool {
 
 fn configuration(wanted: &Wanted<'_>, folder: &Path) -> String {
     let folder = folder.display();
+    let bridge = Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/prosody");
+    let pushers: &[&str] = match wanted.pusher {
+        Pusher::CloudNotify => &["cloud_notify"],
+        Pusher::Bridge => &["pushkeeper"],
+        Pusher::Both => &["cloud_notify", "pushkeeper"],
+        Pusher::Neither => &[],
+    };
+    let modules = MODULES.iter().filter(|name| !wanted.without.contains(name));
     let mut text = format!(
         r#"
 run_as_root = true
 data_path = "{folder}/data"
 pidfile = "{folder}/prosody.pid"
+admin_socket = "{folder}/prosody.sock"
 certificates = "{folder}"
+plugin_paths = {{ "{bridge}" }}
 log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
 interfaces = {{ "127.0.0.1" }}
 local_interfaces = {{ "127.0.0.1" }}
@@ -187,18 +268,28 @@ c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
 storage = "internal"
-modules_enabled = {{
-    "roster", "saslauth", "disco", "presence", "message", "iq", "ping", "posix", "smacks", "mam", "carbons",
-    "csi", "csi_simple", "offline", "pep", "cloud_notify",
-}}
+modules_enabled = {{ {modules} }}
 default_archive_policy = true
 {options}
 VirtualHost "{HOST}"
+    modules_enabled = {{ {pushers} }}
+    pushkeeper_component = "{SERVICE}"
+{host_options}
 "#,
-        options = wanted.options
+        bridge = bridge.display(),
+        modules = quoted(modules),
+        pushers = quoted(pushers),
+        options = wanted.options,
+        host_options = wanted.host_options,
     );
     for component in wanted.components {
         text += &format!("Component \"{component}\"\n    component_secret = \"{PASSWORD}\"\n");
     }
     text
+}
+
+/// A list of names in Lua, without its braces.
+fn quoted<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
 }

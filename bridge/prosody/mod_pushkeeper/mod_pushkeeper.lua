@@ -1,0 +1,1240 @@
+-- mod_pushkeeper: tells pushkeeper, an external component, what happens to the sessions and messages of this host,
+-- and obeys its few orders. The namespace is described in docs/signals.md of pushkeeper.
+--
+-- It reports facts and decides nothing. Every handler that only observes is guarded: whatever goes wrong in it ends
+-- the link, never the host's own work. While it is not linked the host behaves as if this module were not there.
+--
+-- The same for Prosody 0.12 and 13. Nothing here may need a Lua later than 5.1.
+
+local st = require "util.stanza";
+local jid = require "util.jid";
+local filters = require "util.filters";
+local watchdog = require "util.watchdog";
+local time = require "util.time";
+local new_id = require "util.id".medium;
+local xpcall = require "util.xpcall".xpcall;
+local elements = module:require "elements";
+local shape = module:require "shape".shape;
+local missed = module:require "missed";
+local sessions = module:require "sessions";
+local checks = module:require "checks";
+
+local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
+local setmetatable, traceback = setmetatable, debug.traceback;
+local floor, max, min = math.floor, math.max, math.min;
+local find, format, sub = string.find, string.format, string.sub;
+local is_stanza = st.is_stanza;
+local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
+local element, append = elements.element, elements.append;
+local memory_of, update_state, describe, add_list =
+	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
+
+local VERSION = "0.1.0";
+local NS = "urn:pushkeeper:host:0";
+local NS_PUSH = "urn:xmpp:push:0";
+local NS_CLIENT = "jabber:client";
+local NS_STANZA_ID = "urn:xmpp:sid:0";
+local NS_JINGLE_MESSAGE = "urn:xmpp:jingle-message:";
+
+---- Options ----------------------------------------------------------------------------------------------------------
+
+-- Prosody 13 also takes "10m"; 0.12 has only numbers of seconds.
+local get_seconds = module.get_option_period or module.get_option_number;
+
+local host = module.host;
+local component = jid.prep(module:get_option_string("pushkeeper_component", ""));
+local max_timeout = get_seconds(module, "pushkeeper_max_timeout", 259200);
+-- For tests only.
+local answer_within = get_seconds(module, "pushkeeper_answer_timeout", 20);
+local relay_within = get_seconds(module, "pushkeeper_relay_timeout", 60);
+local stretch_without_link = get_seconds(module, "pushkeeper_stretch_timeout", 600);
+local pause_after_full = get_seconds(module, "pushkeeper_full_pause", 5);
+-- As mod_smacks reads it.
+local smacks_ack_delay = get_seconds(module, "smacks_max_ack_delay", 30);
+
+local host_object = prosody.hosts[host];
+if not host_object or host_object.type ~= "local" then
+	module:log("error", "mod_pushkeeper belongs on a VirtualHost: put it into the modules_enabled of one");
+	return;
+elseif not component or component == "" or jid.host(component) ~= component then
+	module:log("error", "pushkeeper_component must be the domain of pushkeeper's Component, such as \"push.%s\"", host);
+	return;
+end
+
+-- Limits of the namespace.
+local BATCH_EVENTS, BATCH_BYTES, BATCH_GAP = 64, 128 * 1024, 0.1;
+local DESCRIBED_PER_BATCH, EVENT_BYTES = 16, 96 * 1024;
+local BATCHES_UNANSWERED, REGISTRATIONS_UNANSWERED, REGISTRATIONS_PER_SESSION = 16, 64, 16;
+local QUEUE_EVENTS, QUEUE_BYTES = 10000, 16 * 1024 * 1024;
+local RELAYS, RELAYS_PER_SERVICE, RELAY_ERROR_BYTES = 128, 8, 8 * 1024;
+local VALUE_BYTES = 256;
+-- What is needed around the events of a batch, and around what an event says of an account: generous, so that no limit
+-- is ever passed.
+local BATCH_FRAME, ACCOUNT_FRAME = 512, 512;
+
+---- State ------------------------------------------------------------------------------------------------------------
+
+local now, clock = time.now, time.monotonic or time.now;
+
+local epoch = new_id();
+local seq = 0;                    -- the last number given
+local link;                       -- what belongs to the newest sync; nil while not linked
+local queue_full_at;              -- when the queue overflowed
+local standing_back = false;      -- mod_cloud_notify is loaded here
+
+local watched = {};               -- accounts of the list in force: user -> { full, named, asking }
+local building, building_name;    -- the list under construction
+local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
+
+local queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+local described = { first = 1, last = 0 };  -- sessions to describe because their account became watched
+local snapshot;                   -- { at, items … } while one runs
+local batch_left = 0;             -- when the last batch left
+local batch_timer;
+
+local waiting = {};               -- iq id -> request that has no answer yet
+local ids, id_prefix = 0, new_id();
+local sweeping = false;
+local relays, relays_to = 0, {};
+
+local resources = {};             -- full JID -> session, of every session that was bound
+local session_count = 0;
+local asking = setmetatable({}, { __mode = "k" });      -- session -> how many registrations have no answer
+local ack_timers = setmetatable({}, { __mode = "k" });  -- session -> timer, if ours is to fire before mod_smacks's
+
+local pump, unlink;
+
+---- Guards -----------------------------------------------------------------------------------------------------------
+
+local faults = {};
+
+-- A fault of our own: said once for each place, then the link is given up. The next sync starts afresh.
+local function fault(place, err)
+	module:log(faults[place] and "debug" or "error", "Fault in %s, the host is not affected: %s", place, err);
+	faults[place] = true;
+	local ok, again = xpcall(unlink, traceback, "a fault of mod_pushkeeper itself");
+	if not ok then
+		link = nil;
+		module:log("error", "Fault while giving up the link: %s", again);
+	end
+end
+
+-- A function that never raises an error and returns nothing: an error in a handler would break the host's own event.
+local function guarded(place, f)
+	return function (...)
+		local ok, err = xpcall(f, traceback, ...);
+		if not ok then fault(place, err); end
+	end
+end
+
+local function observe(event, f, priority)
+	module:hook(event, guarded(event, f), priority);
+end
+
+local function is_full(user)
+	return watched[user] and watched[user].full;
+end
+
+---- Describing what there is ------------------------------------------------------------------------------------------
+
+-- A `session`, with what is unacknowledged where that matters.
+local function describe_now(session)
+	local event, bytes = describe("session", session);
+	local memory = session.pushkeeper;
+	if watched[session.username] and session.outgoing_stanza_queue
+	and (memory.state == "hibernated" or memory.state == "unresponsive") then
+		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), is_full(session.username));
+	end
+	if link then event.attr.token = link.token; end
+	return event, bytes;
+end
+
+local function describe_missed(user)
+	local count, children, bytes = missed.describe(user);
+	if not (count and watched[user]) then return; end
+	local event = element("missed", { token = link.token, stamp = stamp(now()), user = user, count = int(count) });
+	for _, child in ipairs(children) do append(event, child); end
+	return event, bytes + ACCOUNT_FRAME + escaped_length(user);
+end
+
+---- Questions to others, and their answers ---------------------------------------------------------------------------
+
+local sweep = guarded("sweep", function ()
+	local overdue, time_now = {}, clock();
+	for id, request in pairs(waiting) do
+		if request.deadline <= time_now then overdue[#overdue + 1] = id; end
+	end
+	for _, id in ipairs(overdue) do
+		local request = waiting[id];
+		waiting[id] = nil;
+		if request then request.answered(request, nil); end
+	end
+end);
+
+local function sweep_again()
+	sweep();
+	if next(waiting) then return 1; end
+	sweeping = false;
+end
+
+-- Sends an iq of type set; `request.answered(request, stanza)` hears the answer, or nil if none came in time.
+-- Own bookkeeping: module:send_iq forgets answers beyond 256 and hooks two events for each.
+local function ask(to, payload, request, seconds)
+	ids = ids + 1;
+	local id = id_prefix .. "-" .. int(ids);
+	request.to, request.deadline = to, clock() + seconds;
+	waiting[id] = request;
+	if not sweeping then
+		sweeping = true;
+		module:add_timer(1, sweep_again);
+	end
+	request.sending = true;
+	module:send(append(element("iq", { type = "set", id = id, from = host, to = to }), payload));
+	request.sending = nil;
+end
+
+module:hook("iq/host", function (event)
+	local attr = event.stanza.attr;
+	local request = attr.id and waiting[attr.id];
+	if not request or request.to ~= attr.from or attr.type ~= "result" and attr.type ~= "error" then return; end
+	waiting[attr.id] = nil;
+	local ok, err = xpcall(request.answered, traceback, request, event.stanza);
+	if not ok then fault("an answer", err); end
+	return true;
+end, 1);
+
+local function condition_of(stanza)
+	local kind, condition = stanza:get_error();
+	return (kind or "?") .. "/" .. (condition or "?");
+end
+
+---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
+
+-- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }.
+local function push(event)
+	queue.last = queue.last + 1;
+	queue[queue.last] = event;
+	queue.bytes = queue.bytes + event.bytes;
+	if event.registration then queue.registrations = queue.registrations + 1; end
+	local count = queue.last - queue.first + 1;
+	if count > QUEUE_EVENTS or queue.bytes > QUEUE_BYTES then
+		queue_full_at = clock();
+		return unlink("the queue is full");
+	end
+	-- Without a timer nothing waits yet, or what waits may go at once.
+	if not batch_timer or count >= BATCH_EVENTS or event.registration then pump(); end
+end
+
+local function pop()
+	local event = queue[queue.first];
+	queue[queue.first] = nil;
+	queue.first = queue.first + 1;
+	queue.bytes = queue.bytes - event.bytes;
+	if event.registration then queue.registrations = queue.registrations - 1; end
+	return event;
+end
+
+-- What of the snapshot, or of accounts that became watched, is next: the element, its size, and the session if it is
+-- one. What is over by now is left out. A snapshot's items are sessions, users who missed something (a string),
+-- "without a user" (true) and its end (false).
+local function next_description()
+	if snapshot then
+		while true do
+			local item = snapshot[snapshot.at];
+			local event, bytes, session;
+			if type(item) == "table" then
+				if not item.destroyed and item.username and memory_of(item).described ~= link then
+					session = item;
+					event, bytes = describe_now(item);
+				end
+			elseif type(item) == "string" then
+				event, bytes = describe_missed(item);
+			elseif item then
+				event, bytes = element("missed", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+			else
+				event, bytes = element("synced", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+			end
+			if event then return event, bytes, session; end
+			snapshot.at = snapshot.at + 1;
+		end
+	end
+	while described.first <= described.last do
+		local session = described[described.first];
+		if not session.destroyed and session.username then
+			local event, bytes = describe_now(session);
+			return event, bytes, session;
+		end
+		described[described.first] = nil;
+		described.first = described.first + 1;
+	end
+end
+
+local function is_describing()
+	return snapshot ~= nil or described.first <= described.last;
+end
+
+local function described_next(request, session)
+	if session then session.pushkeeper.described = link; end
+	if snapshot then
+		snapshot.at = snapshot.at + 1;
+		if snapshot.at > snapshot.count then
+			snapshot = nil;
+			request.synced = true;
+		end
+	else
+		session.pushkeeper.to_describe = nil;
+		described[described.first] = nil;
+		described.first = described.first + 1;
+	end
+end
+
+local function batch_answered(request, answer)
+	if request.link ~= link then return; end
+	link.unanswered = link.unanswered - 1;
+	link.in_flight[request] = nil;
+	if not answer then
+		return unlink(format("no answer within %d s", answer_within), request);
+	elseif answer.attr.type == "error" then
+		return unlink("an error: " .. condition_of(answer), request);
+	end
+	missed.answered(request.facts);
+	if request.synced then missed.forget(); end
+	pump();
+end
+
+-- Sends up to 64 events. While there is something to describe, 16 places are for that.
+local function send_batch()
+	local batch = element("events", { xmlns = NS, epoch = epoch, seq = int(seq + 1) });
+	local describing = is_describing();
+	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
+	local room = describing and EVENT_BYTES or BATCH_BYTES;
+	local count, bytes, facts = 0, BATCH_FRAME, nil;
+	local request = { link = link, answered = batch_answered };
+	while count < places and queue.first <= queue.last do
+		local event = queue[queue.first];
+		if event.registration or count > 0 and bytes + event.bytes > room then break; end
+		pop();
+		append(batch, event.element);
+		count, bytes = count + 1, bytes + event.bytes;
+		if event.fact then
+			facts = facts or {};
+			facts[#facts + 1] = event.fact;
+		end
+	end
+	while describing and count < BATCH_EVENTS do
+		local event, size, session = next_description();
+		-- What does not fit is described anew in the next batch, as it is then.
+		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
+		append(batch, event);
+		count, bytes = count + 1, bytes + size;
+		described_next(request, session);
+		describing = is_describing();
+	end
+	if count == 0 then return; end
+	seq = seq + count;
+	request.facts = facts;
+	link.unanswered = link.unanswered + 1;
+	link.in_flight[request] = true;
+	batch_left = clock();
+	ask(component, batch, request, answer_within);
+end
+
+local registration_answered;
+
+local function send_registration()
+	local event = pop();
+	seq = seq + 1;
+	event.element.attr.xmlns, event.element.attr.epoch, event.element.attr.seq = NS, epoch, int(seq);
+	link.asked = link.asked + 1;
+	event.registration.link, event.registration.answered = link, registration_answered;
+	ask(component, event.element, event.registration, answer_within);
+end
+
+local function gap_left()
+	return max(0, batch_left + BATCH_GAP - clock());
+end
+
+local batch_due = guarded("the batch timer", function ()
+	batch_timer = nil;
+	pump(gap_left() < 0.005);
+end);
+
+-- Sends what may be sent now, and sees to it that the rest will be. `due`: what waits has waited long enough.
+function pump(due)
+	local describes = false;
+	while link do
+		local head = queue[queue.first];
+		local registration = head and head.registration;
+		if registration and link.asked < REGISTRATIONS_UNANSWERED then
+			send_registration();
+		elseif link.unanswered >= BATCHES_UNANSWERED then
+			return;  -- the next answer pumps
+		else
+			local describing, events = is_describing(), head and not registration;
+			local full = queue.registrations > 0 or queue.last - queue.first + 1 >= BATCH_EVENTS;
+			if describing and not describes or events and (due or full) then
+				-- At most one batch of descriptions a turn, so that the host gets on with its work.
+				describes = describes or describing;
+				send_batch();
+			else
+				if (describing or events) and not batch_timer then
+					batch_timer = module:add_timer(describing and 0 or gap_left(), batch_due);
+				end
+				return;
+			end
+		end
+	end
+end
+
+---- The link ---------------------------------------------------------------------------------------------------------
+
+local refuse_registration;
+
+-- Drops what is queued, numbered so that a gap shows, and what has no answer: messages become missed ones.
+local function drop_all(old)
+	for request in pairs(old.in_flight) do
+		for _, fact in ipairs(request.facts or {}) do missed.lose(fact); end
+	end
+	local dropped = queue;
+	queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+	described, snapshot = { first = 1, last = 0 }, nil;
+	for i = dropped.first, dropped.last do
+		local event = dropped[i];
+		seq = seq + 1;
+		if event.fact then missed.lose(event.fact); end
+		if event.registration then refuse_registration(event.registration); end
+	end
+end
+
+local give_windows_back;
+
+local losses = 0;
+
+local function give_windows_back_later()
+	losses = losses + 1;
+	local this_loss = losses;
+	module:add_timer(stretch_without_link, guarded("the windows", function ()
+		if not link and losses == this_loss then give_windows_back(); end
+	end));
+end
+
+-- `request` is the one that failed, if it was one: what it carried is lost too.
+function unlink(reason, request)
+	local old = link;
+	if not old then return; end
+	link = nil;
+	if request then old.in_flight[request] = true; end
+	drop_all(old);
+	if reason then module:log("warn", "No longer linked to %s: %s", component, reason); end
+	give_windows_back_later();
+end
+
+-- Whether an event of this session is to be sent now. Not linked: it takes its number and is gone.
+local function may_report(session)
+	if not link then
+		seq = seq + 1;
+		return false;
+	end
+	return not snapshot or memory_of(session).described == link;
+end
+
+local function report(name, session, list)
+	if not may_report(session) then return; end
+	local event, bytes = describe(name, session);
+	if list then bytes = add_list(event, bytes, session, list, is_full(session.username)); end
+	push { element = event, bytes = bytes };
+end
+
+local function report_account(name, user, attr)
+	if not link then
+		seq = seq + 1;
+		return;
+	end
+	attr.stamp, attr.user = stamp(now()), user;
+	push { element = element(name, attr), bytes = ACCOUNT_FRAME + 2 * VALUE_BYTES * 6 + escaped_length(user) };
+end
+
+-- A message that the account got. `archive_id`: where it was archived.
+local function report_message(name, user, stanza, archive_id, attr)
+	local stanza_shape, bytes = shape(stanza, user .. "@" .. host, is_full(user));
+	local fact = name ~= "urgent" and missed.fact(user, stanza, archive_id, stanza_shape, bytes) or nil;
+	if not link then
+		seq = seq + 1;
+		if fact then missed.lose(fact); end
+		return;
+	end
+	attr.stamp, attr.user = stamp(now()), user;
+	push {
+		element = append(element(name, attr), stanza_shape);
+		bytes = bytes + ACCOUNT_FRAME + escaped_length(user) + (archive_id and escaped_length(archive_id) or 0);
+		fact = fact;
+	};
+end
+
+local function sessions_of(user)
+	local object = host_object.sessions[user];
+	return object and object.sessions or {};
+end
+
+---- Sessions ---------------------------------------------------------------------------------------------------------
+
+local function hold(session, name, value)
+	resources[name] = value;
+	session_count = session_count + (value and 1 or -1);
+	return session;
+end
+
+-- Why a session ends: said when it is closed, or it hibernated too long, or its connection went away for good.
+observe("pre-session-close", function (event)
+	local session, reason = event.session, event.reason;
+	if not session.resource then return; end
+	local condition = type(reason) == "table" and (reason.condition or reason.name) or reason;
+	-- A client that closes its stream is closed for the reason `false`.
+	memory_of(session).reason = not condition and "closed" or condition == "conflict" and "replaced" or "kicked";
+end, 10);
+
+local function report_end(session, reason)
+	local memory = memory_of(session);
+	if memory.ended then return; end
+	memory.ended = true;
+	if resources[session.full_jid] == session then hold(session, session.full_jid, nil); end
+	if not may_report(session) then return; end
+	local event, bytes = describe("end", session, true);
+	event.attr.reason = reason;
+	push { element = event, bytes = bytes };
+end
+
+observe("resource-unbind", function (event)
+	local session = event.session;
+	local memory = memory_of(session);
+	report_end(session, memory.reason or session.hibernating and "timeout" or "closed");
+end, -10);
+
+observe("resource-bind", function (event)
+	local session = event.session;
+	local before = resources[session.full_jid];
+	if before and before ~= session then report_end(before, "replaced"); end
+	local memory = memory_of(session);
+	update_state(session, memory);
+	hold(session, session.full_jid, session);
+	if snapshot then memory.described = link; end
+	if watched[session.username] then report("bind", session); end
+end, -10);
+
+local overdue_filter;
+
+-- mod_smacks says once that an acknowledgement is overdue, and nothing of what is sent after that: so we listen.
+local function set_unresponsive(session, unresponsive)
+	memory_of(session).unresponsive = unresponsive or nil;
+	if unresponsive then
+		-- Below mod_smacks (-999), so that the stanza is counted when we see it.
+		filters.add_filter(session, "stanzas/out", overdue_filter, -1000);
+	elseif session.filters then
+		filters.remove_filter(session, "stanzas/out", overdue_filter);
+	end
+end
+
+local function report_queued(session, stanza)
+	if not may_report(session) then return; end
+	local event, bytes = describe("queued", session);
+	local smqueue = session.outgoing_stanza_queue;
+	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
+	local one, size = shape(stanza, session.username .. "@" .. host, is_full(session.username), number);
+	push { element = append(event, one), bytes = bytes + size };
+end
+
+local overdue_stanza = guarded("an unresponsive session", function (stanza, session)
+	if is_stanza(stanza) and (not stanza.attr.xmlns or stanza.attr.xmlns == NS_CLIENT) and not find(stanza.name, ":", 1, true)
+	and not session.resending_unacked and not session.hibernating then
+		report_queued(session, stanza);
+	end
+end);
+
+function overdue_filter(stanza, session)
+	if watched[session.username] then overdue_stanza(stanza, session); end
+	return stanza;
+end
+
+local function acknowledgement_is_overdue(session, list)
+	if memory_of(session).unresponsive then return; end
+	set_unresponsive(session, true);
+	if watched[session.username] then report("ack-delayed", session, list); end
+end
+
+observe("smacks-ack-delayed", function (event)
+	-- mod_smacks fires it for streams between servers too.
+	if event.origin.username then acknowledgement_is_overdue(event.origin, event.queue); end
+end, -10);
+
+-- If pushkeeper wants to know sooner than mod_smacks says it: an `<r/>` is on its way when the stream is written.
+local watch_acknowledgement = guarded("the wait for an acknowledgement", function (session)
+	if not (session.username and watched[session.username]) or memory_of(session).unresponsive then return; end
+	ack_timers[session] = module:add_timer(link.ack_delay, guarded("the acknowledgement timer", function ()
+		ack_timers[session] = nil;
+		if session.awaiting_ack and not session.hibernating and not session.destroyed and session.outgoing_stanza_queue then
+			acknowledgement_is_overdue(session, session.outgoing_stanza_queue:table());
+		end
+	end));
+end);
+
+module:hook("c2s-pre-ondrain", function (event)
+	if not link or not link.ack_delay then return; end
+	local session = event.session;
+	if session.awaiting_ack and not ack_timers[session] then watch_acknowledgement(session); end
+end, -10);
+
+local acknowledged = guarded("an acknowledgement", function (session, stanza)
+	if ack_timers[session] then
+		ack_timers[session]:stop();
+		ack_timers[session] = nil;
+	end
+	if not (session.username and memory_of(session).unresponsive) then return; end
+	set_unresponsive(session, false);
+	if not watched[session.username] or not may_report(session) then return; end
+	local event, bytes = describe("ack", session);
+	-- mod_smacks handles it after us, and then nobody hears of it.
+	local smqueue, h = session.outgoing_stanza_queue, tonumber(stanza.attr.h);
+	if smqueue and h then
+		local acked, head = smqueue:count_acked(), smqueue:count_acked() + smqueue:count_unacked();
+		if h >= acked and h <= head then
+			event.attr["h-out"], event.attr.unacked = int(h), int(head - h);
+		end
+	end
+	push { element = event, bytes = bytes };
+end);
+
+for _, version in ipairs { "2", "3" } do
+	module:hook("stanza/urn:xmpp:sm:" .. version .. ":a", function (event)
+		local session = event.origin;
+		if ack_timers[session] or session.pushkeeper and session.pushkeeper.unresponsive then
+			acknowledged(session, event.stanza);
+		end
+	end, 10);
+end
+
+-- After everybody who might set the window.
+observe("smacks-hibernation-start", function (event)
+	local session = event.origin;
+	local memory = memory_of(session);
+	if memory.unresponsive then set_unresponsive(session, false); end
+	memory.own_window = nil;
+	memory.deadline = session.hibernating_watchdog and now() + session.hibernating_watchdog.timeout or nil;
+	update_state(session, memory);
+	report("hibernate", session, watched[session.username] and event.queue or nil);
+end, -10);
+
+local queued_while_away = guarded("smacks-hibernation-stanza-queued", function (event)
+	report_queued(event.origin, event.stanza);
+end);
+
+module:hook("smacks-hibernation-stanza-queued", function (event)
+	if watched[event.origin.username] then queued_while_away(event); end
+end, -10);
+
+observe("smacks-hibernation-end", function (event)
+	local session = event.resumed;
+	local memory = memory_of(session);
+	-- The session has the filters of the new connection: ours went with the old ones.
+	if memory.unresponsive then set_unresponsive(session, false); end
+	memory.own_window, memory.deadline = nil, nil;
+	update_state(session, memory);
+	report("resume", session);
+end, -10);
+
+---- Messages ---------------------------------------------------------------------------------------------------------
+
+-- Whether an address is this account, bare or full.
+local function is_account(address, user)
+	local bare = user .. "@" .. host;
+	return address == bare or sub(address, 1, #bare + 1) == bare .. "/";
+end
+
+local archived = guarded("archive-message-added", function (event)
+	local stanza, user = event.stanza, event.for_user;
+	if stanza.attr.type == "error" then return; end
+	-- The sender's copy is archived too. The whole address counts: there are other servers with an alice.
+	local to = stanza.attr.to;
+	if to and not is_account(to, user) or not to and event.origin.username ~= user then return; end
+	local id = tostring(event.id);
+	report_message("archived", user, stanza, id, { ["archive-id"] = cut(id, VALUE_BYTES) });
+end);
+
+module:hook("archive-message-added", function (event)
+	local user = event.for_user;
+	if user and (watched[user] or not link and watched_before[user]) then archived(event); end
+end, -10);
+
+local went_offline = guarded("message/offline/handle", function (stanza, user)
+	if stanza.attr.type == "error" then return; end
+	local account, id = user .. "@" .. host, nil;
+	for _, child in ipairs(stanza.tags) do
+		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then id = child.attr.id; end
+	end
+	report_message("offline", user, stanza, id, {});
+end);
+
+local function on_offline(event)
+	local stanza = event.stanza;
+	local user = event.username or stanza.attr.to and jid.node(stanza.attr.to) or event.origin.username;
+	if user and (watched[user] or not link and watched_before[user]) then went_offline(stanza, user); end
+end
+
+module:hook("message/offline/handle", on_offline, 2);
+module:hook("message/bare/groupchat", on_offline, 2);
+
+local function is_call(stanza)
+	local tags = stanza.tags;
+	for i = 1, #tags do
+		local ns = tags[i].attr.xmlns;
+		if ns and find(ns, NS_JINGLE_MESSAGE, 1, true) == 1 then return stanza.attr.type ~= "error"; end
+	end
+	return false;
+end
+
+-- A call that the account got: archived ones were reported as such, mod_mam has marked them by now.
+local call_received = guarded("a call", function (event)
+	local stanza, to = event.stanza, event.stanza.attr.to;
+	local user = to and jid.node(to) or event.origin.username;
+	if not user or not watched[user] then return; end
+	local account = user .. "@" .. host;
+	for _, child in ipairs(stanza.tags) do
+		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then return; end
+	end
+	report_message("urgent", user, stanza, nil, {});
+end);
+
+local call_sent = guarded("a call of our own", function (event)
+	report_message("urgent", event.origin.username, event.stanza, nil, { sent = "true" });
+end);
+
+-- After mod_mam (0), before mod_carbons (-0.5) and delivery (-1).
+for _, kind in ipairs { "bare", "full" } do
+	module:hook("message/" .. kind, function (event)
+		if next(watched) and is_call(event.stanza) then call_received(event); end
+	end, -0.25);
+end
+for _, kind in ipairs { "bare", "full", "host" } do
+	module:hook("pre-message/" .. kind, function (event)
+		local user = event.origin.username;
+		if user and watched[user] and is_call(event.stanza) then call_sent(event); end
+	end, -0.25);
+end
+
+---- Other modules, and the end of an account -------------------------------------------------------------------------
+
+-- mod_cloud_notify's own event: other modules ask it for a wake, with the services (identifier -> { jid, node }) or
+-- without, which means all.
+observe("cloud-notify-ping", function (event)
+	local user = event.user or event.username;
+	if standing_back or not user or not watched[user] then return; end
+	if not event.push_services then return report_account("ping", user, {}); end
+	for _, service in pairs(event.push_services) do
+		report_account("ping", user, {
+			service = service.jid and cut(service.jid, VALUE_BYTES);
+			node = service.node and cut(service.node, VALUE_BYTES);
+		});
+	end
+end);
+
+module:hook_global("user-deleted", guarded("user-deleted", function (event)
+	if event.host == host and watched[event.username] then report_account("user-deleted", event.username, {}); end
+end), -10);
+
+---- Orders -----------------------------------------------------------------------------------------------------------
+
+-- Hooks an order of pushkeeper. `f(event, child)` answers; nobody else is obeyed.
+local function obey(name, f)
+	module:hook("iq-set/host/" .. NS .. ":" .. name, function (event)
+		local origin, stanza = event.origin, event.stanza;
+		if stanza.attr.from ~= component then
+			origin.send(st.error_reply(stanza, "auth", "forbidden"));
+		elseif standing_back then
+			origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "mod_cloud_notify is loaded on this host"));
+		else
+			local ok, err = xpcall(f, traceback, event, stanza.tags[1]);
+			if not ok then
+				fault("the order " .. name, err);
+				origin.send(st.error_reply(stanza, "wait", "internal-server-error"));
+			end
+		end
+		return true;
+	end);
+end
+
+local function state()
+	return st.stanza("state", {
+		xmlns = NS, token = link.token, software = "Prosody", version = tostring(prosody.version or "unknown"), bridge = VERSION,
+		["max-timeout"] = int(max_timeout),
+	}):tag("node", { epoch = epoch, seq = int(seq), sessions = int(session_count) }):reset();
+end
+
+-- Sessions first, then what was missed, then the end: see next_description.
+local function new_snapshot()
+	local items, count = { at = 1 }, 0;
+	for _, user in pairs(host_object.sessions) do
+		for _, session in pairs(user.sessions) do
+			count = count + 1;
+			items[count] = session;
+		end
+	end
+	for user in pairs(missed.users()) do
+		count = count + 1;
+		items[count] = user;
+	end
+	if missed.overflowed() then
+		count = count + 1;
+		items[count] = true;
+	end
+	items[count + 1], items.count = false, count + 1;
+	return items;
+end
+
+-- The component's stream ends: no need to wait for the first bounce. Not relied upon.
+local watched_component;
+local component_gone = guarded("component-disconnected", function () unlink("its stream ended"); end);
+
+obey("sync", function (event, sync)
+	local origin, stanza = event.origin, event.stanza;
+	local token = sync.attr.token;
+	if not token or token == "" or #token > VALUE_BYTES then
+		return origin.send(st.error_reply(stanza, "modify", "bad-request", "A sync needs a token"));
+	elseif queue_full_at and clock() - queue_full_at < pause_after_full then
+		return origin.send(st.error_reply(stanza, "wait", "resource-constraint", "The queue was full"));
+	end
+	local first = not link;
+	if link then
+		local old = link;
+		link = nil;
+		drop_all(old);
+	end
+	missed.lose_recent();
+	local features = {};
+	for feature in sync:childtags("feature", NS) do features[#features + 1] = feature.attr.var; end
+	local ack_delay = tonumber(sync.attr["ack-delay"]);
+	link = {
+		token = token, features = features, in_flight = {}, unanswered = 0, asked = 0,
+		-- Only if it is sooner than mod_smacks's; an ack delay that is switched off stays off.
+		ack_delay = ack_delay and ack_delay >= 0 and ack_delay < smacks_ack_delay and ack_delay or nil,
+	};
+	local component_host = prosody.hosts[component];
+	if component_host and component_host.events and component_host.events ~= watched_component then
+		watched_component = component_host.events;
+		module:hook_object_event(watched_component, "component-disconnected", component_gone);
+	end
+	snapshot = new_snapshot();
+	origin.send(st.reply(stanza):add_child(state()));
+	if first then module:log("info", "Linked to %s", component); end
+	pump();
+end);
+
+obey("check", function (event)
+	if link then
+		event.origin.send(st.reply(event.stanza):add_child(state()));
+	else
+		event.origin.send(st.error_reply(event.stanza, "cancel", "unexpected-request", "Not linked"));
+	end
+end);
+
+-- The sessions of an account that became watched are described anew, now with their stanzas.
+local function became_watched(user)
+	if not link then return; end
+	for _, session in pairs(sessions_of(user)) do
+		local memory = memory_of(session);
+		-- The snapshot will come to those that it has not described.
+		if memory.to_describe ~= link and not (snapshot and memory.described ~= link) then
+			memory.to_describe = link;
+			described.last = described.last + 1;
+			described[described.last] = session;
+		end
+	end
+end
+
+local function name_account(list, account)
+	local user = account.attr.user;
+	if not user then return; end
+	local entry = list[user];
+	local is_new = not entry;
+	if not entry then
+		entry = { asking = 0 };
+		list[user] = entry;
+	end
+	entry.named, entry.full = true, account.attr.content == "full";
+	return is_new and user;
+end
+
+obey("watch", function (event, watch)
+	local name = watch.attr.list;
+	if name and name ~= building_name then
+		building, building_name = {}, name;
+		-- Those whose <enable/> is on its way are ours to keep until its answer.
+		for user, entry in pairs(watched) do
+			if entry.asking > 0 then building[user] = { asking = entry.asking }; end
+		end
+	end
+	for account in watch:childtags("account", NS) do
+		if name then
+			name_account(building, account);
+		else
+			if building then name_account(building, account); end
+			local user = name_account(watched, account);
+			if user then became_watched(user); end
+		end
+	end
+	if name and (watch.attr.complete == "true" or watch.attr.complete == "1") then
+		local before = watched;
+		watched, building, building_name, watched_before = building, nil, nil, {};
+		for user in pairs(watched) do
+			if not before[user] then became_watched(user); end
+		end
+	end
+	event.origin.send(st.reply(event.stanza));
+	pump();
+end);
+
+local function unname_account(list, user)
+	local entry = user and list and list[user];
+	if not entry then return; end
+	entry.named = nil;
+	if entry.asking == 0 then list[user] = nil; end
+end
+
+obey("unwatch", function (event, unwatch)
+	for account in unwatch:childtags("account", NS) do
+		unname_account(watched, account.attr.user);
+		unname_account(building, account.attr.user);
+	end
+	event.origin.send(st.reply(event.stanza));
+end);
+
+---- The window of a hibernated session -------------------------------------------------------------------------------
+
+local function set_window(session, seconds)
+	local memory, dog = memory_of(session), session.hibernating_watchdog;
+	memory.own_window = memory.own_window or dog.timeout;
+	dog:cancel();
+	-- The original callback, never a wrapper: since 0.12.4 it does nothing unless it is given the session's watchdog.
+	session.hibernating_watchdog = watchdog.new(seconds, dog.callback);
+	memory.deadline = now() + seconds;
+end
+
+function give_windows_back()
+	for _, user in pairs(host_object.sessions) do
+		for _, session in pairs(user.sessions) do
+			local memory, dog = session.pushkeeper, session.hibernating_watchdog;
+			if memory and dog and session.hibernating and memory.own_window and dog.timeout > memory.own_window then
+				set_window(session, memory.own_window);
+			end
+		end
+	end
+end
+
+-- Ends a hibernated session as its timeout would.
+local function end_hibernation(session)
+	local dog = session.hibernating_watchdog;
+	dog:cancel();
+	dog.callback(dog);
+end
+
+obey("timeout", function (event, timeout)
+	local origin, stanza, attr = event.origin, event.stanza, timeout.attr;
+	local seconds = tonumber(attr.seconds);
+	if not link then
+		return origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
+	elseif not seconds or seconds < 0 or not (attr.user and attr.resource) then
+		return origin.send(st.error_reply(stanza, "modify", "bad-request"));
+	end
+	local session = sessions_of(attr.user)[attr.resource];
+	if not session or not session.pushkeeper or session.pushkeeper.sid ~= attr.sid then
+		return origin.send(st.error_reply(stanza, "cancel", "item-not-found"));
+	end
+	update_state(session, session.pushkeeper);
+	if not session.hibernating or not session.hibernating_watchdog or session.pushkeeper.since ~= attr.since then
+		return origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not hibernated since then"));
+	end
+	seconds = floor(min(seconds, max_timeout));
+	local answer = st.reply(stanza);
+	if seconds > 0 then
+		set_window(session, seconds);
+		answer:add_child((describe("session", session)));
+	else
+		local last = describe("session", session);
+		last.attr.timeout, last.attr.left = "0", "0";
+		answer:add_child(last);
+		end_hibernation(session);
+	end
+	answer.tags[1].attr.xmlns = NS;
+	origin.send(answer);
+end);
+
+---- Publishing for pushkeeper ----------------------------------------------------------------------------------------
+
+local function answer_relay(order, by, err)
+	local relayed = st.stanza("relayed", { xmlns = NS, origin = by });
+	if err then relayed:add_child(err); end
+	order.origin.send(st.reply(order.stanza):add_child(relayed));
+end
+
+local function new_error(kind, condition, text)
+	return st.stanza("error", { type = kind }):tag(condition, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up()
+		:text_tag("text", text, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset();
+end
+
+-- The host makes an error up when it cannot reach the service; that says nothing about the service.
+local function is_of_the_host(request, stanza, err)
+	local _, condition = stanza:get_error();
+	return err.attr.by == host or condition == "remote-server-not-found" or condition == "remote-server-timeout"
+		-- At once, from another server: it never left this one.
+		or request.sending and not prosody.hosts[jid.host(request.to)];
+end
+
+local function relay_answered(request, stanza)
+	relays = relays - 1;
+	relays_to[request.to] = relays_to[request.to] > 1 and relays_to[request.to] - 1 or nil;
+	if not stanza then
+		answer_relay(request.order, "none");
+	elseif stanza.attr.type == "result" then
+		answer_relay(request.order, "service");
+	else
+		local err = stanza:get_child("error") or st.stanza("error", { type = "cancel" });
+		local by = is_of_the_host(request, stanza, err) and "host" or "service";
+		if #tostring(err) > RELAY_ERROR_BYTES then
+			local kind, condition = stanza:get_error();
+			err = new_error(kind or "cancel", condition, "The text was too long");
+		end
+		answer_relay(request.order, by, st.clone(err));
+	end
+end
+
+obey("relay", function (event, relay)
+	local origin, stanza = event.origin, event.stanza;
+	local order = { origin = origin, stanza = st.clone(stanza, true) };
+	local to = relay.attr.to and jid.prep(relay.attr.to);
+	if not link then
+		origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
+	elseif not to or to == host then
+		answer_relay(order, "host", new_error("modify", "jid-malformed", "No service to publish to"));
+	elseif not checks.is_notification(relay) then
+		answer_relay(order, "host", new_error("modify", "bad-request", "Only the publish of a notification is relayed"));
+	elseif not checks.is_small(relay) then
+		answer_relay(order, "host", new_error("modify", "policy-violation", "Too large"));
+	elseif relays >= RELAYS or (relays_to[to] or 0) >= RELAYS_PER_SERVICE then
+		answer_relay(order, "host", new_error("wait", "resource-constraint", "Too many are under way"));
+	else
+		relays, relays_to[to] = relays + 1, (relays_to[to] or 0) + 1;
+		local request = { order = order, answered = relay_answered };
+		local ok, err = xpcall(ask, traceback, to, st.clone(relay.tags[1]), request, relay_within);
+		if not ok then
+			for id, other in pairs(waiting) do
+				if other == request then
+					waiting[id] = nil;
+					relays, relays_to[to] = relays - 1, relays_to[to] > 1 and relays_to[to] - 1 or nil;
+					answer_relay(order, "host", new_error("wait", "internal-server-error", "The host could not send it"));
+					break;
+				end
+			end
+			fault("a relay", err);
+		end
+	end
+end);
+
+---- Registrations ----------------------------------------------------------------------------------------------------
+
+-- An account whose <enable/> is on its way is watched; an answer says whether it stays so.
+local function start_asking(user)
+	for _, list in pairs { watched, building } do
+		local entry = list[user];
+		if not entry then
+			entry = { asking = 0 };
+			list[user] = entry;
+			if list == watched then became_watched(user); end
+		end
+		entry.asking = entry.asking + 1;
+	end
+end
+
+local function stop_asking(user, accepted)
+	for _, list in pairs { watched, building } do
+		local entry = list[user];
+		if not entry and accepted then
+			entry = { asking = 0 };
+			list[user] = entry;
+		end
+		if entry then
+			entry.asking = max(0, entry.asking - 1);
+			entry.named = entry.named or accepted;
+			if entry.asking == 0 and not entry.named then list[user] = nil; end
+		end
+	end
+end
+
+local function finish_registration(registration, accepted, reply)
+	local session = registration.session;
+	asking[session] = max(0, (asking[session] or 1) - 1);
+	if registration.enables then stop_asking(registration.user, accepted); end
+	if not session.destroyed then session.send(reply); end
+end
+
+local function unavailable(stanza)
+	return st.error_reply(stanza, "wait", "service-unavailable", "Push notifications are not available at the moment");
+end
+
+function refuse_registration(registration)
+	finish_registration(registration, false, unavailable(registration.stanza));
+end
+
+function registration_answered(registration, answer)
+	local same_link = registration.link == link;
+	if same_link then link.asked = link.asked - 1; end
+	local err = answer and answer.attr.type == "error" and answer:get_child("error");
+	if answer and answer.attr.type == "result" then
+		finish_registration(registration, true, st.reply(registration.stanza));
+	elseif err and err:get_child("refused", NS) then
+		local reply = st.reply(registration.stanza);
+		reply.attr.type = "error";
+		err = st.clone(err);
+		err:remove_children("refused", NS);
+		finish_registration(registration, false, reply:add_child(err));
+	else
+		refuse_registration(registration);
+		if same_link then unlink(answer and "an error: " .. condition_of(answer) or format("no answer within %d s", answer_within)); end
+	end
+	pump();
+end
+
+local function register(session, stanza)
+	local request = stanza.tags[1];
+	if not link then return session.send(unavailable(stanza)); end
+	local bytes = checks.registration_size(request);
+	if not bytes then
+		return session.send(st.error_reply(stanza, "modify", "policy-violation", "This registration is too large"));
+	elseif (asking[session] or 0) >= REGISTRATIONS_PER_SESSION then
+		return session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many registrations at once"));
+	end
+	local registration = {
+		session = session, stanza = st.clone(stanza, true), user = session.username, enables = request.name == "enable",
+	};
+	asking[session] = (asking[session] or 0) + 1;
+	local memory = memory_of(session);
+	if snapshot and memory.described ~= link then
+		-- Its events come after its description.
+		memory.described = link;
+		local description, size = describe_now(session);
+		push { element = description, bytes = size };
+		if not link then return refuse_registration(registration); end
+	end
+	if registration.enables then start_asking(registration.user); end
+	local event, size = describe("registration", session);
+	push { element = append(event, st.clone(request)), bytes = size + bytes, registration = registration };
+end
+
+for _, name in ipairs { "enable", "disable" } do
+	-- mod_push lets bob register on alice's address; nobody but the owner may.
+	module:hook("iq-set/bare/" .. NS_PUSH .. ":" .. name, function (event)
+		local stanza = event.stanza;
+		if standing_back or not stanza.attr.to or event.to_self then return; end
+		event.origin.send(st.error_reply(stanza, "auth", "forbidden"));
+		return true;
+	end, 10);
+
+	module:hook("iq-set/self/" .. NS_PUSH .. ":" .. name, function (event)
+		if standing_back then return; end
+		local session, stanza = event.origin, event.stanza;
+		local ok, err = xpcall(register, traceback, session, stanza);
+		if not ok then
+			fault("a registration", err);
+			session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+		end
+		return true;
+	end, 10);
+end
+
+module:hook("account-disco-info", function (event)
+	if not link then return; end
+	for _, feature in ipairs(link.features) do
+		(event.reply or event.stanza):tag("feature", { var = feature }):up();
+	end
+end);
+
+---- mod_cloud_notify, loading and unloading --------------------------------------------------------------------------
+
+-- Tells pushkeeper, if it is there, that it may send a sync.
+local function say_hello()
+	local component_host = prosody.hosts[component];
+	local instance = component_host and component_host.modules and component_host.modules.component;
+	if not component_host then
+		return module:log("warn", "There is no Component %q in the configuration of this Prosody", component);
+	elseif link or standing_back or instance and instance.connected == false then
+		return;  -- it knows, or it speaks first when it comes
+	end
+	seq = seq + 1;
+	local hello = element("hello", { xmlns = NS, epoch = epoch, seq = int(seq), stamp = stamp(now()) });
+	ask(component, hello, { answered = function () end }, answer_within);
+end
+
+local function see_cloud_notify()
+	local loaded = host_object.modules.cloud_notify ~= nil;
+	if loaded == standing_back then return; end
+	standing_back = loaded;
+	if loaded then
+		module:log("error", "mod_cloud_notify is loaded on %s: both would act on the same registrations and timeouts. "
+			.. "mod_pushkeeper does nothing until it is unloaded; remove \"cloud_notify\" from modules_enabled", host);
+		unlink("mod_cloud_notify was loaded");
+		give_windows_back();
+	else
+		module:log("info", "mod_cloud_notify is gone, mod_pushkeeper works again");
+		say_hello();
+	end
+end
+
+observe("module-loaded", see_cloud_notify);
+observe("module-unloaded", see_cloud_notify);
+
+-- The sessions that are there already; some have met an earlier instance of this module.
+local function meet_sessions()
+	for _, user in pairs(host_object.sessions) do
+		for _, session in pairs(user.sessions) do
+			local memory = memory_of(session);
+			if memory.unresponsive then set_unresponsive(session, session.awaiting_ack and not session.hibernating); end
+			update_state(session, memory);
+			hold(session, session.full_jid, session);
+		end
+	end
+end
+
+guarded("loading", function ()
+	meet_sessions();
+	see_cloud_notify();
+	give_windows_back_later();
+	module:add_timer(0.1, guarded("hello", say_hello));
+end)();
+
+-- A reload keeps what was missed, and whose messages count as missed until pushkeeper says whom to watch.
+function module.save()
+	if link then drop_all(link); end
+	link = nil;
+	missed.lose_recent();
+	for user in pairs(watched) do watched_before[user] = true; end
+	return { missed = missed.save(), watched = watched_before };
+end
+
+function module.restore(saved)
+	if saved.missed then missed.restore(saved.missed); end
+	watched_before = saved.watched or watched_before;
+end
+
+function module.unload()
+	guarded("unloading", function ()
+		unlink();
+		for _, user in pairs(host_object.sessions) do
+			for _, session in pairs(user.sessions) do
+				if session.pushkeeper and session.pushkeeper.unresponsive and session.filters then
+					filters.remove_filter(session, "stanzas/out", overdue_filter);
+				end
+			end
+		end
+		for _, request in pairs(waiting) do
+			if request.session then refuse_registration(request); end
+		end
+		if not module.reloading then give_windows_back(); end
+	end)();
+end

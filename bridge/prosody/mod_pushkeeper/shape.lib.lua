@@ -1,0 +1,177 @@
+-- The shape of a stanza: what of it may leave the host. Who and what kind, never a text, a reason or a URL; and never
+-- more of it than the limits of docs/signals.md allow, whatever a stranger sends.
+
+local elements = module:require "elements";
+
+local pairs, ipairs, type = pairs, ipairs, type;
+local floor, max, find = math.floor, math.max, string.find;
+local int, cut, escaped_length = elements.int, elements.cut, elements.escaped_length;
+local element, append = elements.element, elements.append;
+
+local NS_CLIENT = "jabber:client";
+local NS_STANZA_ID = "urn:xmpp:sid:0";
+local NS_HINTS = "urn:xmpp:hints";
+local NS_NICK = "http://jabber.org/protocol/nick";
+local NS_REFERENCE = "urn:xmpp:reference:0";
+local NS_JINGLE_MESSAGE = "urn:xmpp:jingle-message:";
+
+local LEVELS, CHILDREN, ELEMENTS, BYTES, VALUE_BYTES = 8, 32, 128, 4096, 256;
+-- What is needed for ` xmlns='jabber:client'` and for `<stanza n='…'></stanza>`.
+local NAMESPACE_BYTES, FRAME = 22, 40;
+
+local function set(...)
+	local result = {};
+	for _, key in ipairs { ... } do result[key] = true; end
+	return result;
+end
+
+local STANZAS = set("message", "presence", "iq");
+local KEPT_OF_STANZA = set("xmlns", "from", "to", "type", "id");
+local KEPT = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp", "media", "rid");
+local KEPT_OF_REFERENCE = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp",
+	"media", "rid", "uri", "begin", "end");
+
+-- Those attributes that may leave the host, and how many bytes they take.
+local function kept_attributes(source, ns, limit)
+	local keep = KEPT;
+	if ns == NS_CLIENT and STANZAS[source.name] then
+		keep = KEPT_OF_STANZA;
+	elseif ns == NS_REFERENCE then
+		keep = KEPT_OF_REFERENCE;
+	end
+	local attr, bytes = {}, 0;
+	for key, value in pairs(source.attr) do
+		if keep[key] then
+			if #value > limit then value = cut(value, limit); end
+			attr[key] = value;
+			bytes = bytes + #key + 4 + escaped_length(value);
+		end
+	end
+	return attr, bytes;
+end
+
+-- Whether the text itself may leave the host, for an account that is watched with content='full'.
+local function is_content(name, ns)
+	return name == "body" and ns == NS_CLIENT or name == "nick" and ns == NS_NICK;
+end
+
+-- The text of an element: nil if blank.
+local function text_of(source)
+	local text;
+	for i = 1, #source do
+		local child = source[i];
+		if type(child) == "string" then text = text and text .. child or child; end
+	end
+	return text and find(text, "%S") and text or nil;
+end
+
+local left_elements, left_bytes;
+
+-- The shape of an element that keeps all limits, in document order; nil as soon as one is passed.
+local function whole_shape(source, ns, level, full)
+	local name, tags = source.name, source.tags;
+	ns = source.attr.xmlns or ns;
+	local attr, bytes = kept_attributes(source, ns, VALUE_BYTES);
+	left_elements = left_elements - 1;
+	left_bytes = left_bytes - bytes - 2 * #name - 5;
+	if left_elements < 0 or left_bytes < 0 or level > LEVELS or #tags > CHILDREN then return; end
+	local shape = element(name, attr);
+	if #source > #tags then
+		local text = text_of(source);
+		if text then
+			if not (full and is_content(name, ns)) then text = "*"; end
+			left_bytes = left_bytes - escaped_length(text);
+			shape[1] = text;
+		end
+	end
+	for i = 1, #tags do
+		local child = whole_shape(tags[i], ns, level + 1, full);
+		if not child then return; end
+		append(shape, child);
+	end
+	return left_bytes >= 0 and shape or nil;
+end
+
+-- Children of a stanza that come before all others when something must go.
+local function comes_first(child, ns, account)
+	local child_ns = child.attr.xmlns or ns;
+	return child.name == "stanza-id" and child_ns == NS_STANZA_ID and child.attr.by == account
+		or child.name == "body" and child_ns == NS_CLIENT
+		or child_ns == NS_HINTS
+		or find(child_ns, NS_JINGLE_MESSAGE, 1, true) == 1
+		or child.name == "encrypted";
+end
+
+-- The shape of a stanza that passes a limit: breadth-first, what matters first.
+local function cut_shape(stanza, account, full)
+	local left, bytes = ELEMENTS, BYTES - NAMESPACE_BYTES;
+	local line, done = {}, {};
+
+	local function set_text(shape, text, limit)
+		text = cut(text, max(limit, 1));
+		while #text > 1 and escaped_length(text) > limit do text = cut(text, floor(#text / 2)); end
+		bytes = bytes - escaped_length(text) + 1;
+		shape[1] = text;
+	end
+
+	-- Takes an element, without its children, if there is room.
+	local function take(source, ns, parent, level)
+		if done[source] or left == 0 or parent and #parent.tags >= CHILDREN then return; end
+		ns = source.attr.xmlns or ns;
+		local attr, size = kept_attributes(source, ns, VALUE_BYTES);
+		if not parent and size > BYTES / 2 then attr, size = kept_attributes(source, ns, 80); end
+		size = size + 2 * #source.name + 6;
+		if size > bytes then return; end
+		left, bytes = left - 1, bytes - size;
+		done[source] = true;
+		local shape = element(source.name, attr);
+		local text = text_of(source);
+		if text then shape[1] = "*"; end
+		if parent then append(parent, shape); end
+		local taken = { source = source, shape = shape, ns = ns, level = level, text = text };
+		line[#line + 1] = taken;
+		return taken;
+	end
+
+	local function content(taken, reserve)
+		if full and taken and taken.text and is_content(taken.source.name, taken.ns) then
+			set_text(taken.shape, taken.text, bytes - reserve);
+		end
+	end
+
+	local root = take(stanza, NS_CLIENT, nil, 1);
+	for i = 1, #stanza.tags do
+		local child = stanza.tags[i];
+		if comes_first(child, root.ns, account) then
+			local taken = take(child, root.ns, root.shape, 2);
+			local payload = taken and child.name == "encrypted" and child:child_with_name("payload");
+			if payload then take(payload, taken.ns, taken.shape, 3); end
+		end
+	end
+	for i = 2, #line do content(line[i], BYTES / 8); end
+	local at = 1;
+	while line[at] do
+		local parent = line[at];
+		if parent.level < LEVELS then
+			for i = 1, #parent.source.tags do
+				local child = parent.source.tags[i];
+				if not done[child] then content(take(child, parent.ns, parent.shape, parent.level + 1), 0); end
+			end
+		end
+		at = at + 1;
+	end
+	return root.shape, BYTES - bytes;
+end
+
+-- `<stanza/>` with the shape of a stanza, and its size in bytes. `account` is the bare JID of whose it is; `full`
+-- keeps the text of its body; `number` is the stanza's in the session.
+local function shape(stanza, account, full, number)
+	left_elements, left_bytes = ELEMENTS, BYTES - NAMESPACE_BYTES;
+	local result = whole_shape(stanza, NS_CLIENT, 1, full);
+	local bytes = BYTES - left_bytes;
+	if not result then result, bytes = cut_shape(stanza, account, full); end
+	result.attr.xmlns = NS_CLIENT;
+	return append(element("stanza", { n = number and int(number) }), result), bytes + FRAME;
+end
+
+return { shape = shape };

@@ -1,0 +1,32 @@
+//! The bridge, `mod_pushkeeper`, in a real Prosody: raw clients on one side, and the test itself plays pushkeeper on
+//! the other. What the namespace promises is `docs/signals.md`.
+//!
+//! | File | What it shows |
+//! |---|---|
+//! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
+//! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
+//! | `rig.rs` | what the tests have in common |
+
+#[cfg(test)]
+#[path = "../support/client.rs"]
+mod client;
+#[cfg(test)]
+#[path = "../support/component.rs"]
+mod component;
+#[cfg(test)]
+#[path = "../support/process.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
+mod process;
+#[cfg(test)]
+#[path = "../support/prosody.rs"]
+mod prosody;
+#[cfg(test)]
+#[path = "../support/stream.rs"]
+mod stream;
+
+#[cfg(test)]
+mod linking;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod sessions;
