@@ -95,6 +95,7 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
     let answer_within = config.policy.answer_within;
+    let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
     let opening = {
         let clock = clock.clone();
@@ -105,7 +106,12 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let (devices, gone) = state.count();
     let names: Vec<&str> = gateways.iter().map(|(name, _)| name.as_str()).collect();
     let version = env!("CARGO_PKG_VERSION");
-    info!("pushkeeper {version}: {devices} devices ({gone} gone), apps: {}", names.join(", "));
+    let (enabled, all) = state.registrations.count();
+    let others = all - enabled;
+    info!(
+        "pushkeeper {version}: {devices} devices ({gone} gone), {enabled} registrations enabled ({others} not), apps: {}",
+        names.join(", ")
+    );
 
     let (requests, request_queue) = mpsc::channel(QUEUE);
     let (answers, answer_queue) = mpsc::channel(QUEUE);
@@ -130,7 +136,7 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
         counters: Arc::new(Counters::default()),
     };
     // No provider ids: apps take whoever names theirs for their own service, and we speak none of their dialects yet.
-    let service = Arc::new(Service::new(config.component.jid, []));
+    let service = Arc::new(Service::new(config.component.jid, []).with_hosts(hosts));
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
     if let Some(gateways) = Arc::into_inner(gateways) {

@@ -135,6 +135,6 @@ fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, 
             edit.finish()
         }
         // Taken before they come here.
-        What::Missed { account: None, .. } | What::Hello | What::Synced => Step::default(),
+        What::Missed { account: None, .. } | What::Hello | What::Synced | What::Unknown => Step::default(),
     }
 }
