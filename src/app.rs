@@ -28,9 +28,6 @@ use crate::xmpp::link::{self, Counters, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
-/// What stands for the words of a message where the publish carries none (as mod_cloud_notify's).
-const IMPORTANT_BODY: &str = "New Message!";
-
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
 
@@ -68,16 +65,21 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Checks what [`crate::config`] cannot: whether keys and certificates are what they should be. No network.
+/// `important_body` is `rules.important_body`: what stands for the text of a message where a publish carries none.
 ///
 /// # Errors
 /// What must be mended.
-pub fn check(apps: Vec<AppConfig>, clock: &Clock) -> Result<Vec<(AppName, AppGateway)>, Vec<Complaint>> {
+pub fn check(
+    apps: Vec<AppConfig>,
+    important_body: &str,
+    clock: &Clock,
+) -> Result<Vec<(AppName, AppGateway)>, Vec<Complaint>> {
     let mut gateways = Vec::new();
     let mut complaints = Vec::new();
     for app in apps {
         let name = app.app.name.clone();
         let key = |key: &str| format!("apps.{name}.{key}");
-        match gateway(app, clock) {
+        match gateway(app, important_body, clock) {
             Ok(gateway) => gateways.push((name, gateway)),
             Err((at, error)) => complaints.push(Complaint { key: key(at), text: error.to_string() }),
         }
@@ -90,8 +92,10 @@ pub fn check(apps: Vec<AppConfig>, clock: &Clock) -> Result<Vec<(AppName, AppGat
 /// # Errors
 /// What kept it from starting, or ended it unasked.
 pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    let gateways = check(config.apps, &clock).map_err(Failure::Config)?;
+    let important_body = &config.policy.rules.redaction.important_body;
+    let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
     let answer_within = config.policy.answer_within;
+    let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
     let opening = {
         let clock = clock.clone();
@@ -102,7 +106,12 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let (devices, gone) = state.count();
     let names: Vec<&str> = gateways.iter().map(|(name, _)| name.as_str()).collect();
     let version = env!("CARGO_PKG_VERSION");
-    info!("pushkeeper {version}: {devices} devices ({gone} gone), apps: {}", names.join(", "));
+    let (enabled, all) = state.registrations.count();
+    let others = all - enabled;
+    info!(
+        "pushkeeper {version}: {devices} devices ({gone} gone), {enabled} registrations enabled ({others} not), apps: {}",
+        names.join(", ")
+    );
 
     let (requests, request_queue) = mpsc::channel(QUEUE);
     let (answers, answer_queue) = mpsc::channel(QUEUE);
@@ -127,7 +136,7 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
         counters: Arc::new(Counters::default()),
     };
     // No provider ids: apps take whoever names theirs for their own service, and we speak none of their dialects yet.
-    let service = Arc::new(Service::new(config.component.jid, []));
+    let service = Arc::new(Service::new(config.component.jid, []).with_hosts(hosts));
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
     if let Some(gateways) = Arc::into_inner(gateways) {
@@ -223,7 +232,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
 }
 
 /// An app's gateway, or which key of its section is at fault.
-fn gateway(app: AppConfig, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
+fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
     let style = app.style;
     let address = |endpoint: Option<String>| {
         let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
@@ -246,7 +255,7 @@ fn gateway(app: AppConfig, clock: &Clock) -> Result<AppGateway, (&'static str, C
                 topic,
                 auth,
                 style,
-                important_body: IMPORTANT_BODY.to_owned(),
+                important_body: important_body.to_owned(),
                 limits: Limits::default(),
             };
             let apns = Apns::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
@@ -381,7 +390,7 @@ mod tests {
                 auth: ApnsAuth::Certificate { bytes: Vec::new(), password: String::new() },
             },
         };
-        let complaints = check(vec![app], &Clock::system()).err().unwrap_or_default();
+        let complaints = check(vec![app], "", &Clock::system()).err().unwrap_or_default();
         let complaints: Vec<String> = complaints.iter().map(Complaint::to_string).collect();
         let expected =
             "apps.ios.endpoint: must not have a path, a query, or a user; write https://HOST or https://HOST:PORT";

@@ -56,7 +56,7 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         println!("warning: {warning}");
     }
-    match app::check(config.apps, &Clock::system()) {
+    match app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system()) {
         Ok(apps) => {
             let names: Vec<&str> = apps.iter().map(|(name, _)| name.as_str()).collect();
             println!("the configuration is fine; apps: {}", names.join(", "));

@@ -4,7 +4,9 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod overlay;
 mod reader;
+mod rules;
 mod units;
 
 use std::collections::BTreeSet;
@@ -13,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use jid::DomainPart;
 use toml::{Table, Value};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
@@ -25,8 +26,10 @@ pub use reader::{Complaint, Findings};
 use crate::domain::ids::{Account, Domain};
 use crate::domain::rate::Rate;
 use crate::domain::secret::Secret;
-use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
+use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy};
+use overlay::overlay;
 use reader::{Section, is_readable_by_all};
+use units::domain;
 
 /// Where the configuration is looked for if nobody says where.
 pub const DEFAULT_PATHS: [&str; 2] = ["/etc/pushkeeper/config.toml", "config.toml"];
@@ -42,7 +45,7 @@ pub struct Config {
     pub component: Component,
     /// `[store]`.
     pub store: Store,
-    /// `[push]`, `[register]` and the apps, as the flows need them.
+    /// `[push]`, `[register]`, `[[hosts]]`, `[rules]`, `[sessions]` and the apps, as the flows need them.
     pub policy: Policy,
     /// `[apps.*]`, as the gateways need them.
     pub apps: Vec<AppConfig>,
@@ -171,14 +174,26 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         };
         Section::new(name.to_owned(), table, from_env, folder)
     };
+    let (rules_given, sessions_given) = (section("rules", found), section("sessions", found));
     let component = component(section("component", found), found);
     let store = store(section("store", found), folder, found);
     let (answer_within, max_per_domain) = push(section("push", found), found);
     let register = register(section("register", found), found);
     let log = log(section("log", found), found);
+    let own = component.as_ref().map(|component| &component.jid);
+    let hosts = reader::sections("hosts", table.remove("hosts"), from_env, folder, found);
+    let hosts = rules::hosts(hosts, own, found);
+    if hosts.is_empty() && found.errors.is_empty() {
+        rules::warn_if_for_nobody(&rules_given, &sessions_given, found);
+    }
+    let (rules, sessions) = (rules::rules(rules_given, found), rules::sessions(sessions_given, found));
     let apps = read_apps(table.remove("apps"), from_env, folder, found);
+    if apps.is_empty() && hosts.is_empty() && found.errors.is_empty() {
+        found.warning("apps", "there are none: no device can be registered and nothing can be pushed");
+    }
     for name in table.keys() {
-        let text = "is not a section; there are component, store, push, register, apps.NAME and log";
+        let text =
+            "is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log";
         found.error(name, text);
     }
     let policy = Policy {
@@ -189,9 +204,9 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         slots: SLOTS,
         max_waiting: 8 * SLOTS,
         own: component.as_ref().map_or_else(|| Domain::new(""), |component| component.jid.clone()),
-        hosts: Vec::new(),
-        rules: Rules::default(),
-        sessions: Sessions::default(),
+        hosts,
+        rules,
+        sessions,
     };
     Some(Config { component: component?, store, policy, apps, log })
 }
@@ -322,53 +337,7 @@ fn read_apps(apps: Option<Value>, from_env: &BTreeSet<String>, folder: &Path, fo
         read.extend(apps::app(&name, section, found));
     }
     apps::check_all(&read, found);
-    if read.is_empty() && found.errors.is_empty() {
-        found.warning("apps", "there are none: no device can be registered and nothing can be pushed");
-    }
     read
-}
-
-/// Lays the environment over the file: `PUSHKEEPER_<SECTION>__<KEY>`, for apps `PUSHKEEPER_APPS__<NAME>__<KEY>`. Case
-/// does not matter, and `_` stands for `-` where the file has such a name. Returns the keys that were set.
-fn overlay(
-    table: &mut Table,
-    env: impl IntoIterator<Item = (OsString, OsString)>,
-    found: &mut Findings,
-) -> BTreeSet<String> {
-    let mut set = BTreeSet::new();
-    for (name, value) in env {
-        let Some(path) = name.to_str().and_then(|name| name.strip_prefix("PUSHKEEPER_")) else { continue };
-        let mut segments: Vec<String> = path.split("__").map(str::to_lowercase).collect();
-        let (Some(key), false) = (segments.pop(), segments.is_empty()) else {
-            // Names with one part are not ours to judge: PUSHKEEPER_CONFIG and the like.
-            continue;
-        };
-        let Some(value) = value.to_str() else {
-            found.error(name.to_string_lossy(), "is not UTF-8");
-            continue;
-        };
-        let mut names = Vec::new();
-        put(table, &segments, key, value, &mut names);
-        set.insert(names.join("."));
-    }
-    set
-}
-
-/// Puts a value from the environment at its place, and spells its path as the file does.
-fn put(table: &mut Table, segments: &[String], key: String, value: &str, names: &mut Vec<String>) {
-    let Some((segment, rest)) = segments.split_first() else {
-        names.push(key.clone());
-        table.insert(key, Value::String(value.to_owned()));
-        return;
-    };
-    let spelt = table.keys().find(|key| key.to_lowercase().replace('-', "_") == *segment).cloned();
-    let segment = spelt.unwrap_or_else(|| segment.clone());
-    names.push(segment.clone());
-    let section = table.entry(segment).or_insert_with(|| Value::Table(Table::new()));
-    // Anything else than a section is complained of when it is read.
-    if let Value::Table(section) = section {
-        put(section, rest, key, value, names);
-    }
 }
 
 fn pattern(text: &str) -> Option<DomainPattern> {
@@ -379,13 +348,6 @@ fn pattern(text: &str) -> Option<DomainPattern> {
         Some(parent) => domain(parent).map(DomainPattern::Below),
         None => domain(text).map(DomainPattern::Exactly),
     }
-}
-
-/// A domain, normalised.
-fn domain(text: &str) -> Option<Domain> {
-    let plain = !text.contains(['@', '/', ' ', '*']);
-    let domain = DomainPart::new(text).ok()?;
-    plain.then(|| Domain::new(domain.as_str()))
 }
 
 /// Whether the text itself holds a secret, not only the name of a file with one.

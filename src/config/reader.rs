@@ -104,6 +104,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text, which may be empty.
+    pub(super) fn text_or_empty(&mut self, key: &'static str, found: &mut Findings) -> Option<String> {
+        if self.table.get(key).and_then(Value::as_str).is_some_and(str::is_empty) {
+            self.take(key);
+            return Some(String::new());
+        }
+        self.text(key, found)
+    }
+
     /// A text that must be there; `example` shows one.
     pub(super) fn required(&mut self, key: &'static str, example: &str, found: &mut Findings) -> Option<String> {
         if !self.has(key) {
@@ -173,6 +182,17 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// Sections of their own that there can be many of.
+    pub(super) fn sections(&mut self, key: &'static str, found: &mut Findings) -> Vec<Section<'a>> {
+        let value = self.take(key);
+        sections(&self.key(key), value, self.from_env, self.folder, found)
+    }
+
+    /// Whether it says anything beside this key.
+    pub(super) fn says_more_than(&self, key: &str) -> bool {
+        self.table.keys().any(|other| other != key)
+    }
+
     /// A path; a relative one starts at the configuration's folder.
     pub(super) fn path(&mut self, key: &'static str, found: &mut Findings) -> Option<PathBuf> {
         self.text(key, found).map(|text| self.folder.join(text))
@@ -239,6 +259,26 @@ impl<'a> Section<'a> {
     fn is_from_env(&self, key: &str) -> bool {
         self.from_env.contains(&self.key(key))
     }
+}
+
+/// Sections that there can be many of, each `[[name]]`. They have no names of their own, so they are counted, from 1.
+pub(super) fn sections<'a>(
+    name: &str,
+    value: Option<Value>,
+    from_env: &'a BTreeSet<String>,
+    folder: &'a Path,
+    found: &mut Findings,
+) -> Vec<Section<'a>> {
+    let tables: Option<Vec<Table>> = match value {
+        None => return Vec::new(),
+        Some(Value::Array(items)) => items.into_iter().map(|item| item.try_into().ok()).collect(),
+        Some(_) => None,
+    };
+    if tables.is_none() {
+        found.error(name, format!("must be sections: write [[{name}]] on a line of its own, once for each"));
+    }
+    let tables = (1..).zip(tables.unwrap_or_default());
+    tables.map(|(number, table)| Section::new(format!("{name}.{number}"), table, from_env, folder)).collect()
 }
 
 /// Whether everybody on this machine can read a file.

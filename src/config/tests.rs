@@ -1,21 +1,23 @@
 use std::fs;
 
 use super::*;
+use crate::domain::redact::Redaction;
+use crate::flows::policy::{Rules, Sessions};
 
-const MINIMAL: &str = "[component]\njid = \"push.example.org\"\nsecret = \"s3cret\"\n";
+pub(super) const MINIMAL: &str = "[component]\njid = \"push.example.org\"\nsecret = \"s3cret\"\n";
 
 fn parse_in(folder: &Path, text: &str) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
     parse(text, folder, [])
 }
 
 /// What is complained of, as `key: text`.
-fn complaints(text: &str) -> Vec<String> {
+pub(super) fn complaints(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let errors = parse_in(folder.path(), text).err().unwrap_or_default();
     errors.iter().map(Complaint::to_string).collect()
 }
 
-fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+pub(super) fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
@@ -37,6 +39,8 @@ fn a_minimal_configuration_has_the_defaults() {
     assert_eq!(config.policy.register, register);
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!(warnings.len(), 1, "that there are no apps: {warnings:?}");
+    assert_eq!((config.policy.own, config.policy.hosts), (Domain::new("push.example.org"), vec![]));
+    assert_eq!((config.policy.rules, config.policy.sessions), (Rules::default(), Sessions::default()));
 }
 
 #[test]
@@ -49,6 +53,11 @@ fn the_example_is_complete_and_shows_the_defaults() {
     let (config, _) = parse_in(folder.path(), example).unwrap();
     assert_eq!(config.apps.len(), 2);
     assert_eq!(config.component.admins, [Account::new("admin@example.org")]);
+    assert_eq!(config.policy.hosts, [Domain::new("example.org")]);
+    let third = Redaction { with_sender: true, ..Redaction::default() };
+    let services = [("push.third.example".into(), third)].into();
+    assert_eq!(config.policy.rules, Rules { services, ..Rules::default() });
+    assert_eq!(config.policy.sessions, Sessions::default());
 
     // With every default written out, nothing changes.
     let others =
@@ -61,6 +70,26 @@ fn the_example_is_complete_and_shows_the_defaults() {
     let (all, _) = parse_in(folder.path(), &all).unwrap();
     assert_eq!(format!("{:?}", all.policy), format!("{:?}", config.policy));
     assert_eq!(format!("{:?}{:?}", all.store, all.log), format!("{:?}{:?}", config.store, config.log));
+}
+
+#[test]
+fn the_example_names_every_key_there_is() {
+    let example = include_str!("../../config.example.toml");
+    let words: BTreeSet<&str> = example.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    // What a section knows, it says when it is asked for something else.
+    let sections = ["component", "store", "push", "register", "log", "rules", "sessions"];
+    let sections = sections.map(|name| format!("[{name}]\nnothing = 1\n"));
+    let lists = ["hosts", "rules.service"].map(|name| format!("[[{name}]]\nnothing = 1\n"));
+    let vendors = [("apns", "certificate_file"), ("apns", "key_file"), ("fcm", "service_account_file")]
+        .map(|(vendor, file)| format!("[apps.a]\nprovider = \"{vendor}\"\n{file} = \"no-file\"\nnothing = 1\n"));
+    for section in [sections.as_slice(), &lists, &vendors].concat() {
+        let found = complaints(&section);
+        let known = found.iter().find_map(|complaint| Some(complaint.split_once("; it knows ")?.1));
+        for key in known.unwrap_or_default().split(", ") {
+            assert!(words.contains(key), "{key:?} of {section:?}");
+        }
+        assert!(known.is_some(), "{section}: {found:?}");
+    }
 }
 
 #[test]
@@ -86,6 +115,42 @@ fn every_complaint_comes_at_once_with_its_key() {
         [apps.b]
         provider = "apns"
         colour = "red"
+        [[hosts]]
+        domain = "no host"
+        [[hosts]]
+        [[hosts]]
+        domain = "example.org"
+        colour = "blue"
+        [[hosts]]
+        domain = "EXAMPLE.org"
+        [rules]
+        max_devices = 0
+        max_errors = 0
+        important_body = 7
+        with_body = "yes"
+        burst_window = 1
+        unimportant = "maybe"
+        corrections = true
+        registration_ttl = "for ever"
+        colour = "green"
+        [[rules.service]]
+        with_sender = 1
+        [[rules.service]]
+        jid = "not a@jid@"
+        max_devices = 5
+        [[rules.service]]
+        jid = "push.example.net"
+        [[rules.service]]
+        jid = "Push.example.net"
+        [sessions]
+        hibernation_time = "10m"
+        max_hibernation = "9m"
+        max_ack_delay = "soon"
+        max_hibernated = 0
+        max_old = -1
+        wake_before_end = "2"
+        wake_on_start = "no"
+        colour = "white"
     "#;
     let expected = [
         r#"component.jid: "not a domain" is not a domain such as "push.example.org""#,
@@ -104,7 +169,35 @@ fn every_complaint_comes_at_once_with_its_key() {
         "apps.b.colour: is not a key of this section; it knows aliases, ca_file, certificate_file, \
          certificate_password, certificate_password_file, default, endpoint, environment, key_file, key_id, provider, style, \
          team_id, topic",
-        "stor: is not a section; there are component, store, push, register, apps.NAME and log",
+        "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log",
+        r#"hosts.1.domain: "no host" is not a domain such as "example.org""#,
+        r#"hosts.2.domain: is missing; write domain = "example.org""#,
+        "hosts.3.colour: is not a key of this section; it knows domain",
+        r#"hosts.4.domain: "example.org" stands there already; leave it out of one"#,
+        "rules.max_devices: must be at least 1",
+        "rules.max_errors: must be at least 1",
+        "rules.important_body: must be a text in quotes, not such a number",
+        "rules.with_body: must be true or false, not a text",
+        "rules.burst_window: must be a text in quotes, not such a number",
+        r#"rules.unimportant: "maybe" is not one of "send", "never""#,
+        "rules.corrections: must be a text in quotes, not true or false",
+        r#"rules.registration_ttl: "for ever" is not a duration: a number with ms, s, m, h or d, such as "5s""#,
+        "rules.colour: is not a key of this section; it knows burst_window, corrections, important_body, max_devices, \
+         max_errors, registration_ttl, service, unimportant, with_body, with_sender",
+        r#"rules.service.1.jid: is missing; write jid = "push.example.org""#,
+        "rules.service.1.with_sender: must be true or false, not such a number",
+        r#"rules.service.2.jid: "not a@jid@" is not a JID such as "push.example.org""#,
+        "rules.service.2.max_devices: is not a key of this section; it knows important_body, jid, with_body, with_sender",
+        r#"rules.service.4.jid: "push.example.net" stands there already; leave it out of one"#,
+        "sessions.max_hibernation: is shorter than hibernation_time; it is how long a session may stay while nothing woke \
+         its phone, so write at least as much",
+        r#"sessions.max_ack_delay: "soon" is not a duration: a number with ms, s, m, h or d, such as "5s""#,
+        "sessions.max_hibernated: must be at least 1",
+        "sessions.max_old: must be a whole number from 0 to 4294967295, not such a number",
+        r#"sessions.wake_before_end: "2" is not a duration: a number with ms, s, m, h or d, such as "5s""#,
+        "sessions.wake_on_start: must be true or false, not a text",
+        "sessions.colour: is not a key of this section; it knows hibernation_time, max_ack_delay, max_hibernated, \
+         max_hibernation, max_old, wake_before_end, wake_on_start",
     ];
     let found = complaints(text);
     for complaint in expected {
@@ -275,12 +368,18 @@ fn the_environment_is_laid_over_the_file() {
         ("PUSHKEEPER_APPS__CHAT_IOS__DEFAULT", "true"),
         ("PUSHKEEPER_APPS__CHAT_IOS__ALIASES", "one, two"),
         ("PUSHKEEPER_REGISTER__ALLOW_DOMAINS", "*.example.org"),
+        ("PUSHKEEPER_RULES__MAX_DEVICES", "7"),
+        ("PUSHKEEPER_RULES__IMPORTANT_BODY", ""),
+        ("PUSHKEEPER_SESSIONS__WAKE_ON_START", "true"),
         ("PUSHKEEPER_CONFIG", "ignored"),
         ("HOME", "/home/juliet"),
     ]);
     let (config, _) = parse(&text, Path::new("."), env).unwrap();
     assert_eq!(config.component.secret.reveal(), "12345");
     assert_eq!(config.policy.max_per_domain, None);
+    assert_eq!(config.policy.rules.max_devices, 7);
+    assert_eq!(&*config.policy.rules.redaction.important_body, "");
+    assert!(config.policy.sessions.wake_on_start);
     let app = &config.apps[0].app;
     assert_eq!((app.name.as_str(), app.default), ("chat-ios", true));
     assert_eq!(app.aliases, ["one".into(), "two".into()]);

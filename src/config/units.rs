@@ -1,7 +1,10 @@
-//! Durations and rates as operators write them.
+//! Durations, rates and domains as operators write them.
 
 use std::time::Duration;
 
+use jid::DomainPart;
+
+use crate::domain::ids::Domain;
 use crate::domain::rate::Rate;
 
 /// A duration: a number with `ms`, `s`, `m`, `h` or `d`. `None` if it is anything else.
@@ -39,6 +42,14 @@ pub(super) fn rate(text: &str) -> Option<Option<Rate>> {
         _ => return None,
     };
     Some(Some(Rate { count, per: Duration::from_secs(per) }))
+}
+
+/// A domain, normalised.
+#[must_use]
+pub(super) fn domain(text: &str) -> Option<Domain> {
+    let plain = !text.contains(['@', '/', ' ', '*']);
+    let domain = DomainPart::new(text).ok()?;
+    plain.then(|| Domain::new(domain.as_str()))
 }
 
 #[cfg(test)]
@@ -86,6 +97,22 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(rate(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn domains() {
+        let rows = [
+            ("example.org", Some("example.org")),
+            ("Example.ORG", Some("example.org")),
+            ("alice@example.org", None),
+            ("example.org/x", None),
+            ("*.example.org", None),
+            ("an example", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(domain(text), expected.map(Domain::new), "{text:?}");
         }
     }
 }

@@ -62,6 +62,18 @@ impl Burst {
 }
 
 impl Collector {
+    /// One that is empty.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { items: Vec::new(), opened: None }
+    }
+
+    /// Whether nothing is collected.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Adds a stanza.
     pub fn add(&mut self, item: Item, now: Moment) {
         self.opened.get_or_insert(now);
@@ -92,6 +104,13 @@ impl Collector {
     /// The client of this session has got, or is getting, all that stood in its queue.
     pub fn resumed(&mut self, sid: &Sid) {
         self.retain(|item| item.place.as_ref().is_none_or(|(place, _)| place != sid));
+    }
+
+    /// The session is over: what stood in its queue stands nowhere now.
+    pub fn ended(&mut self, sid: &Sid) {
+        for item in &mut self.items {
+            item.place.take_if(|(place, _)| place == sid);
+        }
     }
 
     /// The client is back with a new session, and fetches what it missed.

@@ -82,6 +82,18 @@ impl Account {
         let domain = self.0.split_once('@').map_or(&*self.0, |(_, domain)| domain);
         Domain::new(domain)
     }
+
+    /// The part before the `@`; empty if there is none.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.0.split_once('@').map_or("", |(user, _)| user)
+    }
+
+    /// Whether it is an account of this domain.
+    #[must_use]
+    pub fn is_of(&self, domain: &Domain) -> bool {
+        self.0.split_once('@').is_some_and(|(_, own)| own == domain.as_str())
+    }
 }
 
 text_id! {

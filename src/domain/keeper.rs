@@ -22,8 +22,10 @@ const GRACE: Duration = Duration::from_secs(30);
 /// A hibernation, and the window it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hibernation {
-    /// When it began.
+    /// When it began, or when we heard of it.
     pub started: Moment,
+    /// How long it had lasted by then.
+    pub age: Duration,
     /// Whose window it has.
     pub window: Window,
     /// When the window ends, if we set it, or the host said so.
@@ -55,16 +57,23 @@ pub enum Due {
 }
 
 impl Hibernation {
-    /// One that begins, with what is left of the host's own window.
+    /// One that has lasted for so long, with what is left of the host's own window.
     #[must_use]
-    pub fn new(started: Moment, left: Option<Duration>, now: Moment) -> Self {
+    pub fn new(age: Duration, left: Option<Duration>, now: Moment) -> Self {
         let ends = left.map(|left| now + left);
-        Self { started, window: Window::Hosts, ends, woken: false, ended: false }
+        Self { started: now, age, window: Window::Hosts, ends, woken: false, ended: false }
+    }
+
+    /// For how long it has lasted.
+    #[must_use]
+    pub fn lasts(&self, now: Moment) -> Duration {
+        (now - self.started) + self.age
     }
 
     /// Stretches the window; returns how long it is from now, if that changes anything.
     pub fn stretch(&mut self, windows: &Windows, now: Moment) -> Option<Duration> {
-        (self.window == Window::Hosts).then(|| self.set(Window::Stretched, self.started + windows.stretched, now))
+        let left = windows.stretched.saturating_sub(self.lasts(now));
+        (self.window == Window::Hosts).then(|| self.set(Window::Stretched, now + left, now))
     }
 
     /// Something important was handed over at `handed`: gives the client the normal window from then, or from the
@@ -129,7 +138,7 @@ mod tests {
 
     #[test]
     fn stretched_until_it_was_woken_then_normal_once() {
-        let mut hibernation = Hibernation::new(at(1000), span(600), at(1000));
+        let mut hibernation = Hibernation::new(Duration::ZERO, span(600), at(1000));
         assert_eq!(hibernation.stretch(&windows(), at(1000)), span(72 * HOUR));
         assert_eq!(hibernation.stretch(&windows(), at(1001)), None);
         assert_eq!(hibernation.shorten(at(5000), &windows(), at(5001)), span(599));
@@ -140,13 +149,13 @@ mod tests {
 
     #[test]
     fn what_was_handed_over_before_it_hibernated_counts_from_the_start() {
-        let mut hibernation = Hibernation::new(at(1000), span(600), at(1000));
+        let mut hibernation = Hibernation::new(Duration::ZERO, span(600), at(1000));
         assert_eq!(hibernation.shorten(at(900), &windows(), at(1000)), span(600));
     }
 
     #[test]
     fn it_is_woken_before_the_stretched_window_ends_and_then_ends() {
-        let mut hibernation = Hibernation::new(at(1000), span(600), at(1000));
+        let mut hibernation = Hibernation::new(Duration::ZERO, span(600), at(1000));
         assert_eq!(hibernation.next(&windows()), Some((at(1600) + GRACE, Due::End)));
         hibernation.stretch(&windows(), at(1000));
         let end = 1000 + 72 * HOUR;
@@ -156,14 +165,22 @@ mod tests {
         hibernation.ended = true;
         assert_eq!(hibernation.next(&windows()), None);
         let off = Windows { wake_before_end: None, ..windows() };
-        let mut hibernation = Hibernation::new(at(1000), span(600), at(1000));
+        let mut hibernation = Hibernation::new(Duration::ZERO, span(600), at(1000));
         hibernation.stretch(&off, at(1000));
         assert_eq!(hibernation.next(&off), Some((at(end) + GRACE, Due::End)));
     }
 
     #[test]
+    fn what_has_passed_before_we_heard_of_it_counts() {
+        let mut hibernation = Hibernation::new(Duration::from_secs(HOUR), span(600), at(5));
+        assert_eq!(hibernation.stretch(&windows(), at(5)), span(71 * HOUR));
+        let mut over = Hibernation::new(Duration::from_secs(80 * HOUR), span(600), at(5));
+        assert_eq!(over.stretch(&windows(), at(5)), span(0));
+    }
+
+    #[test]
     fn the_host_may_allow_less_than_we_wanted() {
-        let mut hibernation = Hibernation::new(at(1000), None, at(1000));
+        let mut hibernation = Hibernation::new(Duration::ZERO, None, at(1000));
         assert_eq!(hibernation.next(&windows()), None);
         hibernation.stretch(&windows(), at(1000));
         hibernation.told(Duration::from_secs(900), at(1001));

@@ -1,5 +1,7 @@
 //! Chance, handed in. Nodes and secrets come from here.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
@@ -25,6 +27,11 @@ impl Dice {
     /// A secret nobody can guess: 192 bits.
     pub fn secret(&mut self) -> Secret {
         Secret::new(self.text::<24>())
+    }
+
+    /// A name that is not used again.
+    pub fn token(&mut self) -> Arc<str> {
+        self.text::<12>().into()
     }
 
     fn text<const N: usize>(&mut self) -> String {

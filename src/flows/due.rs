@@ -1,8 +1,9 @@
 //! Time passed.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use super::data::{Answer, Change, Step};
+use super::data::{Answer, Change, Inner, Step};
 use super::memory::Memory;
 use super::state::State;
 use crate::domain::device::GONE_REMEMBERED;
@@ -11,6 +12,13 @@ use crate::domain::time::{Moment, Now};
 
 /// How many dead devices one step forgets at most; the next tick takes the next ones.
 const FORGET_AT_ONCE: usize = 1000;
+
+/// How many accounts, or registrations, that something is due with one step hands on.
+const AT_ONCE: usize = 1000;
+
+/// So many registrations are woken at once, and then none for so long: when a host comes back, everybody would be.
+const WOKEN_AT_ONCE: usize = 10;
+const WOKEN_EVERY: Duration = Duration::from_millis(100);
 
 /// Answers those who have waited for too long, and forgets those who have been dead for long enough.
 #[must_use]
@@ -26,11 +34,28 @@ pub fn due(state: &State, now: Now) -> Step {
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
     }
+    let accounts = state.lives.due(now.steady).take(AT_ONCE).cloned();
+    step.then.extend(accounts.map(Inner::Due));
+    let hosts = state.hosts.iter().filter(|(_, host)| host.link.due.is_some_and(|due| due <= now.steady));
+    step.then.extend(hosts.map(|(host, _)| Inner::HostDue(host.clone())));
+    let fates = state.registrations.due(now.wall).take(AT_ONCE);
+    step.then.extend(fates.map(|(key, fate)| Inner::Fate(key.clone(), fate)));
+    wake_some(state, now, &mut step);
     let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall);
     // The clock can jump: whoever waits for one of them is answered first.
     let long_dead = long_dead.filter(|(_, node)| !state.is_under_way(node)).take(FORGET_AT_ONCE);
     step.changes.extend(long_dead.map(|(_, node)| Change::Forget(node.clone())));
     step
+}
+
+/// Wakes the next ones of those who are to be woken.
+fn wake_some(state: &State, now: Now, step: &mut Step) {
+    let (next, waiting) = state.to_wake();
+    let some: Vec<Inner> = waiting.take(WOKEN_AT_ONCE).cloned().map(Inner::Wake).collect();
+    if next <= now.steady && !some.is_empty() {
+        step.remember(Memory::Waking(some.len(), now.steady + WOKEN_EVERY));
+        step.then.extend(some);
+    }
 }
 
 #[cfg(test)]
@@ -55,15 +80,15 @@ mod tests {
         let sent = world.publish(&device, wake()); // t2
         world.later(1000);
         world.publish(&device, body("hi")); // t3 waits behind it
-        assert_eq!(world.state.next_deadline(), Some(Moment::since_start(Duration::from_secs(5))));
+        assert_eq!(world.state.next_late(), Some(Moment::since_start(Duration::from_secs(5))));
         world.later(3999);
         assert!(world.take(Input::Tick).answers.is_empty());
         world.later(1);
         assert_eq!(world.take(Input::Tick).refused(), [("t2".to_owned(), SILENT)]);
-        assert_eq!(world.state.next_deadline(), Some(Moment::since_start(Duration::from_secs(6))));
+        assert_eq!(world.state.next_late(), Some(Moment::since_start(Duration::from_secs(6))));
         world.later(1000);
         assert_eq!(world.take(Input::Tick).refused(), [("t3".to_owned(), SILENT)]);
-        assert_eq!((world.state.waiting(), world.state.next_deadline()), (0, None));
+        assert_eq!((world.state.waiting(), world.state.next_late()), (0, None));
 
         // The late verdict still counts for the device, and what waited still goes.
         let late = world.verdict(&sent.pushes[0], Outcome::Accepted);
@@ -149,7 +174,7 @@ mod tests {
                         // As the driver: no deadline is passed over.
                         let until = world.uptime + Duration::from_millis(millis);
                         let mut all = world.take(Input::Tick);
-                        while let Some(at) = world.state.next_deadline().filter(|at| at.uptime() <= until) {
+                        while let Some(at) = world.state.next_late().filter(|at| at.uptime() <= until) {
                             world.uptime = world.uptime.max(at.uptime());
                             all.answers.extend(world.take(Input::Tick).answers);
                             for (ticket, _) in &all.answers {

@@ -1,12 +1,17 @@
 //! Changes that live in memory only: what is under way, who waits, and what limits were drawn upon.
 
+use std::sync::Arc;
+
 use super::data::Waiter;
+use super::hosts::HostMemory;
 use super::lane::{Lane, LaneKind};
+use super::live::Live;
 use crate::domain::class::Class;
 use crate::domain::ids::{Account, AppName, Domain, Node};
 use crate::domain::outcome::Reason;
 use crate::domain::push::Content;
 use crate::domain::rate::Bucket;
+use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Timestamp};
 
 /// A change that lives in memory only.
@@ -63,6 +68,16 @@ pub enum Memory {
     },
     /// The vendor refuses an app's credentials, or no longer.
     Circuit(AppName, Option<Reason>),
+    /// What is going on with an account.
+    Live(Account, Arc<Live>),
+    /// What is known of a host.
+    Host(Domain, HostMemory),
+    /// Numbers below this one are given out.
+    Numbered(u64),
+    /// These registrations are to be woken, one after the other.
+    ToWake(Vec<RegistrationKey>),
+    /// So many of them are being woken, and no more before that moment.
+    Waking(usize, Moment),
 }
 
 /// Which limit was drawn upon, and by whom.

@@ -10,22 +10,31 @@
 //! | [`state`], [`lane`], [`memory`], [`policy`] | what they read, and how it changes |
 //! | [`data`] | what they take and return |
 
+pub mod batch;
+#[cfg(test)]
+pub(crate) mod cloud_notify;
 pub mod data;
 pub mod dice;
 pub mod due;
 pub mod feedback;
+pub mod hosts;
 pub mod lane;
+pub mod linking;
+pub mod live;
+pub mod lives;
 pub mod memory;
 pub mod policy;
 pub mod publish;
 pub mod register;
+pub mod registrations;
+pub mod rules;
 pub mod signals;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod world;
 
 use crate::domain::time::Now;
-use data::{Input, Step, Waiter};
+use data::{Inner, Input, Step, Waiter};
 use dice::Dice;
 use state::State;
 
@@ -38,7 +47,18 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
         Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
         Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
         Input::Verdict(verdict) => feedback::feedback(state, verdict, now),
-        Input::Link(_) | Input::Signals { .. } | Input::Reply { .. } | Input::Inner(_) => Step::default(),
+        Input::Link(up) => linking::link(state, up, now, dice),
+        Input::Signals { ticket, host, batch } => batch::batch(state, ticket, &host, batch, now, dice),
+        Input::Reply { host, order, reply } => linking::reply(state, &host, order, reply, now, dice),
+        Input::Inner(inner) => match inner {
+            Inner::Push { registration, flight, publish } => {
+                publish::publish(state, Waiter::Rules { registration, flight }, *publish, now)
+            }
+            Inner::HostDue(host) => linking::due(state, &host, now, dice),
+            Inner::Synced { host, node } => batch::synced(state, &host, &node),
+            Inner::MissedAll(host) => batch::missed_all(state, &host),
+            inner => rules::inner(state, inner, now),
+        },
         Input::Tick => due::due(state, now),
     }
 }

@@ -110,6 +110,8 @@ pub enum What {
         /// What was sent.
         wish: Wish,
     },
+    /// Something that a newer bridge tells. It has its number like the others.
+    Unknown,
 }
 
 /// A stanza, and its number in the session it was sent to (XEP-0198).

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::data::{Change, Waiter};
+use super::hosts::Hosts;
 use super::lane::{Lane, LaneKind, Next};
+use super::lives::Lives;
 use super::memory::{Limit, Memory};
 use super::policy::Policy;
+use super::registrations::Registrations;
 use crate::domain::app::Credentials;
 use crate::domain::class::Class;
 use crate::domain::device::{Device, DeviceKey};
@@ -14,7 +17,8 @@ use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
 use crate::domain::outcome::Reason;
 use crate::domain::push::Content;
 use crate::domain::rate::Buckets;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::registration::RegistrationKey;
+use crate::domain::time::{Moment, Now, Timestamp};
 
 /// How many senders, accounts or devices a kind of limit remembers at a time.
 const REMEMBERED: usize = 20_000;
@@ -47,6 +51,16 @@ pub struct State {
     pub ringing_devices: Buckets<Node>,
     /// Calls per account.
     pub ringing_accounts: Buckets<Account>,
+    /// All registrations.
+    pub registrations: Registrations,
+    /// What is going on with accounts.
+    pub lives: Lives,
+    /// The hosts whose bridge we trust.
+    pub hosts: Hosts,
+    next_number: u64,
+    /// Who is to be woken, and when the next ones may be.
+    to_wake: VecDeque<RegistrationKey>,
+    next_waking: Moment,
 }
 
 #[derive(Debug)]
@@ -84,7 +98,15 @@ impl State {
     /// A state that knows nobody yet.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
+        let hosts = Hosts::new(&policy.hosts);
+        let registrations = Registrations::new(policy.rules.registration_ttl);
         Self {
+            registrations,
+            lives: Lives::default(),
+            hosts,
+            next_number: 1,
+            to_wake: VecDeque::new(),
+            next_waking: Moment::default(),
             policy,
             devices: HashMap::new(),
             by_key: HashMap::new(),
@@ -188,10 +210,31 @@ impl State {
         PushId(self.next_push)
     }
 
+    /// The next number for a push or an order of the rules engine.
+    #[must_use]
+    pub const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Who is to be woken next, and when.
+    pub fn to_wake(&self) -> (Moment, impl Iterator<Item = &RegistrationKey>) {
+        (self.next_waking, self.to_wake.iter())
+    }
+
     /// When somebody will next have waited for too long.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Moment> {
+    pub fn next_late(&self) -> Option<Moment> {
         self.lateness.front().map(|(at, ..)| *at)
+    }
+
+    /// When time will next bring something.
+    #[must_use]
+    pub fn next_deadline(&self, now: Now) -> Option<Moment> {
+        // What goes by the calendar is looked at when the wall clock will be there, if nobody sets it.
+        let calendar = self.registrations.next_due().map(|at| now.steady + (at - now.wall));
+        let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
+        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
+        next.into_iter().flatten().min()
     }
 
     /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
@@ -220,7 +263,9 @@ impl State {
                 app.credentials = Some(*credentials);
                 app.works = works;
             }
-            Change::Registration(_) | Change::Record(..) | Change::ForgetRegistration(_) => {}
+            Change::Registration(registration) => self.registrations.put(registration),
+            Change::Record(key, record) => self.registrations.record(key, record),
+            Change::ForgetRegistration(key) => self.registrations.forget(key),
             Change::Memory(memory) => self.apply_memory(memory),
         }
     }
@@ -230,6 +275,7 @@ impl State {
         self.by_key.clear();
         self.by_owner.clear();
         self.gone.clear();
+        self.registrations = Registrations::new(self.policy.rules.registration_ttl);
         let slots = self.devices.drain().flat_map(|(node, slot)| {
             let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
             messages.into_iter().chain(slot.calls.map(|lane| (node, LaneKind::Calls, lane)))
@@ -309,6 +355,14 @@ impl State {
             Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
             Memory::Circuit(app, reason) => {
                 self.apps.entry(app.clone()).or_default().circuit.clone_from(reason);
+            }
+            Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
+            Memory::Host(host, change) => self.hosts.apply(host, change),
+            Memory::Numbered(next) => self.next_number = *next,
+            Memory::ToWake(keys) => self.to_wake.extend(keys.iter().cloned()),
+            Memory::Waking(count, next) => {
+                self.to_wake.drain(..(*count).min(self.to_wake.len()));
+                self.next_waking = *next;
             }
         }
     }

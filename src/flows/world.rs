@@ -17,27 +17,29 @@ use crate::domain::secret::{DeviceToken, Private, Secret};
 use crate::domain::time::{Moment, Now, Timestamp};
 
 /// The world's wall clock at its start.
-pub(super) const START: Timestamp = Timestamp::from_secs(1_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_000_000);
 
-pub(super) struct World {
-    pub(super) state: State,
-    pub(super) dice: Dice,
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) dice: Dice,
     /// Time since the start of the world.
-    pub(super) uptime: Duration,
+    pub(crate) uptime: Duration,
+    /// Orders that nobody has answered yet, for rigs that play a host.
+    pub(crate) orders: Vec<Order>,
     tickets: u32,
 }
 
 /// What a step let happen, in words a test can read.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Happened {
-    pub(super) answers: Vec<(String, Answer)>,
-    pub(super) pushes: Vec<Push>,
-    pub(super) orders: Vec<Order>,
-    pub(super) notices: Vec<Notice>,
+pub(crate) struct Happened {
+    pub(crate) answers: Vec<(String, Answer)>,
+    pub(crate) pushes: Vec<Push>,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Happened {
-    fn append(&mut self, later: Self) {
+    pub(crate) fn append(&mut self, later: Self) {
         self.answers.extend(later.answers);
         self.pushes.extend(later.pushes);
         self.orders.extend(later.orders);
@@ -45,13 +47,13 @@ impl Happened {
     }
 
     /// Which tickets were answered with an empty result.
-    pub(super) fn done(&self) -> Vec<&str> {
+    pub(crate) fn done(&self) -> Vec<&str> {
         let done = self.answers.iter().filter(|(_, answer)| *answer == Answer::Done);
         done.map(|(ticket, _)| ticket.as_str()).collect()
     }
 
     /// Which tickets were refused, and why.
-    pub(super) fn refused(&self) -> Vec<(String, Refusal)> {
+    pub(crate) fn refused(&self) -> Vec<(String, Refusal)> {
         let refused = |(ticket, answer): &'_ (String, Answer)| match answer {
             Answer::Refused(refusal) => Some((ticket.clone(), *refusal)),
             _ => None,
@@ -88,25 +90,25 @@ pub(crate) fn policy() -> Policy {
 }
 
 impl World {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let mut state = State::new(policy);
         let credentials = Credentials { fingerprint: 1, since: START };
         for app in ["android", "ios"] {
             state.apply(&Change::Credentials(AppName::new(app), credentials));
         }
-        Self { state, dice: dice::tests::counting(), uptime: Duration::ZERO, tickets: 0 }
+        Self { state, dice: dice::tests::counting(), uptime: Duration::ZERO, orders: Vec::new(), tickets: 0 }
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { wall: START + self.uptime, steady: Moment::since_start(self.uptime) }
     }
 
-    pub(super) fn later(&mut self, millis: u64) {
+    pub(crate) fn later(&mut self, millis: u64) {
         self.uptime += Duration::from_millis(millis);
     }
 
     /// The next ticket: `t1`, `t2`, …
-    pub(super) fn ticket(&mut self) -> Ticket {
+    pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket {
             id: format!("t{}", self.tickets).into(),
@@ -117,7 +119,7 @@ impl World {
         }
     }
 
-    pub(super) fn take(&mut self, input: Input) -> Happened {
+    pub(crate) fn take(&mut self, input: Input) -> Happened {
         let step = super::step(&self.state, input, self.now(), &mut self.dice);
         for change in &step.changes {
             self.state.apply(change);
@@ -127,7 +129,10 @@ impl World {
             match effect {
                 Effect::Answer(ticket, answer) => happened.answers.push((ticket.id.to_string(), answer)),
                 Effect::Deliver(push) => happened.pushes.push(*push),
-                Effect::Order(order) => happened.orders.push(*order),
+                Effect::Order(order) => {
+                    self.orders.push((*order).clone());
+                    happened.orders.push(*order);
+                }
                 Effect::Notice(notice) => happened.notices.push(notice),
             }
         }
@@ -137,7 +142,21 @@ impl World {
         happened
     }
 
-    pub(super) fn registration(owner: &str, device: &str, token: &str) -> DeviceRegistration {
+    /// Lets time pass, and has what it brings happen when it is due.
+    pub(crate) fn pass(&mut self, millis: u64) -> Happened {
+        let end = self.uptime + Duration::from_millis(millis);
+        let mut all = Happened::default();
+        loop {
+            let next = self.state.next_deadline(self.now()).map(Moment::uptime).filter(|next| *next <= end);
+            self.uptime = next.unwrap_or(end).max(self.uptime);
+            all.append(self.take(Input::Tick));
+            if next.is_none() {
+                return all;
+            }
+        }
+    }
+
+    pub(crate) fn registration(owner: &str, device: &str, token: &str) -> DeviceRegistration {
         DeviceRegistration {
             command: "register-push-fcm".into(),
             service: "fcm".into(),
@@ -148,13 +167,13 @@ impl World {
         }
     }
 
-    pub(super) fn try_register(&mut self, registration: DeviceRegistration) -> Happened {
+    pub(crate) fn try_register(&mut self, registration: DeviceRegistration) -> Happened {
         let ticket = self.ticket();
         self.take(Input::Register { ticket, registration })
     }
 
     /// Registers and returns node and secret.
-    pub(super) fn register(&mut self, owner: &str, device: &str, token: &str) -> (Node, Secret) {
+    pub(crate) fn register(&mut self, owner: &str, device: &str, token: &str) -> (Node, Secret) {
         let happened = self.try_register(Self::registration(owner, device, token));
         match happened.answers.into_iter().next() {
             Some((_, Answer::Registered { node, secret, .. })) => (node, secret),
@@ -162,7 +181,7 @@ impl World {
         }
     }
 
-    pub(super) fn unregister(&mut self, owner: &str, device: &str) -> Happened {
+    pub(crate) fn unregister(&mut self, owner: &str, device: &str) -> Happened {
         let ticket = self.ticket();
         let unregistration = DeviceUnregistration {
             command: "unregister-push-fcm".into(),
@@ -174,7 +193,7 @@ impl World {
         self.take(Input::Unregister { ticket, unregistration })
     }
 
-    pub(super) fn publish(&mut self, (node, secret): &(Node, Secret), notification: Notification) -> Happened {
+    pub(crate) fn publish(&mut self, (node, secret): &(Node, Secret), notification: Notification) -> Happened {
         let publish = Publish {
             from: Domain::new("example.org"),
             from_full_jid: false,
@@ -185,12 +204,12 @@ impl World {
         self.publish_as(publish)
     }
 
-    pub(super) fn publish_as(&mut self, publish: Publish) -> Happened {
+    pub(crate) fn publish_as(&mut self, publish: Publish) -> Happened {
         let ticket = self.ticket();
         self.take(Input::Publish { ticket, publish })
     }
 
-    pub(super) fn verdict(&mut self, push: &Push, outcome: Outcome) -> Happened {
+    pub(crate) fn verdict(&mut self, push: &Push, outcome: Outcome) -> Happened {
         self.take(Input::Verdict(Verdict {
             push: push.id,
             app: push.app.clone(),
@@ -201,14 +220,14 @@ impl World {
     }
 }
 
-pub(super) fn body(text: &str) -> Notification {
+pub(crate) fn body(text: &str) -> Notification {
     Notification { body: Some(Private::new(text)), ..Notification::default() }
 }
 
-pub(super) fn wake() -> Notification {
+pub(crate) fn wake() -> Notification {
     Notification::default()
 }
 
-pub(super) fn call() -> Notification {
+pub(crate) fn call() -> Notification {
     Notification { jingle: Some(CallStep::Propose), ..Notification::default() }
 }

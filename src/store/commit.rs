@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::frame;
 use super::open::{Engine, guarded};
 use super::record::{self, Kind};
+use super::registrations::{Insert, Registrations, Write};
 use crate::domain::device::{Fact, History};
 use crate::domain::ids::Node;
 use crate::flows::data::Change;
@@ -91,11 +92,11 @@ impl Store {
 /// What sled has to write.
 struct Writes {
     /// Keys and their records, or `None` for those to be removed: all or nothing, in this order.
-    promises: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// Lines of the journal, by their keys. They promise nothing, so they stay out of the batch: sled keeps every page
+    promises: Vec<Write>,
+    /// Lines of the journal, and what became of registrations' pushes, by their keys. They promise nothing, so they stay out of the batch: sled keeps every page
     /// that a batch replaces in memory until its end, and frees what a large one left more slowly than the next large
     /// one fills it again.
-    facts: Vec<(Vec<u8>, Vec<u8>)>,
+    facts: Vec<Insert>,
 }
 
 /// Of two changes of the same record, the last counts.
@@ -104,6 +105,7 @@ fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
     // The histories of those devices that are written themselves; `None` if they are forgotten.
     let mut histories: HashMap<&Node, Option<History>> = HashMap::new();
     let mut lines: Vec<&Fact> = Vec::new();
+    let mut registrations = Registrations::default();
     for change in changes {
         match change {
             Change::Device(device) => {
@@ -130,11 +132,16 @@ fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
                 promises.push((Kind::Device.key(node.as_str()), None));
                 histories.insert(node, None);
             }
-            Change::Registration(_) | Change::Record(..) | Change::ForgetRegistration(_) => {}
+            Change::Registration(registration) => registrations.put(registration),
+            Change::Record(key, record) => registrations.note(key, record),
+            Change::ForgetRegistration(key) => registrations.forget(key),
             Change::Memory(_) => {}
         }
     }
-    let facts = engine.journal.append(&lines)?;
+    let mut facts = engine.journal.append(&lines)?;
+    let (kept, became) = registrations.writes(engine)?;
+    promises.extend(kept);
+    facts.extend(became);
     for (node, history) in histories {
         let key = Kind::History.key(node.as_str());
         let journaled = engine.journal.history(node).is_some();
@@ -154,7 +161,7 @@ fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
     Ok(Writes { promises, facts })
 }
 
-fn batch(promises: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> sled::Batch {
+fn batch(promises: Vec<Write>) -> sled::Batch {
     let mut batch = sled::Batch::default();
     for (key, record) in promises {
         match record {
@@ -177,8 +184,11 @@ mod tests {
     use crate::domain::device::tests::device;
     use crate::domain::device::{Device, Said};
     use crate::domain::ids::AppName;
+    use crate::domain::registration::tests::registration;
+    use crate::domain::registration::{Record, Registration};
     use crate::domain::secret::DeviceToken;
     use crate::domain::time::Timestamp;
+    use crate::store::record::registrations_tests as registrations;
     use crate::store::record::tests::full;
 
     fn loaded(store: &Store) -> Vec<Change> {
@@ -194,6 +204,22 @@ mod tests {
         Change::Fact(Fact { node: Node::new("node-1"), published: at, at, said })
     }
 
+    fn enable() -> Change {
+        Change::Registration(Box::new(registration()))
+    }
+
+    fn renewed() -> Change {
+        Change::Registration(Box::new(Registration { renewed: Timestamp::from_secs(9000), ..registration() }))
+    }
+
+    fn became(errors: u32) -> Change {
+        Change::Record(registration().key, Box::new(Record { errors, ..registrations::pushes() }))
+    }
+
+    fn disable() -> Change {
+        Change::ForgetRegistration(registration().key)
+    }
+
     #[test]
     fn what_was_committed_is_there_after_opening_again() {
         let credentials = |fingerprint| {
@@ -201,9 +227,9 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.commit(&[put(&device()), credentials(1), put(&full()), credentials(2)]).unwrap();
+        store.commit(&[enable(), put(&device()), credentials(1), put(&full()), became(7), credentials(2)]).unwrap();
         drop(store);
-        let expected = [credentials(2), put(&device()), put(&full())];
+        let expected = [credentials(2), put(&device()), put(&full()), enable(), became(7)];
         assert_eq!(loaded(&Store::open(folder.path()).unwrap()), expected);
     }
 
@@ -224,7 +250,7 @@ mod tests {
             ..History::default()
         };
         let good = History { last_publish: Some(at(30)), last_accepted: Some(at(30)), ..History::default() };
-        let rows: [(&str, Vec<Change>, Vec<Change>); 11] = [
+        let rows: [(&str, Vec<Change>, Vec<Change>); 20] = [
             ("the last of two", vec![put(&device()), put(&other)], vec![put(&other)]),
             ("facts add up", vec![put(&device()), failed(10), failed(20)], with(bad(2))),
             ("an acceptance ends a row", vec![put(&worn), failed(20), accepted()], with(good.clone())),
@@ -239,6 +265,25 @@ mod tests {
             ("forgotten first", vec![put(&worn), forget(), put(&device())], vec![put(&device())]),
             ("forgotten, and was never there", vec![Change::Forget(Node::new("node-9"))], vec![]),
             ("a fact of nobody", vec![accepted(), put(&full())], vec![put(&full())]),
+            ("a registration", vec![enable()], vec![enable()]),
+            ("the last registration of two", vec![enable(), renewed()], vec![renewed()]),
+            ("the last of what became of its pushes", vec![enable(), became(1), became(2)], vec![enable(), became(2)]),
+            ("enabled again, it keeps that", vec![enable(), became(1), renewed()], vec![renewed(), became(1)]),
+            ("disabled, it goes with all", vec![enable(), became(1), disable()], vec![]),
+            ("enabled anew, it begins anew", vec![enable(), became(1), disable(), became(2), enable()], vec![enable()]),
+            ("and goes on", vec![enable(), became(1), disable(), enable(), became(3)], vec![enable(), became(3)]),
+            ("what became of nobody's pushes", vec![became(1), enable(), disable(), disable()], vec![]),
+            (
+                "after the devices, and each with its own",
+                vec![
+                    became(1),
+                    enable(),
+                    Change::Registration(Box::new(registrations::full())),
+                    became(2),
+                    put(&device()),
+                ],
+                vec![put(&device()), enable(), became(2), Change::Registration(Box::new(registrations::full()))],
+            ),
             ("nothing", vec![], vec![]),
         ];
         for (what, changes, expected) in rows {
@@ -254,6 +299,23 @@ mod tests {
             }
             assert_eq!(loaded(&store), expected, "{what}, one by one");
         }
+    }
+
+    #[test]
+    fn what_became_of_pushes_is_written_once_a_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.commit(&[enable()]).unwrap();
+        let changes: Vec<_> = (0..1000).map(became).collect();
+        let mut engine = store.engine();
+        let Writes { promises, facts } = writes(engine.as_mut().unwrap(), &changes).unwrap();
+        assert_eq!((promises.len(), facts.len()), (0, 1));
+        let last = record::unseal_pushes(&facts[0].0, &facts[0].1).unwrap();
+        assert_eq!(last.errors, 999);
+        // With the registration itself, it goes in one batch.
+        let both = [became(1), renewed(), became(2)];
+        let Writes { promises, facts } = writes(engine.as_mut().unwrap(), &both).unwrap();
+        assert_eq!((promises.len(), facts.len()), (2, 0));
     }
 
     #[test]

@@ -11,10 +11,12 @@ use super::open::{Engine, guarded, on_read};
 use super::record::{self, Kind};
 use crate::domain::device::History;
 use crate::domain::ids::Node;
+use crate::domain::registration::RegistrationKey;
 use crate::flows::data::Change;
 
 impl Store {
-    /// Everything, as the changes that bring it back: the apps' credentials, then the devices with their histories.
+    /// Everything, as the changes that bring it back: the apps' credentials, then the devices with their histories,
+    /// then the registrations, each followed by what became of its pushes.
     /// After a failed commit, what the disk holds, not what was about to be written.
     ///
     /// # Errors
@@ -34,6 +36,9 @@ impl Store {
             devices: all(Kind::Device),
             histories: all(Kind::History).peekable(),
             journal: engine.journal.histories(),
+            registrations: all(Kind::Registration),
+            pushes: all(Kind::Pushes).peekable(),
+            next: None,
         })
     }
 }
@@ -48,6 +53,11 @@ pub struct Stored {
     histories: Peekable<Scan>,
     /// Histories that are newer than those.
     journal: HashMap<Node, History>,
+    registrations: Scan,
+    /// In the order of the registrations.
+    pushes: Peekable<Scan>,
+    /// What follows the registration that was just given.
+    next: Option<Result<Change, StoreError>>,
 }
 
 impl Iterator for Stored {
@@ -61,13 +71,26 @@ impl Iterator for Stored {
                 Ok(Change::Credentials(app, credentials))
             }));
         }
-        let record = self.devices.next()?;
+        if let Some(record) = self.devices.next() {
+            return Some(record.and_then(|(key, value)| {
+                let history = self.history(&key);
+                let mut device = record::unseal_device(&key, &value)
+                    .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
+                device.history = self.journal.remove(&device.node).map_or(history, Ok)?;
+                Ok(Change::Device(Box::new(device)))
+            }));
+        }
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let record = self.registrations.next()?;
         Some(record.and_then(|(key, value)| {
-            let history = self.history(&key);
-            let mut device = record::unseal_device(&key, &value)
-                .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
-            device.history = self.journal.remove(&device.node).map_or(history, Ok)?;
-            Ok(Change::Device(Box::new(device)))
+            let path = &self.registrations.path;
+            let registration = record::unseal_registration(&key, &value)
+                .map_err(|damage| corrupt(path, &of_registration("the record", &key), damage))?;
+            // A registration stands without what became of its pushes.
+            self.next = self.pushes(&key, &registration.key).transpose();
+            Ok(Change::Registration(Box::new(registration)))
         }))
     }
 }
@@ -76,21 +99,35 @@ impl Stored {
     /// The history of the device under this key. Those of devices before it belong to none: a verdict came after the
     /// device had been forgotten.
     fn history(&mut self, device: &[u8]) -> Result<History, StoreError> {
-        let name = device.get(1..).unwrap_or_default();
-        loop {
-            let found = self.histories.next_if(|record| match record {
-                Ok((key, _)) => key.get(1..).unwrap_or_default() <= name,
-                Err(_) => true,
-            });
-            match found.transpose()? {
-                None => return Ok(History::default()),
-                Some((key, value)) if key.get(1..) == Some(name) => {
-                    return record::unseal_history(&key, &value)
-                        .map(|(history, _covers)| history)
-                        .map_err(|damage| corrupt(&self.devices.path, &of_device("the history", &key), damage));
-                }
-                Some(_) => {}
-            }
+        let Some((key, value)) = of_same_name(&mut self.histories, device)? else { return Ok(History::default()) };
+        record::unseal_history(&key, &value)
+            .map(|(history, _covers)| history)
+            .map_err(|damage| corrupt(&self.devices.path, &of_device("the history", &key), damage))
+    }
+
+    /// What became of the pushes of the registration under this key. Those before it belong to none that can be read.
+    fn pushes(&mut self, registration: &[u8], name: &RegistrationKey) -> Result<Option<Change>, StoreError> {
+        let Some((key, value)) = of_same_name(&mut self.pushes, registration)? else { return Ok(None) };
+        let record = record::unseal_pushes(&key, &value).map_err(|damage| {
+            corrupt(&self.registrations.path, &of_registration("what became of the pushes", &key), damage)
+        })?;
+        Ok(Some(Change::Record(name.clone(), Box::new(record))))
+    }
+}
+
+/// The record that has the same name as this key, which is of another kind. Both kinds come in the same order, and
+/// what comes before has the name of nobody.
+fn of_same_name(records: &mut Peekable<Scan>, key: &[u8]) -> Result<Option<Raw>, StoreError> {
+    let name = key.get(1..).unwrap_or_default();
+    loop {
+        let found = records.next_if(|record| match record {
+            Ok((key, _)) => key.get(1..).unwrap_or_default() <= name,
+            Err(_) => true,
+        });
+        match found.transpose()? {
+            None => return Ok(None),
+            Some(record) if record.0.get(1..) == Some(name) => return Ok(Some(record)),
+            Some(_) => {}
         }
     }
 }
@@ -101,6 +138,9 @@ impl std::fmt::Debug for Stored {
     }
 }
 
+/// A key and the value under it.
+type Raw = (sled::IVec, sled::IVec);
+
 /// The raw records of one kind, in the order of their keys.
 struct Scan {
     records: sled::Iter,
@@ -109,7 +149,7 @@ struct Scan {
 }
 
 impl Iterator for Scan {
-    type Item = Result<(sled::IVec, sled::IVec), StoreError>;
+    type Item = Result<Raw, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -131,13 +171,38 @@ fn of_device(record: &str, key: &[u8]) -> String {
     format!("{record} of device {}", node.short())
 }
 
+/// Names a registration, its node by a hash.
+fn of_registration(record: &str, key: &[u8]) -> String {
+    match record::registration_name(key) {
+        Ok(name) => format!("{record} of registration {name:?}"),
+        Err(_) => format!("{record} of a registration"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::app::Credentials;
     use crate::domain::ids::AppName;
+    use crate::domain::registration::Registration;
+    use crate::domain::registration::tests::registration;
     use crate::domain::time::Timestamp;
+    use crate::store::record::registrations_tests as registrations;
     use crate::store::record::tests::full;
+
+    /// Each either comes as it is, or is complained of in these words.
+    fn check(loaded: Vec<Result<Change, StoreError>>, expected: Vec<Result<Change, String>>) {
+        assert_eq!(loaded.len(), expected.len(), "{loaded:?}");
+        for (loaded, expected) in loaded.into_iter().zip(expected) {
+            match (loaded, expected) {
+                (Err(error), Err(text)) => {
+                    let error = error.to_string();
+                    assert!(error.contains(&text) && !error.contains("-node"), "{error}");
+                }
+                (loaded, expected) => assert_eq!(loaded.unwrap(), expected.unwrap()),
+            }
+        }
+    }
 
     #[test]
     fn damaged_records_are_named_and_the_others_still_come() {
@@ -161,15 +226,36 @@ mod tests {
             Err(format!("the history of device {} does not match its checksum", Node::new("b-node").short())),
             Ok(Change::Device(Box::new(full()))),
         ];
-        assert_eq!(loaded.len(), expected.len());
-        for (loaded, expected) in loaded.into_iter().zip(expected) {
-            match (loaded, expected) {
-                (Err(error), Err(text)) => {
-                    let error = error.to_string();
-                    assert!(error.contains(&text) && !error.contains("-node"), "{error}");
-                }
-                (loaded, expected) => assert_eq!(loaded.unwrap(), expected.unwrap()),
-            }
+        check(loaded, expected.into());
+    }
+
+    #[test]
+    fn damaged_registrations_are_named_and_the_others_still_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let named = |node: &str| {
+            let key = RegistrationKey { node: Node::new(node), ..registration().key };
+            let registration = Change::Registration(Box::new(Registration { key: key.clone(), ..registration() }));
+            (registration, Change::Record(key, Box::new(registrations::pushes())))
+        };
+        let ((a, a_pushes), (b, b_pushes), (c, c_pushes)) = (named("a-node"), named("b-node"), named("c-node"));
+        store.commit(&[a, a_pushes, b.clone(), b_pushes, c.clone(), c_pushes.clone()]).unwrap();
+        let alice = "alice@example.org\0push.third.example\0";
+        // The last two belong to nobody.
+        let junk = [format!("r{alice}a-node"), format!("p{alice}b-node"), format!("p{alice}aa-node"), "p".to_owned()];
+        for key in [junk.as_slice(), &["r-node".to_owned()]].concat() {
+            store.engine().as_ref().unwrap().records.insert(key, b"\x01junk-junk").unwrap();
         }
+
+        let shown = |node: &str| format!("alice@example.org at push.third.example ({:?})", Node::new(node));
+        let expected = vec![
+            Err("the record of a registration does not match its checksum".to_owned()),
+            Err(format!("the record of registration {} does not match its checksum", shown("a-node"))),
+            Ok(b),
+            Err(format!("what became of the pushes of registration {} does not match", shown("b-node"))),
+            Ok(c),
+            Ok(c_pushes),
+        ];
+        check(store.load().unwrap().collect(), expected);
     }
 }

@@ -8,6 +8,8 @@ use super::open::{Engine, guarded, on_read};
 
 #[path = "../../migrations/m0001_records.rs"]
 mod m0001_records;
+#[path = "../../migrations/m0002_registrations.rs"]
+mod m0002_registrations;
 
 /// The tree of what the store says about itself.
 pub(super) const META: &str = "meta";
@@ -18,7 +20,7 @@ const SCHEMA: &[u8] = b"schema";
 pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
-pub(super) const STEPS: &[Step] = &[m0001_records::run];
+pub(super) const STEPS: &[Step] = &[m0001_records::run, m0002_registrations::run];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -62,20 +64,23 @@ fn sealed(number: u32) -> sled::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::device::tests::device;
+    use crate::flows::data::Change;
+    use crate::store::Store;
 
-    const FUTURE: &[Step] = &[m0001_records::run, second, third];
+    const FUTURE: &[Step] = &[m0001_records::run, m0002_registrations::run, third, fourth];
 
-    fn second(db: &sled::Db) -> sled::Result<()> {
-        db.open_tree("log")?.insert(b"second", b"ran").map(drop)
+    fn third(db: &sled::Db) -> sled::Result<()> {
+        db.open_tree("log")?.insert(b"third", b"ran").map(drop)
     }
 
     /// Fails the first time, after half of its work.
-    fn third(db: &sled::Db) -> sled::Result<()> {
+    fn fourth(db: &sled::Db) -> sled::Result<()> {
         let log = db.open_tree("log")?;
-        if log.insert(b"third", b"begun")?.is_none() {
+        if log.insert(b"fourth", b"begun")?.is_none() {
             return Err(sled::Error::Io(std::io::Error::other("the power went")));
         }
-        log.insert(b"third", b"ran").map(drop)
+        log.insert(b"fourth", b"ran").map(drop)
     }
 
     fn ran(engine: &Engine, step: &str) -> Option<String> {
@@ -87,8 +92,25 @@ mod tests {
     fn a_new_store_runs_all_steps_and_has_their_number() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(folder.path()).unwrap();
-        assert_eq!(schema(folder.path(), &engine).unwrap(), 1);
+        assert_eq!(schema(folder.path(), &engine).unwrap(), 2);
         assert!(engine.db().tree_names().contains(&"records".into()));
+    }
+
+    #[test]
+    fn a_store_of_schema_1_keeps_its_devices_and_is_from_then_on_refused_by_who_knows_only_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let devices = [Change::Device(Box::new(device()))];
+        let store = Store::open(path).unwrap();
+        store.commit(&devices).unwrap();
+        store.engine().as_ref().unwrap().meta.insert(SCHEMA, sealed(1).unwrap()).unwrap();
+        drop(store);
+
+        let store = Store::open(path).unwrap();
+        assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
+        let engine = store.engine();
+        let older = bring_up(path, engine.as_ref().unwrap(), STEPS.get(..1).unwrap()).unwrap_err();
+        assert!(matches!(older, StoreError::Newer { found: 2, known: 1, .. }), "{older}");
     }
 
     #[test]
@@ -99,14 +121,14 @@ mod tests {
 
         let failed = bring_up(path, &engine, FUTURE).unwrap_err();
         assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-        assert_eq!(schema(path, &engine).unwrap(), 2, "the step that failed does not count");
-        assert_eq!(ran(&engine, "second").as_deref(), Some("ran"));
-
-        engine.db().open_tree("log").unwrap().remove(b"second").unwrap();
-        bring_up(path, &engine, FUTURE).unwrap();
-        assert_eq!(schema(path, &engine).unwrap(), 3);
+        assert_eq!(schema(path, &engine).unwrap(), 3, "the step that failed does not count");
         assert_eq!(ran(&engine, "third").as_deref(), Some("ran"));
-        assert_eq!(ran(&engine, "second"), None, "what a store has had does not run again");
+
+        engine.db().open_tree("log").unwrap().remove(b"third").unwrap();
+        bring_up(path, &engine, FUTURE).unwrap();
+        assert_eq!(schema(path, &engine).unwrap(), 4);
+        assert_eq!(ran(&engine, "fourth").as_deref(), Some("ran"));
+        assert_eq!(ran(&engine, "third"), None, "what a store has had does not run again");
     }
 
     #[test]
@@ -117,8 +139,8 @@ mod tests {
         engine.meta.insert(SCHEMA, sealed(7).unwrap()).unwrap();
         drop(engine);
         let refused = Engine::open(path).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 7, known: 1, .. }), "{refused}");
-        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 1"), "{refused}");
+        assert!(matches!(refused, StoreError::Newer { found: 7, known: 2, .. }), "{refused}");
+        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 2"), "{refused}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `migrate` | the schema number and the steps of `migrations/` |
 //! | `frame` | how any record lies on disk: version, fields, checksum |
 //! | `record` | the records and their keys |
+//! | `registrations` | what a commit writes of registrations |
 //! | `journal` | what became of pushes, a few records a commit |
 //! | `load` | every record as a [`Change`](crate::flows::data::Change), one at a time |
 //! | `commit` | one batch, on disk when it returns; what happens after a failure |
@@ -29,6 +30,7 @@ mod load;
 mod migrate;
 mod open;
 mod record;
+mod registrations;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,8 @@ pub struct StanzaError {
     pub condition: &'static str,
     /// The application's condition: its name and namespace.
     pub detail: Option<(&'static str, &'static str)>,
+    /// What is wrong, in English words for people.
+    pub text: Option<&'static str>,
 }
 
 impl StanzaError {
@@ -37,15 +39,23 @@ impl StanzaError {
     pub const SERVICE_UNAVAILABLE: Self = Self::new("cancel", "service-unavailable");
     /// The stanza broke a limit.
     pub const TOO_BIG: Self = Self::new("modify", "policy-violation");
+    /// We do not serve this yet, or not now.
+    pub const NOT_NOW: Self = Self::new("wait", "service-unavailable");
     /// The asker may not do this.
     pub const FORBIDDEN: Self = Self::new("auth", "forbidden");
 
     const fn new(kind: &'static str, condition: &'static str) -> Self {
-        Self { kind, condition, detail: None }
+        Self { kind, condition, detail: None, text: None }
     }
 
     const fn command(detail: &'static str) -> Self {
-        Self { kind: "modify", condition: "bad-request", detail: Some((detail, ns::COMMANDS)) }
+        Self { detail: Some((detail, ns::COMMANDS)), ..Self::BAD_REQUEST }
+    }
+
+    /// The same with words for people.
+    #[must_use]
+    pub const fn saying(self, text: &'static str) -> Self {
+        Self { text: Some(text), ..self }
     }
 
     /// What a refusal is on the wire. Servers forget a registration on `cancel`, some on anything but `wait`: that
@@ -55,7 +65,9 @@ impl StanzaError {
         match refusal {
             Refusal::NoSuchDevice | Refusal::NotRegistered | Refusal::NoSuchApp => Self::ITEM_NOT_FOUND,
             Refusal::Forbidden => Self::FORBIDDEN,
-            Refusal::BadService => Self::BAD_REQUEST,
+            Refusal::BadService => Self::BAD_REQUEST.saying(
+                "The jid is missing, or it is none of a push service, or what came with it is longer than is kept.",
+            ),
             Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
         }
@@ -107,13 +119,22 @@ pub fn command(out: &mut BytesMut, ticket: &Ticket, command: &str, status: &str,
     put(out, "</command></iq>");
 }
 
-/// Writes an error.
+/// Writes an error. One for a client, which a bridge only hands on, says so: to any other, a bridge links anew
+/// (docs/signals.md §1).
 pub fn error(out: &mut BytesMut, ticket: &Ticket, error: StanzaError) {
     open(out, ticket, "error");
     for part in ["<error type='", error.kind, "'><", error.condition, " xmlns='", ns::STANZA_ERROR, "'/>"] {
         put(out, part);
     }
-    if let Some((name, namespace)) = error.detail {
+    if let Some(text) = error.text {
+        for part in ["<text xmlns='", ns::STANZA_ERROR, "' xml:lang='en'>"] {
+            put(out, part);
+        }
+        escape(out, text);
+        put(out, "</text>");
+    }
+    let refused = ticket.for_client.then_some(("refused", ns::HOST));
+    for (name, namespace) in error.detail.into_iter().chain(refused) {
         for part in ["<", name, " xmlns='", namespace, "'/>"] {
             put(out, part);
         }
@@ -244,6 +265,7 @@ mod tests {
             (Refusal::NotRegistered, ErrorType::Cancel, C::ItemNotFound),
             (Refusal::NoSuchApp, ErrorType::Cancel, C::ItemNotFound),
             (Refusal::Forbidden, ErrorType::Auth, C::Forbidden),
+            (Refusal::BadService, ErrorType::Modify, C::BadRequest),
             (Refusal::TooManyRegistrations, ErrorType::Wait, C::ResourceConstraint),
             (Refusal::TryLater(Later::Vendor), ErrorType::Wait, C::InternalServerError),
             (Refusal::TryLater(Later::Operator), ErrorType::Wait, C::InternalServerError),
@@ -261,6 +283,39 @@ mod tests {
             assert_eq!((&*id, error.type_, error.defined_condition), ("a1", kind, condition), "{refusal:?}");
             assert_eq!(error.other, None, "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn an_error_that_a_bridge_hands_on_says_that_it_is_for_a_client() {
+        let ticket = Ticket { for_client: true, ..ticket() };
+        let refusals = [
+            Refusal::BadService,
+            Refusal::Forbidden,
+            Refusal::TooManyRegistrations,
+            Refusal::TryLater(Later::Store),
+            Refusal::TryLater(Later::Full),
+        ];
+        for refusal in refusals {
+            let mut out = BytesMut::new();
+            write(&mut out, &ticket, &Answer::Refused(refusal));
+            let text = std::str::from_utf8(&out).unwrap();
+            let end = "<refused xmlns='urn:pushkeeper:host:0'/></error></iq>";
+            assert!(text.ends_with(end) && text.matches("<refused").count() == 1, "{text}");
+        }
+        let mut out = BytesMut::new();
+        write(&mut out, &ticket, &Answer::Done);
+        assert!(!String::from_utf8_lossy(&out).contains("refused"));
+    }
+
+    #[test]
+    fn an_error_says_in_words_what_is_wrong_with_an_enable() {
+        let ticket = Ticket { to: "example.org".into(), ..ticket() };
+        let mut out = BytesMut::new();
+        write(&mut out, &ticket, &Answer::Refused(Refusal::BadService));
+        let text = with_namespace(std::str::from_utf8(&out).unwrap());
+        let element: Element = text.parse().unwrap();
+        let Iq::Error { error, .. } = Iq::try_from(element).unwrap() else { panic!("{text}") };
+        assert!(error.texts.get("en").is_some_and(|text| text.contains("The jid is missing")), "{text}");
     }
 
     #[test]

@@ -20,6 +20,12 @@ impl<'a, 'i> Form<'a, 'i> {
         node.children().filter(|&child| read::is(child, ns::DATA_FORM, "x")).map(Self)
     }
 
+    /// The form's element.
+    #[must_use]
+    pub const fn element(self) -> Node<'a, 'i> {
+        self.0
+    }
+
     /// The form's `type` attribute.
     #[must_use]
     pub fn kind(self) -> Option<&'a str> {

@@ -10,9 +10,13 @@ use super::frame::{Fault, Frame};
 use super::head::Head;
 use super::read::{self, Opening, Unreadable};
 use super::service::Service;
+use super::signal::words::Malformed;
+use super::signal::{self, REGISTRATION, reply};
 use super::{ns, publish, register};
+use crate::domain::ids::Domain;
 use crate::domain::time::Moment;
 use crate::flows::data::{Input, Ticket};
+use crate::flows::signals::Reply;
 
 /// The longest `id` that is answered, in bytes. Hosts end the stream of a component whose own stanzas are too big
 /// (Prosody at 512 kB), and an answer repeats the id.
@@ -24,7 +28,7 @@ const MAX_WORDS: usize = 256;
 /// What a stanza is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inbound {
-    /// Something for the driver, which will answer it.
+    /// Something for the driver, which will answer it if it is a request.
     Request(Input),
     /// A request that is answered at once: the whole answer.
     Answer(BytesMut),
@@ -100,13 +104,34 @@ pub fn receive(
 /// A stanza of which only the start tag counts: an iq that could have been a request is refused.
 fn broken(service: &Service, head: Option<Head>, error: StanzaError, now: Moment) -> Inbound {
     let Some(head) = head else { return Inbound::Ignored(Ignored::Unknown) };
-    if &*head.name != "iq" || matches!(head.kind.as_deref(), Some("result" | "error")) {
+    if &*head.name != "iq" {
         return Inbound::Ignored(Ignored::NoRequest);
     }
-    match address(service, head.id.as_deref(), head.from.as_deref(), head.to.as_deref(), now) {
-        Ok((ticket, _)) => refuse(&ticket, error),
+    let (id, from) = (head.id.as_deref(), head.from.as_deref());
+    if matches!(head.kind.as_deref(), Some("result" | "error")) {
+        return answered_order(service, id, from, || Reply::Unreadable);
+    }
+    match address(service, id, from, head.to.as_deref(), now) {
+        Ok((mut ticket, from)) => {
+            // It could be a registration. What cannot be read in one is the client's doing, and not the bridge's; and
+            // to any other iq it makes no difference.
+            ticket.for_client = bridge(service, &from).is_some();
+            refuse(&ticket, error)
+        }
         Err(ignored) => Inbound::Ignored(ignored),
     }
+}
+
+/// A result or an error: if it answers an order of ours, the driver hears of it. Most do not, and cost nothing.
+fn answered_order(service: &Service, id: Option<&str>, from: Option<&str>, reply: impl FnOnce() -> Reply) -> Inbound {
+    let Some(order) = id.and_then(|id| service.order(id)) else { return Inbound::Ignored(Ignored::NoRequest) };
+    let Some(host) = from.and_then(|from| service.host(from)) else { return Inbound::Ignored(Ignored::NoRequest) };
+    request(Input::Reply { host: host.clone(), order, reply: reply() })
+}
+
+/// The host whose bridge this is: the bridge speaks as the host itself, never as one of its users.
+fn bridge<'a>(service: &'a Service, from: &Sender) -> Option<&'a Domain> {
+    service.host(from.bare.as_str()).filter(|_| !from.full)
 }
 
 fn element(service: &Service, root: Element<'_, '_>, now: Moment) -> Inbound {
@@ -125,7 +150,9 @@ fn element(service: &Service, root: Element<'_, '_>, now: Moment) -> Inbound {
 
 fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ignored> {
     let get = match iq.attribute("type") {
-        Some("result" | "error") => return Err(Ignored::NoRequest),
+        Some("result" | "error") => {
+            return Ok(answered_order(service, iq.attribute("id"), iq.attribute("from"), || reply::read(iq)));
+        }
         Some("get") => Some(true),
         Some("set") => Some(false),
         // Not a type at all: its sender waits for an answer all the same.
@@ -145,6 +172,8 @@ fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ig
         (ns::PUBSUB, "pubsub", _) => pubsub(ticket, payload, &from, get),
         (ns::PUBSUB_OWNER, "pubsub", _) => owner(&ticket, payload, get),
         (ns::COMMANDS, "command", _) => command(ticket, payload, &from, get),
+        (ns::HOST, _, _) => signals(service, ticket, payload, &from, get),
+        (ns::PUSH, "enable" | "disable", false) => enable(service, &ticket, &from),
         (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
         (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node)),
         (ns::PING, "ping", true) => answered(|out| answer::empty_result(out, &ticket)),
@@ -231,6 +260,25 @@ fn command(ticket: Ticket, element: Element<'_, '_>, from: &Sender, get: bool) -
         Ok(register::Command::Cancelled) => answered(|out| answer::command(out, &ticket, name, "canceled", "")),
         Err(error) => refuse(&ticket, error),
     }
+}
+
+/// What a bridge says. Nobody else has anything to say in its namespace.
+fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
+    let Some(host) = bridge(service, from) else { return refuse(&ticket, StanzaError::FORBIDDEN) };
+    if get {
+        return refuse(&ticket, StanzaError::BAD_REQUEST);
+    }
+    ticket.for_client = payload.tag_name().name() == REGISTRATION;
+    match signal::read(payload, host) {
+        Ok(batch) => request(Input::Signals { ticket, host: host.clone(), batch }),
+        Err(Malformed(why)) => refuse(&ticket, StanzaError::BAD_REQUEST.saying(why)),
+    }
+}
+
+/// An `<enable/>` or `<disable/>` sent to us and not to the own account: those of our hosts' users may come later.
+fn enable(service: &Service, ticket: &Ticket, from: &Sender) -> Inbound {
+    let ours = from.bare.node().is_some() && service.host(from.bare.domain().as_str()).is_some();
+    refuse(ticket, if ours { StanzaError::NOT_NOW } else { StanzaError::FORBIDDEN })
 }
 
 fn content(ticket: &Ticket, content: Result<String, StanzaError>) -> Inbound {

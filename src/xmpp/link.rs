@@ -41,8 +41,8 @@ pub trait Dial: Send {
 
 /// Keeps the component linked to its host until the driver is done with it.
 ///
-/// Requests go to `inputs`, all those of one read as one batch; while the driver does not take them, nothing is
-/// read. Answers come from `answers`, whether there is a stream or not. The driver ends the link by closing the
+/// Requests go to `inputs`, all those of one read as one batch, with word of each stream's beginning and end; while
+/// the driver does not take them, nothing is read. Answers come from `answers`, whether there is a stream or not. The driver ends the link by closing the
 /// receiver of `inputs` (nothing is read any more) and then dropping the sender of `answers`: what waits is
 /// written, the stream is ended in good order, and this returns.
 ///
@@ -85,6 +85,7 @@ pub async fn run_over<D: Dial>(
         received: Vec::new(),
         taking: true,
         answering: true,
+        up: false,
         said_foreign: false,
     };
     let mut backoff = Backoff::new(timing.retry_first, timing.retry_longest);
@@ -102,6 +103,7 @@ pub async fn run_over<D: Dial>(
                 let begun = link.clock.steady();
                 link.outbox.begin_stream(begun, timing.answer_age);
                 link.count_dropped();
+                link.tell(true);
                 link.settings.counters.streams.add(1);
                 link.settings.counters.set_linked(true);
                 let ended = stream.serve(&mut link).await;
@@ -114,6 +116,7 @@ pub async fn run_over<D: Dial>(
                     Ended::Lost(trouble) => {
                         let in_order = matches!(trouble, Trouble::Ended | Trouble::Host(_));
                         link.outbox.stream_ended(link.clock.steady(), in_order);
+                        link.tell(false);
                         trouble
                     }
                 }
@@ -141,7 +144,7 @@ pub(super) struct Link {
     pub(super) inputs: mpsc::Sender<Vec<Input>>,
     pub(super) answers: mpsc::Receiver<Vec<Outgoing>>,
     pub(super) outbox: Outbox,
-    /// Requests that the driver has not taken yet. Nothing is read while there are any, so one read bounds it.
+    /// What the driver has not taken yet. Nothing is read while there is any, so one read bounds it.
     pub(super) batch: Vec<Input>,
     /// Answers just taken from the channel.
     pub(super) received: Vec<Vec<Outgoing>>,
@@ -149,10 +152,29 @@ pub(super) struct Link {
     pub(super) taking: bool,
     /// Whether the driver may still have answers.
     pub(super) answering: bool,
+    /// Whether there is a stream.
+    up: bool,
     said_foreign: bool,
 }
 
 impl Link {
+    /// The driver shall hear that a stream began, before anything that is read on it, or that it ended. What it has not
+    /// taken yet of a stream that is over already it need not hear of; so what waits here stays bounded while it takes
+    /// nothing and streams come and go.
+    fn tell(&mut self, up: bool) {
+        self.up = up;
+        if !up && self.batch.last() == Some(&Input::Link(true)) {
+            self.batch.pop();
+        } else if self.taking {
+            self.batch.push(Input::Link(up));
+        }
+    }
+
+    /// Whether orders mean something to the host: there is a stream, and the driver knows of it.
+    fn takes_orders(&self) -> bool {
+        self.up && !self.batch.contains(&Input::Link(true))
+    }
+
     /// Hands the batch over if there is room right now.
     pub(super) fn offer(&mut self) {
         if self.batch.is_empty() {
@@ -182,15 +204,17 @@ impl Link {
         if count == 0 {
             self.answering = false;
         }
+        let takes_orders = self.takes_orders();
         for outgoing in self.received.drain(..).flatten() {
             match outgoing {
                 Outgoing::Answer(ticket, answer) => self.outbox.answer(&ticket, &answer),
-                // Means something to this stream only.
-                Outgoing::Order(order) => {
+                // Means something to this stream only: it dies with it, and none waits for the next.
+                Outgoing::Order(order) if takes_orders => {
                     let mut stanza = BytesMut::new();
-                    orders::write(&mut stanza, self.service.jid(), &order);
+                    orders::write(&mut stanza, &self.service, &order);
                     self.outbox.stanza(&stanza, None);
                 }
+                Outgoing::Order(_) => {}
             }
         }
         self.count_dropped();

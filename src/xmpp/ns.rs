@@ -38,3 +38,40 @@ pub const TIGASE_PRIORITY: &str = "tigase:push:priority:0";
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
 /// Tigase: who spoke in a room.
 pub const TIGASE_GROUPCHAT: &str = "http://tigase.org/protocol/muc#offline";
+/// Between a host's bridge and us (docs/signals.md).
+pub const HOST: &str = "urn:pushkeeper:host:0";
+/// XEP-0060 §7.1.5: what a service wants to see before it takes a publish.
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// XEP-0280: what was forwarded to the account's other sessions.
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// XEP-0297: a stanza inside a stanza.
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// XEP-0359: the ids that archives give.
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0384 in its versions, the one before there were versions included.
+pub const OMEMO: [&str; 4] =
+    ["eu.siacs.conversations.axolotl", "urn:xmpp:omemo:0", "urn:xmpp:omemo:1", "urn:xmpp:omemo:2"];
+/// XEP-0027: OpenPGP as it was.
+pub const OPENPGP_OLD: &str = "jabber:x:encrypted";
+/// XEP-0373: OpenPGP as it is.
+pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
+/// XEP-0380: says how a message is encrypted.
+pub const ENCRYPTION: &str = "urn:xmpp:eme:0";
+/// XEP-0353: steps of a call's set-up, in any version.
+pub const JINGLE_MESSAGE_PREFIX: &str = "urn:xmpp:jingle-message:";
+/// XEP-0249: an invitation into a room.
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// XEP-0045 §7.8: what a room says, invitations included.
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// XEP-0308: corrections.
+pub const CORRECT: &str = "urn:xmpp:message-correct:0";
+/// XEP-0333: who has seen what.
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0334: what is to be kept.
+pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0172: nicknames.
+pub const NICK: &str = "http://jabber.org/protocol/nick";
+/// XEP-0172, as some write it.
+pub const NICK_URN: &str = "urn:xmpp:nick";
+/// XML 1.0 §2.12: `xml:lang`.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";

@@ -1,17 +1,24 @@
-//! What we say of ourselves (XEP-0030), made once.
+//! Who we are, made once: what we say of ourselves (XEP-0030), whose bridges we listen to, and how our orders are named.
+
+use std::collections::BTreeMap;
 
 use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity};
 use xmpp_parsers::minidom::Element;
 
 use super::answer::StanzaError;
+use super::signal::words::digits;
 use super::{ns, register};
 use crate::domain::ids::Domain;
+use crate::flows::signals::OrderId;
 
 /// Who we are and what we can do.
 #[derive(Clone, Debug)]
 pub struct Service {
     jid: Domain,
     info: String,
+    hosts: BTreeMap<Box<str>, Domain>,
+    /// What the ids of this process's orders begin with: the answer to one of a former process is none to us.
+    orders: Box<str>,
 }
 
 impl Service {
@@ -25,7 +32,39 @@ impl Service {
             features: fixed.into_iter().chain(provider_ids).map(str::to_owned).collect(),
             extensions: Vec::new(),
         };
-        Self { jid, info: String::from(&Element::from(info)) }
+        // Without randomness they are named by the process, which is as good except after a restart of the machine.
+        let orders = getrandom::u32().unwrap_or_else(|_| std::process::id());
+        Self {
+            jid,
+            info: String::from(&Element::from(info)),
+            hosts: BTreeMap::new(),
+            orders: format!("o-{orders:08x}-").into(),
+        }
+    }
+
+    /// The same service, which listens to the bridges of these hosts.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = Domain>) -> Self {
+        self.hosts = hosts.into_iter().map(|host| (host.as_str().into(), host)).collect();
+        self
+    }
+
+    /// The host of that name, if it is one whose bridge we listen to.
+    #[must_use]
+    pub fn host(&self, domain: &str) -> Option<&Domain> {
+        self.hosts.get(domain)
+    }
+
+    /// The `id` of an order's iq.
+    #[must_use]
+    pub fn wire_id(&self, order: OrderId) -> String {
+        format!("{}{}", self.orders, order.0)
+    }
+
+    /// The order whose iq has this `id`, if it is one of this process.
+    #[must_use]
+    pub fn order(&self, wire_id: &str) -> Option<OrderId> {
+        wire_id.strip_prefix(&*self.orders).and_then(digits).map(OrderId)
     }
 
     /// The component's own JID.
@@ -123,5 +162,35 @@ mod tests {
         }
         assert_eq!(service.info(Some("x")), Err(StanzaError::ITEM_NOT_FOUND));
         assert_eq!(service.items(Some("x")), Err(StanzaError::ITEM_NOT_FOUND));
+    }
+
+    #[test]
+    fn only_this_processes_orders_are_known_by_their_ids() {
+        let service = Service::new(Domain::new("push.example.net"), []);
+        let id = service.wire_id(OrderId(17));
+        assert_eq!((id.len(), &id[..2], &id[10..]), (13, "o-", "-17"));
+        let prefix = &id[..11];
+        let rows = [
+            (id.clone(), Some(17)),
+            (format!("{prefix}18446744073709551615"), Some(u64::MAX)),
+            (prefix.to_owned(), None),
+            (format!("{prefix}+17"), None),
+            (format!("{prefix}18446744073709551616"), None),
+            (id.replace("o-", "p-"), None),
+            ("o-0000000-17".to_owned(), None),
+            ("pushkeeper-alive".to_owned(), None),
+        ];
+        for (id, order) in rows {
+            assert_eq!(service.order(&id), order.map(OrderId), "{id}");
+        }
+    }
+
+    #[test]
+    fn only_configured_hosts_are_listened_to() {
+        let service = Service::new(Domain::new("push.example.net"), []);
+        assert_eq!(service.host("example.org"), None);
+        let service = service.with_hosts(["example.org", "example.com"].map(Domain::new));
+        assert_eq!(service.host("example.org"), Some(&Domain::new("example.org")));
+        assert_eq!((service.host("example.net"), service.host("alice@example.org")), (None, None));
     }
 }

@@ -102,12 +102,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
         let mut moved = heard;
         let mut pinged: Option<Moment> = None;
         let mut watch = pin!(sleep_until(link.clock.instant(heard + timing.idle)));
-        // What came together with the end of the handshake.
-        if let Err(trouble) = self.take(link) {
-            return self.lost(link, trouble).await;
-        }
+        // Something may have come together with the end of the handshake.
+        let mut untaken = true;
         while link.answering {
             link.offer();
+            if untaken && link.batch.is_empty() {
+                untaken = false;
+                if let Err(trouble) = self.take(link) {
+                    return self.lost(link, trouble).await;
+                }
+                link.offer();
+            }
             let reads = link.taking && link.batch.is_empty() && link.outbox.unsent().len() <= MAX_UNSENT;
             if !reads {
                 // The silence is ours.
@@ -167,7 +172,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
         self.close(link).await
     }
 
-    /// Takes all whole stanzas of a read: requests go into one batch, what can be answered at once is answered.
+    /// Takes all whole stanzas of a read: what is for the driver goes into one batch, what can be answered at once is
+    /// answered.
     fn take(&mut self, link: &mut Link) -> Result<(), Trouble> {
         let now = link.clock.steady();
         while let Some(frame) = self.framer.next_frame()? {

@@ -79,6 +79,8 @@ pub(crate) enum Manner {
     Refuse(&'static str),
     /// Not at all.
     Ignore,
+    /// With an empty result, but only after [`Keeper::release`].
+    Hold,
 }
 
 /// One event, as it came.
@@ -129,11 +131,11 @@ impl Event {
 #[derive(Default)]
 struct Heard {
     events: Vec<Event>,
-    // How many of them the test has taken note of.
     batches: Vec<usize>,
     batch_bytes: Vec<usize>,
     answers: HashMap<String, Element>,
     gaps: Vec<(u64, u64)>,
+    held: Vec<String>,
     epoch: String,
     last: Option<u64>,
 }
@@ -262,6 +264,15 @@ impl Keeper {
         self.manners.lock().expect("no panic").registrations = manner;
     }
 
+    /// Gives the answers that it held back, and holds back no more.
+    pub(crate) async fn release(&self) {
+        self.answers_batches(Manner::Accept);
+        let held = std::mem::take(&mut self.heard().held);
+        for answer in held {
+            self.send(&answer).await;
+        }
+    }
+
     /// The first event that fits, of those not yet read; waits for it. Those before it count as read.
     pub(crate) async fn event(&mut self, what: &str, fits: impl Fn(&Event) -> bool) -> Event {
         let read = self.read;
@@ -298,7 +309,7 @@ impl Keeper {
         self.heard().events.clone()
     }
 
-    /// The sizes of all iqs with events so far: how many events, how many bytes.
+    /// The sizes of all batches so far: how many events, how many bytes.
     pub(crate) fn batches(&self) -> Vec<(usize, usize)> {
         let heard = self.heard();
         heard.batches.iter().copied().zip(heard.batch_bytes.iter().copied()).collect()
@@ -387,14 +398,21 @@ fn hear(stanza: &Element, heard: &Mutex<Heard>, manners: &Mutex<Manners>, jid: &
         }
         let together = events.len();
         heard.last = Some(first + together as u64 - 1);
-        heard.batches.push(together);
-        heard.batch_bytes.push(String::from(stanza).len());
+        if payload.name() == "events" {
+            heard.batches.push(together);
+            heard.batch_bytes.push(String::from(stanza).len());
+        }
         for (seq, element) in (first..).zip(events) {
             heard.events.push(Event { seq, together, element });
         }
     }
+    let result = format!("<iq type='result' id='{id}' from='{jid}' to='{from}'/>");
     match manner {
-        Manner::Accept => Some(format!("<iq type='result' id='{id}' from='{jid}' to='{from}'/>")),
+        Manner::Accept => Some(result),
+        Manner::Hold => {
+            heard.held.push(result);
+            None
+        }
         Manner::Refuse(inside) => Some(format!("<iq type='error' id='{id}' from='{jid}' to='{from}'>{inside}</iq>")),
         Manner::Ignore => None,
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
-use pushkeeper::flows::data::{Answer, Outgoing};
+use pushkeeper::flows::data::{Answer, Input, Outgoing};
 use pushkeeper::xmpp::trouble::LinkError;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -259,6 +259,10 @@ async fn a_link_that_drops_with_a_thousand_publishes_unanswered_answers_each_onc
     }
     assert_eq!(sent, expected);
     assert!(session.settled().await.is_empty());
+    assert_eq!(
+        [pushkeeper.inputs().await, pushkeeper.inputs().await].concat(),
+        [Input::Link(false), Input::Link(true)]
+    );
     assert!(pushkeeper.inputs.is_empty());
 }
 

@@ -136,6 +136,11 @@ impl Client {
         self.iq("set", None, &enable).await
     }
 
+    /// What it would need to resume its session from another connection.
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.session.clone()
+    }
+
     /// From now on it acknowledges nothing, as a network that is gone without a word: the connection stays.
     pub(crate) fn fall_silent(&mut self) {
         self.silent = true;

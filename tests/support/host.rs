@@ -24,6 +24,8 @@ use tokio::time::timeout;
 
 /// The component's JID in tests.
 pub(crate) const JID: &str = "push.example.net";
+/// The host whose bridge it listens to.
+pub(crate) const BRIDGED: &str = "bridged.example";
 /// Its secret.
 pub(crate) const SECRET: &str = "s3cr3t";
 /// Longer than anything takes, so that a test that waits in vain fails.
@@ -213,6 +215,7 @@ pub(crate) fn done(id: &str) -> String {
 pub(crate) fn ticket(input: &Input) -> &Ticket {
     match input {
         Input::Publish { ticket, .. } | Input::Register { ticket, .. } | Input::Unregister { ticket, .. } => ticket,
+        Input::Signals { ticket, .. } => ticket,
         other => panic!("no request: {other:?}"),
     }
 }
@@ -245,8 +248,19 @@ impl Component {
         (Self { inputs, answers, counters, task }, door)
     }
 
-    /// The next request.
+    /// The next batch of requests and replies.
     pub(crate) async fn batch(&mut self) -> Vec<Input> {
+        loop {
+            let mut batch = self.inputs().await;
+            batch.retain(|input| !matches!(input, Input::Link(_)));
+            if !batch.is_empty() {
+                return batch;
+            }
+        }
+    }
+
+    /// The next batch of anything, streams that begin and end included.
+    pub(crate) async fn inputs(&mut self) -> Vec<Input> {
         timeout(PATIENCE, self.inputs.recv()).await.expect("a batch in time").expect("the link lives")
     }
 
@@ -255,7 +269,8 @@ impl Component {
         let Self { mut inputs, answers, task, .. } = self;
         tokio::spawn(async move {
             while let Some(batch) = inputs.recv().await {
-                let done = batch.iter().map(|input| Outgoing::Answer(ticket(input).clone(), Answer::Done)).collect();
+                let tickets = batch.into_iter().filter_map(Input::into_ticket);
+                let done = tickets.map(|ticket| Outgoing::Answer(ticket, Answer::Done)).collect();
                 if answers.send(done).await.is_err() {
                     break;
                 }
@@ -288,7 +303,7 @@ fn parts(connect: String, timing: Timing) -> Parts {
 }
 
 fn service() -> Arc<Service> {
-    Arc::new(Service::new(Domain::new(JID), []))
+    Arc::new(Service::new(Domain::new(JID), []).with_hosts([Domain::new(BRIDGED)]))
 }
 
 /// A try to connect, in memory: the test decides what becomes of it.

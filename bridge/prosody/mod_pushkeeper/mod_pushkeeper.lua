@@ -489,7 +489,8 @@ observe("pre-session-close", function (event)
 	local session, reason = event.session, event.reason;
 	if not session.resource then return; end
 	local condition = type(reason) == "table" and (reason.condition or reason.name) or reason;
-	memory_of(session).reason = condition == nil and "closed" or condition == "conflict" and "replaced" or "kicked";
+	-- A client that closes its stream is closed for the reason `false`.
+	memory_of(session).reason = not condition and "closed" or condition == "conflict" and "replaced" or "kicked";
 end, 10);
 
 local function report_end(session, reason)
@@ -1162,8 +1163,8 @@ local function say_hello()
 	local instance = component_host and component_host.modules and component_host.modules.component;
 	if not component_host then
 		return module:log("warn", "There is no Component %q in the configuration of this Prosody", component);
-	elseif standing_back or instance and instance.connected == false then
-		return;  -- pushkeeper speaks first when it comes
+	elseif link or standing_back or instance and instance.connected == false then
+		return;  -- it knows, or it speaks first when it comes
 	end
 	seq = seq + 1;
 	local hello = element("hello", { xmlns = NS, epoch = epoch, seq = int(seq), stamp = stamp(now()) });

@@ -57,11 +57,12 @@ local function describe(name, session, over)
 	local dog, window, left = session.hibernating_watchdog, nil, nil;
 	if dog then
 		window = int(dog.timeout);
-		left = int(max(0, (memory.deadline or session.hibernating and session.hibernating + dog.timeout or 0) - time_now()));
+		left = int(0.5 + max(0, (memory.deadline or session.hibernating and session.hibernating + dog.timeout or 0) - time_now()));
 	elseif session.resumption_token then
 		window = int(own_window);
 	end
-	local csi = session.state;
+	-- mod_csi_simple says "flushing" for a while, of a client that is still inactive.
+	local csi = session.state == "flushing" and "inactive" or session.state;
 	local handled = session.handled_stanza_count;
 	return element(name, {
 		stamp = stamp(time_now());

@@ -59,7 +59,8 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// Renders a push; `important_body` stands for a body that is not there, unless it is empty.
+    /// Renders a push; `important_body` stands for a body that is not there, unless it is empty. An alert that would have
+    /// neither sender nor body has the name of the app for a title.
     #[must_use]
     pub fn of(push: &Push, style: Style, important_body: &str) -> Self {
         match style {
@@ -128,7 +129,7 @@ fn fitting(push: &Push, kind: Kind, content: Shown<'_>, important_body: &str, mo
     let account = push.account.hex();
     let channel = push.channel.as_ref().map(DeviceHash::hex);
     let render = |content: &Shown<'_>| {
-        let payload = payload(push.class, kind, content, &account, channel.as_deref());
+        let payload = payload(push, kind, content, &account, channel.as_deref());
         // Writing strings and numbers to memory does not fail.
         serde_json::to_vec(&payload).unwrap_or_default()
     };
@@ -205,15 +206,19 @@ struct Alert<'a> {
 }
 
 fn payload<'a>(
-    class: Class,
+    push: &'a Push,
     kind: Kind,
     content: &Shown<'a>,
     account: &'a str,
     channel: Option<&'a str>,
 ) -> Payload<'a> {
+    let class = push.class;
+    // A phone does not show an alert without any words, and does not give it to the app's extension either.
+    let nothing = content.sender.is_none() && content.body.is_none();
+    let title = if nothing { Some(push.app.as_str()) } else { content.sender };
     let aps = match kind {
         Kind::Alert => Some(Aps {
-            alert: Some(Alert { title: content.sender, body: content.body }),
+            alert: Some(Alert { title, body: content.body }),
             sound: Some("default"),
             // Lets the app's extension open what is sealed, or put a name to the account.
             mutable_content: Some(1),
@@ -351,9 +356,28 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_dummy_text_leaves_the_body_out() {
-        let (_, body, _) = of(&push(Class::Important), Style::Generic, "");
-        assert!(body.starts_with(r#"{"aps":{"alert":{},"sound":"default","mutable-content":1}"#), "{body}");
+    fn an_empty_dummy_text_leaves_the_body_out_and_an_alert_without_words_has_the_apps_name() {
+        let said = |class, content| of(&Push { content, ..push(class) }, Style::Generic, "").1;
+        let only = |sender, body| Content { sender, body, ..Content::default() };
+        let rows = [
+            (
+                said(Class::Important, only(None, None)),
+                r#"{"aps":{"alert":{"title":"chat"},"sound":"default","mutable-content":1}"#,
+            ),
+            (
+                said(Class::Call, only(None, None)),
+                r#"{"aps":{"alert":{"title":"chat"},"sound":"default","mutable-content":1,"#,
+            ),
+            (said(Class::Important, only(text("a@b"), None)), r#"{"aps":{"alert":{"title":"a@b"},"sound""#),
+            (said(Class::Important, only(None, text("hi"))), r#"{"aps":{"alert":{"body":"hi"},"sound""#),
+            (said(Class::Unimportant, only(None, None)), r#"{"aps":{"content-available":1}"#),
+        ];
+        for (payload, begin) in rows {
+            assert!(payload.starts_with(begin), "{payload}");
+        }
+        // What does not fit is left out, and then there are no words either.
+        let long = said(Class::Important, only(text(&"x".repeat(9000)), None));
+        assert!(long.starts_with(r#"{"aps":{"alert":{"title":"chat"},"sound""#), "{long}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use pushkeeper::domain::device::{Device, DeviceKey, History};
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
+use pushkeeper::domain::registration::{Record, Registration, RegistrationKey, Status};
 use pushkeeper::domain::secret::{DeviceToken, Secret};
 use pushkeeper::domain::time::Timestamp;
 use pushkeeper::flows::data::Change;
@@ -40,6 +41,25 @@ fn device(node: &str, generation: u32) -> Device {
 
 fn put(node: &str, generation: u32) -> Change {
     Change::Device(Box::new(device(node, generation)))
+}
+
+/// A registration that was enabled for the `generation`th time.
+fn registration(node: &str, generation: u32) -> Registration {
+    let renewed = Timestamp::from_secs(generation.into());
+    Registration {
+        key: RegistrationKey {
+            account: Account::new("romeo@example.org"),
+            service: "push.third.example".into(),
+            node: Node::new(node),
+        },
+        options: None,
+        client_id: None,
+        resource: "phone".into(),
+        made: renewed,
+        renewed,
+        status: Status::Enabled,
+        record: Record::default(),
+    }
 }
 
 /// Every device of a store, in the order of their nodes.

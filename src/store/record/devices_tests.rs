@@ -3,6 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::device::GoneReason;
 
 /// A device whose every field is set.
 pub(in crate::store) fn full() -> Device {
@@ -42,13 +43,17 @@ fn sealed() -> [(Vec<u8>, Vec<u8>); 2] {
     [(device, records.0), (history, records.1)]
 }
 
-fn reason() -> impl Strategy<Value = GoneReason> {
-    prop_oneof![
-        Just(GoneReason::Owner),
-        Just(GoneReason::MaxDevices),
-        Just(GoneReason::VendorGone),
-        Just(GoneReason::Errors),
-    ]
+const REASONS: [GoneReason; 6] = [
+    GoneReason::Owner,
+    GoneReason::MaxDevices,
+    GoneReason::VendorGone,
+    GoneReason::Errors,
+    GoneReason::AccountDeleted,
+    GoneReason::Expired,
+];
+
+pub(in crate::store) fn reason() -> impl Strategy<Value = GoneReason> {
+    prop::sample::select(&REASONS)
 }
 
 prop_compose! {
@@ -134,7 +139,7 @@ proptest! {
 
 #[test]
 fn every_reason_comes_back() {
-    for why in [GoneReason::Owner, GoneReason::MaxDevices, GoneReason::VendorGone, GoneReason::Errors] {
+    for why in REASONS {
         let gone = Some(Gone { at: Timestamp::from_secs(5), why });
         let device = Device { gone, history: History::default(), node: Node::new("x"), ..full() };
         let stored = seal_device(b"dx", &device).unwrap();

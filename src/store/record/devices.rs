@@ -1,57 +1,30 @@
-//! The records, and their keys. The types here are the store's own. They are never edited once released: a new shape
-//! is a new type with the next version, and a step in `migrations/`.
+//! Apps' credentials, devices, and what became of their pushes.
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Damage, seal, unseal};
+use super::{Damage, GoneV1, Kind, name, seal, unseal};
 use crate::domain::app::Credentials;
-use crate::domain::device::{Device, DeviceKey, Fact, Gone, GoneReason, History, Said};
+use crate::domain::device::{Device, DeviceKey, Fact, Gone, History, Said};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
 
-/// What a record is of: the first byte of its key. Part of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// An app's credentials; the app's name follows.
-    Credentials = b'a' as isize,
-    /// A device, without its history; its node follows.
-    Device = b'd' as isize,
-    /// Lines of the journal; their number follows, 8 bytes, big-endian.
-    Facts = b'f' as isize,
-    /// A device's history; its node follows.
-    History = b'h' as isize,
-}
-
-impl Kind {
-    /// The key of the record of this kind and name.
-    pub(super) fn key(self, name: &str) -> Vec<u8> {
-        [&[self as u8], name.as_bytes()].concat()
-    }
-}
-
-/// What a key names, after the kind.
-pub(super) fn name(key: &[u8]) -> Result<&str, Damage> {
-    let (_kind, name) = key.split_first().ok_or(Damage::Key)?;
-    std::str::from_utf8(name).map_err(|_| Damage::Key)
-}
-
-pub(super) fn seal_device(key: &[u8], device: &Device) -> Result<Vec<u8>, postcard::Error> {
+pub(in crate::store) fn seal_device(key: &[u8], device: &Device) -> Result<Vec<u8>, postcard::Error> {
     seal(key, &DeviceV1::from(device))
 }
 
 /// The device under this key, with an empty history.
-pub(super) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
+pub(in crate::store) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
     let record: DeviceV1<'_> = unseal(key, value)?;
     Ok(record.into_device(Node::new(name(key)?)))
 }
 
 /// `covers`: the history holds all lines of the journal's records before this one.
-pub(super) fn seal_history(key: &[u8], history: &History, covers: u64) -> Result<Vec<u8>, postcard::Error> {
+pub(in crate::store) fn seal_history(key: &[u8], history: &History, covers: u64) -> Result<Vec<u8>, postcard::Error> {
     seal(key, &HistoryV1 { covers, ..HistoryV1::from(history) })
 }
 
-pub(super) fn unseal_history(key: &[u8], value: &[u8]) -> Result<(History, u64), Damage> {
+pub(in crate::store) fn unseal_history(key: &[u8], value: &[u8]) -> Result<(History, u64), Damage> {
     unseal::<HistoryV1<'_>>(key, value).map(|record| {
         let covers = record.covers;
         (record.into(), covers)
@@ -59,31 +32,31 @@ pub(super) fn unseal_history(key: &[u8], value: &[u8]) -> Result<(History, u64),
 }
 
 /// The key of a record of the journal.
-pub(super) fn fact_key(number: u64) -> Vec<u8> {
+pub(in crate::store) fn fact_key(number: u64) -> Vec<u8> {
     [&[Kind::Facts as u8], &number.to_be_bytes()[..]].concat()
 }
 
 /// The number of a record of the journal.
-pub(super) fn fact_number(key: &[u8]) -> Option<u64> {
+pub(in crate::store) fn fact_number(key: &[u8]) -> Option<u64> {
     let (_kind, number) = key.split_first()?;
     Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
-pub(super) fn seal_facts(key: &[u8], facts: &[&Fact]) -> Result<Vec<u8>, postcard::Error> {
+pub(in crate::store) fn seal_facts(key: &[u8], facts: &[&Fact]) -> Result<Vec<u8>, postcard::Error> {
     let lines: Vec<FactV1<'_>> = facts.iter().map(|fact| FactV1::from(*fact)).collect();
     seal(key, &lines)
 }
 
-pub(super) fn unseal_facts(key: &[u8], value: &[u8]) -> Result<Vec<Fact>, Damage> {
+pub(in crate::store) fn unseal_facts(key: &[u8], value: &[u8]) -> Result<Vec<Fact>, Damage> {
     let lines: Vec<FactV1<'_>> = unseal(key, value)?;
     Ok(lines.into_iter().map(Fact::from).collect())
 }
 
-pub(super) fn seal_credentials(key: &[u8], credentials: Credentials) -> Result<Vec<u8>, postcard::Error> {
+pub(in crate::store) fn seal_credentials(key: &[u8], credentials: Credentials) -> Result<Vec<u8>, postcard::Error> {
     seal(key, &CredentialsV1 { fingerprint: credentials.fingerprint, since: credentials.since.millis() })
 }
 
-pub(super) fn unseal_credentials(key: &[u8], value: &[u8]) -> Result<(AppName, Credentials), Damage> {
+pub(in crate::store) fn unseal_credentials(key: &[u8], value: &[u8]) -> Result<(AppName, Credentials), Damage> {
     let CredentialsV1 { fingerprint, since } = unseal(key, value)?;
     Ok((AppName::new(name(key)?), Credentials { fingerprint, since: Timestamp::from_millis(since) }))
 }
@@ -140,23 +113,6 @@ enum SaidV1<'a> {
     Doubtful,
     Suspect(&'a str),
     Failed(&'a str),
-}
-
-#[derive(Serialize, Deserialize)]
-struct GoneV1 {
-    at: i64,
-    why: GoneReasonV1,
-}
-
-/// Stored as their position, so the order is part of the format.
-#[derive(Serialize, Deserialize)]
-enum GoneReasonV1 {
-    Owner,
-    MaxDevices,
-    VendorGone,
-    Errors,
-    AccountDeleted,
-    Expired,
 }
 
 impl<'a> From<&'a Device> for DeviceV1<'a> {
@@ -255,34 +211,6 @@ impl From<HistoryV1<'_>> for History {
     }
 }
 
-impl From<Gone> for GoneV1 {
-    fn from(gone: Gone) -> Self {
-        let why = match gone.why {
-            GoneReason::Owner => GoneReasonV1::Owner,
-            GoneReason::MaxDevices => GoneReasonV1::MaxDevices,
-            GoneReason::VendorGone => GoneReasonV1::VendorGone,
-            GoneReason::Errors => GoneReasonV1::Errors,
-            GoneReason::AccountDeleted => GoneReasonV1::AccountDeleted,
-            GoneReason::Expired => GoneReasonV1::Expired,
-        };
-        Self { at: gone.at.millis(), why }
-    }
-}
-
-impl From<GoneV1> for Gone {
-    fn from(gone: GoneV1) -> Self {
-        let why = match gone.why {
-            GoneReasonV1::Owner => GoneReason::Owner,
-            GoneReasonV1::MaxDevices => GoneReason::MaxDevices,
-            GoneReasonV1::VendorGone => GoneReason::VendorGone,
-            GoneReasonV1::Errors => GoneReason::Errors,
-            GoneReasonV1::AccountDeleted => GoneReason::AccountDeleted,
-            GoneReasonV1::Expired => GoneReason::Expired,
-        };
-        Self { at: Timestamp::from_millis(gone.at), why }
-    }
-}
-
 #[cfg(test)]
-#[path = "record_tests.rs"]
-pub(super) mod tests;
+#[path = "devices_tests.rs"]
+pub(in crate::store) mod tests;

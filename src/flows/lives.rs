@@ -1,0 +1,57 @@
+//! All accounts that something is going on with, and when something is to be done about them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::live::Live;
+use super::policy::Policy;
+use crate::domain::ids::{Account, Domain};
+use crate::domain::time::Moment;
+
+/// Accounts that something is going on with.
+#[derive(Debug, Default)]
+pub struct Lives {
+    all: HashMap<Account, (Arc<Live>, Option<Moment>)>,
+    calendar: BTreeSet<(Moment, Account)>,
+    nobody: Arc<Live>,
+}
+
+impl Lives {
+    /// What is going on with an account.
+    #[must_use]
+    pub fn of(&self, account: &Account) -> &Arc<Live> {
+        self.all.get(account).map_or(&self.nobody, |(live, _)| live)
+    }
+
+    /// All of a host.
+    pub fn of_host(&self, host: &Domain) -> impl Iterator<Item = (&Account, &Live)> {
+        let all = self.all.iter().filter(move |(account, _)| account.is_of(host));
+        all.map(|(account, (live, _))| (account, &**live))
+    }
+
+    /// With whom something is to be done by now.
+    pub fn due(&self, now: Moment) -> impl Iterator<Item = &Account> {
+        self.calendar.iter().take_while(move |(at, _)| *at <= now).map(|(_, account)| account)
+    }
+
+    /// When something is to be done next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Moment> {
+        self.calendar.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn put(&mut self, account: &Account, live: &Arc<Live>, policy: &Policy) {
+        let next = live.next(policy);
+        let known = if live.is_empty() {
+            self.all.remove(account)
+        } else {
+            self.all.insert(account.clone(), (live.clone(), next))
+        };
+        if let Some(before) = known.and_then(|(_, before)| before) {
+            self.calendar.remove(&(before, account.clone()));
+        }
+        if let Some(next) = next {
+            self.calendar.insert((next, account.clone()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The rules engine and the session keeper: what is made of what happens to an account.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`sessions`] | a session is bound, goes away, comes back, ends; registrations are bound to it |
+//! | [`stanzas`] | a stanza is worth a push, or not, and to whom; calls |
+//! | [`pushes`] | bursts go out, to our own devices or by relay; what comes of them |
+//! | [`keeper`] | the windows of hibernated sessions, and how many there may be |
+//! | [`enable`] | `<enable/>` and `<disable/>` |
+//! | [`fate`] | what time alone brings: wakes, trials of disabled registrations, the end |
+//! | `edit` | one account under the pen |
+
+mod edit;
+mod enable;
+mod fate;
+mod keeper;
+#[cfg(test)]
+mod link_tests;
+pub(super) mod pushes;
+#[cfg(test)]
+mod rig;
+mod sessions;
+mod stanzas;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::domain::class::Class;
+use crate::domain::ids::Account;
+use crate::domain::time::{Moment, Now};
+use crate::flows::data::{Inner, Step, Ticket};
+use crate::flows::signals::{Event, What};
+use crate::flows::state::State;
+use edit::Edit;
+use stanzas::Whom;
+
+/// Takes what one step handed to the next.
+#[must_use]
+pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
+    match inner {
+        Inner::Event { node, event, ticket, .. } => event_(state, &node, *event, ticket.map(|ticket| *ticket), now),
+        Inner::Settled { registration, flight, said } => {
+            let mut edit = Edit::new(state, &registration.account, now);
+            pushes::settled(&mut edit, &registration, flight, &said);
+            edit.finish()
+        }
+        Inner::Pump(host) => pushes::pump(state, &host, now),
+        Inner::Lost(account) => {
+            let mut edit = Edit::new(state, &account, now);
+            pushes::lost(&mut edit);
+            edit.finish()
+        }
+        Inner::Due(account) => {
+            let mut edit = Edit::new(state, &account, now);
+            pushes::due(&mut edit);
+            keeper::due(&mut edit);
+            edit.finish()
+        }
+        Inner::Fate(registration, what) => {
+            let mut edit = Edit::new(state, &registration.account, now);
+            fate::befall(&mut edit, &registration, what);
+            edit.finish()
+        }
+        Inner::Wake(registration) => {
+            let mut edit = Edit::new(state, &registration.account, now);
+            fate::wake(&mut edit, &registration);
+            edit.finish()
+        }
+        Inner::Window { account, sid, report } => {
+            let mut edit = Edit::new(state, &account, now);
+            keeper::told(&mut edit, &sid, report.as_deref());
+            edit.finish()
+        }
+        Inner::Vanished { account, sid, wake } => {
+            let mut edit = Edit::new(state, &account, now);
+            sessions::vanished(&mut edit, &sid, wake);
+            edit.finish()
+        }
+        // Taken by others.
+        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) => Step::default(),
+    }
+}
+
+/// How long an `offline` waits for its client to come back by itself.
+const OFFLINE_WAITS: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, now: Now) -> Step {
+    let edit = |account: &Account| Edit::new(state, account, now);
+    match event.what {
+        What::Session { account, report, turn, stanzas } => {
+            let mut edit = edit(&account);
+            sessions::turned(&mut edit, node, *report, turn, &stanzas);
+            edit.finish()
+        }
+        What::Archived { account, stanza } => {
+            let mut edit = edit(&account);
+            stanzas::message(&mut edit, &stanza, false, Whom::Sessionless, Moment::default());
+            edit.finish()
+        }
+        What::Offline { account, stanza } => {
+            let mut edit = edit(&account);
+            stanzas::message(&mut edit, &stanza, false, Whom::All, now.steady + OFFLINE_WAITS);
+            edit.finish()
+        }
+        What::Urgent { account, stanza, sent } => {
+            let mut edit = edit(&account);
+            // Only calls are urgent: what else comes this way is worth nothing to those who are away.
+            if matches!(stanzas::class(&edit, &stanza, sent), Some(Class::Call | Class::Ended)) {
+                stanzas::message(&mut edit, &stanza, sent, Whom::All, Moment::default());
+            }
+            edit.finish()
+        }
+        What::Ping { account, service, node } => {
+            let mut edit = edit(&account);
+            stanzas::ping(&mut edit, service.as_deref(), node.as_ref());
+            edit.finish()
+        }
+        What::Missed { account: Some(account), count, keys, newest } => {
+            let mut edit = edit(&account);
+            stanzas::missed(&mut edit, count, &keys, newest.as_deref());
+            edit.finish()
+        }
+        What::UserDeleted { account } => {
+            let mut edit = edit(&account);
+            fate::user_deleted(&mut edit);
+            edit.finish()
+        }
+        What::Registration { account, report, wish } => {
+            let mut edit = edit(&account);
+            sessions::seen(&mut edit, node, *report.clone());
+            if let Some(ticket) = ticket {
+                enable::wish(&mut edit, ticket, &report, wish);
+            }
+            edit.finish()
+        }
+        // Taken before they come here.
+        What::Missed { account: None, .. } | What::Hello | What::Synced | What::Unknown => Step::default(),
+    }
+}

@@ -1,0 +1,172 @@
+//! What a stanza is worth, and to whom.
+
+use super::edit::Edit;
+use super::pushes;
+use crate::domain::class::Class;
+use crate::domain::collector::{Burst, Item};
+use crate::domain::ids::Node;
+use crate::domain::importance;
+use crate::domain::redact::Words;
+use crate::domain::registration::{Registration, RegistrationKey};
+use crate::domain::session::Sid;
+use crate::domain::stanza::{Carbon, Key, Stanza};
+use crate::domain::time::Moment;
+use crate::flows::data::Decided;
+use crate::flows::live::Rung;
+
+/// Which registrations of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// All of them.
+    All,
+    /// Those that have no session, connected or hibernated; calls go to all.
+    Sessionless,
+}
+
+/// Where a stanza stands in a session's queue.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) sid: Sid,
+    pub(super) n: Option<u32>,
+}
+
+/// What a push for this stanza would be.
+pub(super) fn class(edit: &Edit<'_>, stanza: &Stanza, own: bool) -> Option<Class> {
+    importance::class(stanza, edit.account.as_str(), own, edit.rules().corrections)
+}
+
+/// The account received a message, or sent one (`own`).
+pub(super) fn message(edit: &mut Edit<'_>, stanza: &Stanza, own: bool, whom: Whom, ready: Moment) {
+    let class = class(edit, stanza, own);
+    if class == Some(Class::Ended) {
+        return hang_up(edit, stanza, own);
+    }
+    let everybody = whom == Whom::All || class == Some(Class::Call);
+    for registration in edit.enabled() {
+        if everybody || !edit.live().has_session(&registration.key) {
+            offer(edit, registration, stanza, class, None, ready);
+        }
+    }
+}
+
+/// Another part of the host asks for a wake.
+pub(super) fn ping(edit: &mut Edit<'_>, service: Option<&str>, node: Option<&Node>) {
+    for registration in edit.enabled() {
+        let key = &registration.key;
+        if service.is_none_or(|service| *key.service == *service) && node.is_none_or(|node| key.node == *node) {
+            collect(edit, registration, None, Class::Unimportant, Words::default(), None, Moment::default());
+        }
+    }
+}
+
+/// Messages came while nobody listened.
+pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Option<&Stanza>) {
+    // What its bridge can name at most; beyond it there are some that nobody can name.
+    let all_named = usize::try_from(count).is_ok_and(|count| count <= keys.len());
+    let class = newest.and_then(|newest| class(edit, newest, false));
+    // Whatever called then does not ring now.
+    let class = class.map(|class| class.min(Class::Important)).filter(|class| *class != Class::Ended);
+    for registration in edit.enabled() {
+        let known = |key: &Key| registration.record.keys.contains(*key);
+        if edit.live().has_session(&registration.key) || (all_named && keys.iter().all(known)) {
+            continue;
+        }
+        match newest.zip(class) {
+            Some((newest, class)) => {
+                let words = edit.rules().redaction(&registration.key.service).words(newest, class);
+                collect(edit, registration, None, class, words, None, Moment::default());
+            }
+            None => collect(edit, registration, None, Class::Unimportant, Words::default(), None, Moment::default()),
+        }
+        // It speaks for all of them.
+        for key in keys.iter().filter(|key| !known(key)) {
+            collect(edit, registration, Some(*key), Class::Clear, Words::default(), None, Moment::default());
+        }
+    }
+}
+
+/// Offers a stanza to a registration: collected, unless it is worth nothing or pushed already. Says whether it is
+/// urgent, stands in a queue, and was handed over before.
+pub(super) fn offer(
+    edit: &mut Edit<'_>,
+    registration: &Registration,
+    stanza: &Stanza,
+    class: Option<Class>,
+    place: Option<Place>,
+    ready: Moment,
+) -> bool {
+    let Some(class) = class else {
+        edit.decided(&registration.key, Decided::Worthless);
+        return false;
+    };
+    if class == Class::Ended || (class < Class::Important && !edit.rules().unimportant) {
+        return false;
+    }
+    let numbered = place.as_ref().and_then(|place| Some((&place.sid, place.n?)));
+    let key = stanza.key(numbered);
+    let waits_in = place.as_ref().filter(|_| class.is_urgent()).map(|place| &place.sid);
+    if let Some(key) = key {
+        if registration.record.keys.contains(key) {
+            edit.decided(&registration.key, Decided::Known);
+            return waits_in.is_some();
+        }
+        let pushing = edit.live_mut().pushing_mut(&registration.key);
+        if pushing.covers(key, waits_in) || pushing.collector.contains(key) {
+            edit.decided(&registration.key, Decided::Known);
+            return false;
+        }
+    }
+    let words = edit.rules().redaction(&registration.key.service).words(stanza, class);
+    if class == Class::Call {
+        ring(edit, &registration.key, stanza, key, words, waits_in);
+    } else {
+        collect(edit, registration, key, class, words, place, ready);
+    }
+    false
+}
+
+fn collect(
+    edit: &mut Edit<'_>,
+    registration: &Registration,
+    key: Option<Key>,
+    class: Class,
+    words: Words,
+    place: Option<Place>,
+    ready: Moment,
+) {
+    let now = edit.now.steady;
+    let item = Item { key, class, words, place: place.map(|place| (place.sid, place.n)), ready };
+    edit.live_mut().pushing_mut(&registration.key).collector.add(item, now);
+}
+
+/// A call does not wait for a burst to be over.
+fn ring(edit: &mut Edit<'_>, to: &RegistrationKey, stanza: &Stanza, key: Option<Key>, words: Words, sid: Option<&Sid>) {
+    let burst =
+        Burst { class: Class::Call, words, keys: key.into_iter().collect(), sids: sid.into_iter().cloned().collect() };
+    if let Some(jingle) = &stanza.jingle {
+        let rung = Rung { from: stanza.sender().into(), id: jingle.id.clone(), at: edit.now.steady };
+        edit.live_mut().pushing_mut(to).ring(rung);
+    }
+    pushes::launch(edit, to, burst);
+}
+
+/// A call is over, or was taken elsewhere: takes back what has not left, and tells those who rang.
+pub(super) fn hang_up(edit: &mut Edit<'_>, stanza: &Stanza, own: bool) {
+    let Some(jingle) = &stanza.jingle else { return };
+    let own = own || stanza.carbon == Some(Carbon::Sent) || stanza.sender() == edit.account.as_str();
+    let caller = (!own).then(|| stanza.sender());
+    for registration in edit.enabled() {
+        let to = &registration.key;
+        if edit.live().pushing(to).is_none() {
+            continue;
+        }
+        let pushing = edit.live_mut().pushing_mut(to);
+        let Some(rung) = pushing.hang_up(caller, &jingle.id) else { continue };
+        if pushing.take_back(Key::call(&rung.from, &rung.id)) {
+            edit.decided(to, Decided::Cancelled);
+        } else {
+            let burst = Burst { class: Class::Ended, words: Words::default(), keys: Vec::new(), sids: Vec::new() };
+            pushes::launch(edit, to, burst);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The small parts of what bridges say: attributes, read strictly where we depend on them.
+
+use jid::BareJid;
+use roxmltree::Node as Element;
+use xmpp_parsers::date::DateTime;
+
+use crate::domain::ids::{Account, Domain};
+use crate::domain::time::Timestamp;
+
+/// The longest word that a bridge mints, in bytes.
+const MAX_WORD: usize = 256;
+/// The longest part of a JID, in bytes (RFC 7622 §3.1).
+const MAX_PART: usize = 1023;
+
+/// The largest number of an event: what every language can count to.
+const MAX_SEQ: u64 = 1 << 53;
+
+/// What cannot be understood, in words for the bridge's log. Never holds anything of what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+/// An attribute that is a word: there, not too long, and printable.
+#[must_use]
+pub fn word<'a>(element: Element<'a, '_>, name: &str) -> Option<&'a str> {
+    element.attribute(name).filter(|word| is_printable(word, MAX_WORD))
+}
+
+/// An attribute that is a part of a JID.
+#[must_use]
+pub fn part<'a>(element: Element<'a, '_>, name: &str) -> Option<&'a str> {
+    element.attribute(name).filter(|part| is_printable(part, MAX_PART))
+}
+
+/// An attribute that says something; an empty one counts as absent.
+#[must_use]
+pub fn text(element: Element<'_, '_>, name: &str) -> Option<Box<str>> {
+    element.attribute(name).filter(|text| !text.is_empty()).map(Box::from)
+}
+
+/// A number of nothing but digits.
+#[must_use]
+pub fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The number of an event, the attribute `seq`. Far from the end of what numbers there are, so that whoever counts on
+/// from it need not look out.
+///
+/// # Errors
+///
+/// It is missing, or none.
+pub fn seq(element: Element<'_, '_>) -> Result<u64, Malformed> {
+    let seq = element.attribute("seq").and_then(digits).filter(|&seq| seq <= MAX_SEQ);
+    seq.ok_or(Malformed("no readable seq"))
+}
+
+/// An attribute that counts something.
+///
+/// # Errors
+///
+/// It is there, but no number, or one that is too large.
+pub fn count(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malformed> {
+    let number = |text| digits(text).and_then(|number| u32::try_from(number).ok());
+    element.attribute(name).map(|text| number(text).ok_or(Malformed("a count that is none"))).transpose()
+}
+
+/// An attribute that is a time in seconds, rounded down. Hosts count in their own ways: with fractions, and below zero
+/// when they are late.
+///
+/// # Errors
+///
+/// It is there, but no number.
+pub fn seconds(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malformed> {
+    let Some(text) = element.attribute(name) else { return Ok(None) };
+    let number: f64 = text.parse().map_err(|_| Malformed("a time that is none"))?;
+    if !number.is_finite() {
+        return Err(Malformed("a time that is none"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was clamped to what fits")]
+    let whole = number.clamp(0.0, f64::from(u32::MAX)) as u32;
+    Ok(Some(whole))
+}
+
+/// An attribute that is true; one that is missing is not.
+#[must_use]
+pub fn flag(element: Element<'_, '_>, name: &str) -> bool {
+    matches!(element.attribute(name), Some("true" | "1"))
+}
+
+/// When it happened (XEP-0082).
+#[must_use]
+pub fn stamp(element: Element<'_, '_>) -> Option<Timestamp> {
+    let stamp: DateTime = element.attribute("stamp")?.parse().ok()?;
+    Some(Timestamp::from_millis(stamp.0.timestamp_millis()))
+}
+
+/// Whose event it is: the attribute `user`, on the bridge's own host.
+///
+/// # Errors
+///
+/// It is missing, or no localpart.
+pub fn account(element: Element<'_, '_>, host: &Domain) -> Result<Account, Malformed> {
+    let user = part(element, "user").filter(|user| !user.contains(['@', '/'])).ok_or(Malformed("no readable user"))?;
+    Ok(Account::new(format!("{user}@{host}")))
+}
+
+/// Whether it is a JID. Its resource is not judged: that is its host's affair.
+#[must_use]
+pub fn is_jid(text: &str) -> bool {
+    let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
+    let known = resource.is_none_or(|resource| (1..=MAX_PART).contains(&resource.len()));
+    known && BareJid::new(bare).is_ok()
+}
+
+fn is_printable(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<T>(attributes: &str, read: impl FnOnce(Element<'_, '_>) -> T) -> T {
+        let text = format!("<a {attributes}/>");
+        let document = roxmltree::Document::parse(&text).unwrap();
+        read(document.root_element())
+    }
+
+    #[test]
+    fn words_are_there_short_and_printable() {
+        let long = format!("a='{}'", "x".repeat(257));
+        let rows = [
+            ("a='k3f…'", Some("k3f…")),
+            ("", None),
+            ("a=''", None),
+            ("a='x&#10;y'", None),
+            ("a='&#x9b;'", None),
+            (&*long, None),
+        ];
+        for (attributes, expected) in rows {
+            assert_eq!(with(attributes, |element| word(element, "a").map(str::to_owned)).as_deref(), expected);
+        }
+        let resource = format!("a='{}'", "x".repeat(1023));
+        assert!(with(&resource, |element| part(element, "a").is_some()));
+    }
+
+    #[test]
+    fn counts_are_digits_and_times_are_any_number() {
+        let rows = [
+            ("", Ok(None), Ok(None)),
+            ("a='0'", Ok(Some(0)), Ok(Some(0))),
+            ("a='4294967295'", Ok(Some(u32::MAX)), Ok(Some(u32::MAX))),
+            ("a='4294967296'", Err(()), Ok(Some(u32::MAX))),
+            ("a='71.9'", Err(()), Ok(Some(71))),
+            ("a='-3'", Err(()), Ok(Some(0))),
+            ("a='+3'", Err(()), Ok(Some(3))),
+            ("a='2.6e+5'", Err(()), Ok(Some(260_000))),
+            ("a=''", Err(()), Err(())),
+            ("a='nan'", Err(()), Err(())),
+            ("a='inf'", Err(()), Err(())),
+            ("a='soon'", Err(()), Err(())),
+        ];
+        for (attributes, counted, timed) in rows {
+            assert_eq!(with(attributes, |element| count(element, "a").map_err(|_| ())), counted, "{attributes}");
+            assert_eq!(with(attributes, |element| seconds(element, "a").map_err(|_| ())), timed, "{attributes}");
+        }
+        assert_eq!((digits(""), digits("18446744073709551616")), (None, None));
+    }
+
+    #[test]
+    fn stamps_are_xep_0082s_as_fine_as_they_come() {
+        let rows = [
+            ("stamp='2026-11-22T02:49:40Z'", Some(1_795_315_780_000)),
+            ("stamp='2026-11-22T02:49:40.120Z'", Some(1_795_315_780_120)),
+            ("stamp='2026-11-22T02:49:40.123456Z'", Some(1_795_315_780_123)),
+            ("stamp='2026-11-22T03:49:40+01:00'", Some(1_795_315_780_000)),
+            ("stamp='yesterday'", None),
+            ("", None),
+        ];
+        for (attributes, millis) in rows {
+            assert_eq!(with(attributes, stamp), millis.map(Timestamp::from_millis), "{attributes}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_localpart_of_the_bridges_host() {
+        let host = Domain::new("example.org");
+        let read = |attributes: &str| with(attributes, |element| account(element, &host));
+        assert_eq!(read("user='alice'"), Ok(Account::new("alice@example.org")));
+        assert_eq!(read("user='zo\u{e9}\\20x'"), Ok(Account::new("zo\u{e9}\\20x@example.org")));
+        for attributes in ["", "user=''", "user='a@b'", "user='a/b'", "user='a&#10;b'", "user='a&#x85;b'"] {
+            assert_eq!(read(attributes), Err(Malformed("no readable user")), "{attributes}");
+        }
+    }
+
+    #[test]
+    fn flags_and_jids() {
+        for (attributes, expected) in [("a='true'", true), ("a='1'", true), ("a='false'", false), ("a='', ", false)] {
+            let attributes = attributes.trim_end_matches(", ");
+            assert_eq!(with(attributes, |element| flag(element, "a")), expected, "{attributes}");
+        }
+        let long = format!("a/{}", "x".repeat(1024));
+        let rows = [
+            ("push.example.net", true),
+            ("a@b/\u{1f600}", true),
+            ("", false),
+            ("@", false),
+            ("a@b@c", false),
+            ("a/", false),
+            (&*long, false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_jid(text), expected, "{text:.20}");
+        }
+    }
+}
