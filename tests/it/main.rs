@@ -12,6 +12,7 @@ mod layers;
 mod link_life;
 mod link_load;
 mod log_is_clean;
+mod options;
 mod store;
 mod whole;
 mod whole_rig;
