@@ -16,6 +16,8 @@ mod fate;
 mod keeper;
 #[cfg(test)]
 mod link_tests;
+#[cfg(test)]
+mod oracle_tests;
 pub(super) mod pushes;
 #[cfg(test)]
 mod rig;
