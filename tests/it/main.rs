@@ -9,6 +9,7 @@ mod gateway_pool;
 mod gateway_rig;
 mod hostile;
 mod layers;
+mod link_bridge;
 mod link_life;
 mod link_load;
 mod log_is_clean;
