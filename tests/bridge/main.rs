@@ -5,6 +5,11 @@
 //! |---|---|
 //! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
+//! | `beside.rs` | beside mod_cloud_notify, and unloaded |
+//! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
+//! | `orders.rs` | the resumption window, and what is published for pushkeeper |
+//! | `registrations.rs` | `<enable/>` and `<disable/>` |
+//! | `stock.rs` | clients see what they see without the bridge |
 //! | `rig.rs` | what the tests have in common |
 
 #[cfg(test)]
@@ -25,8 +30,18 @@ mod prosody;
 mod stream;
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod linking;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod orders;
+#[cfg(test)]
+mod registrations;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod stock;
