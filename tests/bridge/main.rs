@@ -17,6 +17,7 @@
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/process.rs"]
@@ -24,6 +25,7 @@ mod component;
 mod process;
 #[cfg(test)]
 #[path = "../support/prosody.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod prosody;
 #[cfg(test)]
 #[path = "../support/stream.rs"]

@@ -279,9 +279,8 @@ impl Keeper {
         let read = self.read;
         let found = self
             .wait(what, |heard| {
-                let events = heard.events.iter().enumerate().skip(read);
-                let found = events.filter(|(_, event)| fits(event)).map(|(at, event)| (at, event.clone())).next();
-                found
+                let mut events = heard.events.iter().enumerate().skip(read);
+                events.find(|(_, event)| fits(event)).map(|(at, event)| (at, event.clone()))
             })
             .await;
         self.read = found.0 + 1;
