@@ -21,7 +21,6 @@ mod client;
 mod component;
 #[cfg(test)]
 #[path = "../support/process.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod process;
 #[cfg(test)]
 #[path = "../support/prosody.rs"]
