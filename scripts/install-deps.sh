@@ -6,6 +6,7 @@
 #   build    a C compiler, for the crypto library
 #   prosody  Prosody and mod_cloud_notify, for the tests and the demo
 #   client   the stock XMPP client of the demo (slixmpp)
+#   lint     luacheck, for the bridge
 #
 # Needs root, or sudo. Starts no service and enables none: the Prosody that the tests and the demo use is their own.
 set -euo pipefail
@@ -16,8 +17,9 @@ for group in "$@"; do
         build) packages+=(build-essential ca-certificates) ;;
         prosody) packages+=(prosody prosody-modules lua-unbound) ;;
         client) packages+=(python3 python3-slixmpp) ;;
+        lint) packages+=(lua-check) ;;
         *)
-            echo "install-deps: there is no group '$group' (build, prosody, client)" >&2
+            echo "install-deps: there is no group '$group' (build, prosody, client, lint)" >&2
             exit 2
             ;;
     esac

@@ -58,3 +58,7 @@ fn put(table: &mut Table, segments: &[String], key: String, value: &str, names: 
         put(section, rest, key, value, names);
     }
 }
+
+#[cfg(test)]
+#[path = "overlay_tests.rs"]
+mod tests;

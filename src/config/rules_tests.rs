@@ -2,8 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::parse;
-use crate::config::reader::Complaint;
-use crate::config::tests::{MINIMAL, complaints, env};
+use crate::config::tests::{MINIMAL, complaints};
 
 #[test]
 fn all_keys_of_rules_and_sessions_are_understood() {
@@ -127,27 +126,4 @@ fn what_is_allowed_but_odd_is_warned_of() {
         let keys: Vec<&str> = warnings.iter().map(|warning| warning.key.as_str()).collect();
         assert_eq!(keys, expected, "{text}");
     }
-}
-
-#[test]
-fn the_environment_cannot_reach_into_a_list_of_sections() {
-    let text = format!("{MINIMAL}[[hosts]]\ndomain = \"example.org\"\n");
-    let env = env(&[
-        ("PUSHKEEPER_HOSTS__DOMAIN", "example.net"),
-        ("PUSHKEEPER_RULES__SERVICE__WITH_BODY", "true"),
-        ("PUSHKEEPER_RULES__SERVICE__1__WITH_BODY", "true"),
-    ]);
-    let errors = parse(&text, Path::new("."), env).unwrap_err();
-    let errors: Vec<String> = errors.iter().map(Complaint::to_string).collect();
-    let expected = |name: &str, list: &str| {
-        format!("{name}: cannot come from the environment, for there can be many; write [[{list}]] in the file")
-    };
-    assert_eq!(
-        errors,
-        [
-            expected("PUSHKEEPER_HOSTS__DOMAIN", "hosts"),
-            expected("PUSHKEEPER_RULES__SERVICE__WITH_BODY", "rules.service"),
-            expected("PUSHKEEPER_RULES__SERVICE__1__WITH_BODY", "rules.service"),
-        ]
-    );
 }

@@ -17,10 +17,6 @@ pub(super) fn complaints(text: &str) -> Vec<String> {
     errors.iter().map(Complaint::to_string).collect()
 }
 
-pub(super) fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
-}
-
 #[test]
 fn a_minimal_configuration_has_the_defaults() {
     let (config, warnings) = parse(MINIMAL, Path::new("/etc/pushkeeper"), []).unwrap();
@@ -357,60 +353,6 @@ fn what_is_not_toml_is_named_by_its_line_and_shows_no_secret() {
     assert!(!found[0].contains("hunter2"), "{found:?}");
     let found = complaints("[component]\njid = \"push.example.org\"\nsecret = 31337\n");
     assert_eq!(found, ["component.secret: must be a text in quotes, not such a number"]);
-}
-
-#[test]
-fn the_environment_is_laid_over_the_file() {
-    let text = format!("{MINIMAL}[push]\nmax_per_domain = 5\n[apps.chat-ios]\nprovider = \"stub\"\n");
-    let env = env(&[
-        ("PUSHKEEPER_COMPONENT__SECRET", "12345"),
-        ("PUSHKEEPER_PUSH__MAX_PER_DOMAIN", "0"),
-        ("PUSHKEEPER_APPS__CHAT_IOS__DEFAULT", "true"),
-        ("PUSHKEEPER_APPS__CHAT_IOS__ALIASES", "one, two"),
-        ("PUSHKEEPER_REGISTER__ALLOW_DOMAINS", "*.example.org"),
-        ("PUSHKEEPER_RULES__MAX_DEVICES", "7"),
-        ("PUSHKEEPER_RULES__IMPORTANT_BODY", ""),
-        ("PUSHKEEPER_SESSIONS__WAKE_ON_START", "true"),
-        ("PUSHKEEPER_CONFIG", "ignored"),
-        ("HOME", "/home/juliet"),
-    ]);
-    let (config, _) = parse(&text, Path::new("."), env).unwrap();
-    assert_eq!(config.component.secret.reveal(), "12345");
-    assert_eq!(config.policy.max_per_domain, None);
-    assert_eq!(config.policy.rules.max_devices, 7);
-    assert_eq!(&*config.policy.rules.redaction.important_body, "");
-    assert!(config.policy.sessions.wake_on_start);
-    let app = &config.apps[0].app;
-    assert_eq!((app.name.as_str(), app.default), ("chat-ios", true));
-    assert_eq!(app.aliases, ["one".into(), "two".into()]);
-    assert_eq!(config.policy.register.allow_domains, [DomainPattern::Below(Domain::new("example.org"))]);
-}
-
-#[test]
-fn a_secret_from_the_environment_replaces_the_files_way_to_give_it() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("one"), "from a file").unwrap();
-    let rows = [
-        (
-            "secret_file = \"nothing-here\"",
-            ("PUSHKEEPER_COMPONENT__SECRET", "from the environment"),
-            "from the environment",
-        ),
-        ("secret = \"from the text\"", ("PUSHKEEPER_COMPONENT__SECRET_FILE", "one"), "from a file"),
-    ];
-    for (given, variable, expected) in rows {
-        let text = format!("[component]\njid = \"push.example.org\"\n{given}\n");
-        let (config, _) = parse(&text, folder.path(), env(&[variable])).unwrap();
-        assert_eq!(config.component.secret.reveal(), expected, "{given}");
-    }
-}
-
-#[test]
-fn an_unknown_key_from_the_environment_is_refused_too() {
-    let env = env(&[("PUSHKEEPER_COMPONENT__SECRETT", "x"), ("PUSHKEEPER_STORR__PATH", "x")]);
-    let errors = parse(MINIMAL, Path::new("."), env).unwrap_err();
-    let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
-    assert_eq!(keys, ["component.secrett", "storr"]);
 }
 
 #[test]

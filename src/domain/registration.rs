@@ -166,7 +166,7 @@ impl FromIterator<Key> for Keys {
     }
 }
 
-/// What came of a push, in the words of [`judge`].
+/// What came of a push, in the words of [`Record::judge`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// The service took it.

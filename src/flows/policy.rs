@@ -74,7 +74,9 @@ impl Rules {
     /// What pushes to this service may say.
     #[must_use]
     pub fn redaction(&self, service: &str) -> &Redaction {
-        self.services.get(service).unwrap_or(&self.redaction)
+        // The operator's spelling is normalised, the client's is kept as it is.
+        let known = self.services.get(service).or_else(|| self.services.get(&*service.to_ascii_lowercase()));
+        known.unwrap_or(&self.redaction)
     }
 }
 

@@ -320,3 +320,7 @@ fn line(text: &str) -> Box<str> {
 #[cfg(test)]
 #[path = "inbound_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "inbound_bridge_tests.rs"]
+mod bridge_tests;

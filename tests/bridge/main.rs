@@ -5,6 +5,11 @@
 //! |---|---|
 //! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
+//! | `beside.rs` | beside mod_cloud_notify, and unloaded |
+//! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
+//! | `orders.rs` | the resumption window, and what is published for pushkeeper |
+//! | `registrations.rs` | `<enable/>` and `<disable/>` |
+//! | `stock.rs` | clients see what they see without the bridge |
 //! | `rig.rs` | what the tests have in common |
 
 #[cfg(test)]
@@ -12,21 +17,32 @@
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/process.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod process;
 #[cfg(test)]
 #[path = "../support/prosody.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod prosody;
 #[cfg(test)]
 #[path = "../support/stream.rs"]
 mod stream;
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod linking;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod orders;
+#[cfg(test)]
+mod registrations;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod stock;

@@ -136,6 +136,7 @@ struct Heard {
     answers: HashMap<String, Element>,
     gaps: Vec<(u64, u64)>,
     held: Vec<String>,
+    others: Vec<Element>,
     epoch: String,
     last: Option<u64>,
 }
@@ -278,9 +279,8 @@ impl Keeper {
         let read = self.read;
         let found = self
             .wait(what, |heard| {
-                let events = heard.events.iter().enumerate().skip(read);
-                let found = events.filter(|(_, event)| fits(event)).map(|(at, event)| (at, event.clone())).next();
-                found
+                let mut events = heard.events.iter().enumerate().skip(read);
+                events.find(|(_, event)| fits(event)).map(|(at, event)| (at, event.clone()))
             })
             .await;
         self.read = found.0 + 1;
@@ -297,7 +297,8 @@ impl Keeper {
         let from = self.read;
         let resource = format!("r{}", self.asked.fetch_add(1, Ordering::Relaxed));
         let client = bound(host, FENCE, &resource).await;
-        let bind = self.event("the fence", |it| it.name() == "bind" && it.attr("resource") == resource).await;
+        let is_it = |it: &Event| it.name() == "bind" && (it.attr("user"), it.attr("resource")) == (FENCE, &*resource);
+        let bind = self.event("the fence", is_it).await;
         client.close().await;
         self.event("the end of the fence", |it| it.name() == "end" && it.attr("sid") == bind.attr("sid")).await;
         let events = self.heard().events[from..self.read].to_vec();
@@ -307,6 +308,11 @@ impl Keeper {
     /// Everything it has heard so far, read or not.
     pub(crate) fn all(&self) -> Vec<Event> {
         self.heard().events.clone()
+    }
+
+    /// The iqs so far that are not of our namespace.
+    pub(crate) fn others(&self) -> Vec<Element> {
+        self.heard().others.clone()
     }
 
     /// The sizes of all batches so far: how many events, how many bytes.
@@ -407,6 +413,9 @@ fn hear(stanza: &Element, heard: &Mutex<Heard>, manners: &Mutex<Manners>, jid: &
         }
     }
     let result = format!("<iq type='result' id='{id}' from='{jid}' to='{from}'/>");
+    if !payload.has_ns(NS) {
+        heard.others.push(stanza.clone());
+    }
     match manner {
         Manner::Accept => Some(result),
         Manner::Hold => {

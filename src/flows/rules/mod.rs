@@ -2,12 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`sessions`] | a session is bound, goes away, comes back, ends; registrations are bound to it |
-//! | [`stanzas`] | a stanza is worth a push, or not, and to whom; calls |
-//! | [`pushes`] | bursts go out, to our own devices or by relay; what comes of them |
-//! | [`keeper`] | the windows of hibernated sessions, and how many there may be |
-//! | [`enable`] | `<enable/>` and `<disable/>` |
-//! | [`fate`] | what time alone brings: wakes, trials of disabled registrations, the end |
+//! | `sessions` | a session is bound, goes away, comes back, ends; registrations are bound to it |
+//! | `stanzas` | a stanza is worth a push, or not, and to whom; calls |
+//! | `pushes` | bursts go out, to our own devices or by relay; what comes of them |
+//! | `keeper` | the windows of hibernated sessions, and how many there may be |
+//! | `enable` | `<enable/>` and `<disable/>` |
+//! | `fate` | what time alone brings: wakes, trials of disabled registrations, the end |
 //! | `edit` | one account under the pen |
 
 mod edit;
@@ -16,6 +16,8 @@ mod fate;
 mod keeper;
 #[cfg(test)]
 mod link_tests;
+#[cfg(test)]
+mod oracle_tests;
 pub(super) mod pushes;
 #[cfg(test)]
 mod rig;

@@ -154,10 +154,10 @@ fn missed(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Result
 /// The key of a missed message. One that has nothing to be known by is like no other: it gets a key that no other
 /// message will ever have.
 fn key(element: Element<'_, '_>, at: u32, Number { epoch, seq }: Number<'_>) -> Key {
-    match (text(element, "from"), text(element, "id")) {
-        (Some(from), Some(id)) if flag(element, "call") => Key::call(&from, &id),
-        (Some(from), Some(id)) => Key::sent(&from, &id),
-        (None, Some(id)) => Key::archived(&id),
+    match (element.attribute("from"), element.attribute("id").filter(|id| !id.is_empty())) {
+        (Some(from), Some(id)) if flag(element, "call") && !from.is_empty() => Key::call(from, id),
+        (Some(from), Some(id)) if !from.is_empty() => Key::sent(from, id),
+        (None, Some(id)) => Key::archived(id),
         _ => Key::queued(&Sid::new(format!("missed {epoch} {seq}")), at),
     }
 }

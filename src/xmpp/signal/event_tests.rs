@@ -173,7 +173,8 @@ fn what_was_missed_is_known_by_its_keys() {
 #[test]
 fn a_missed_message_without_a_name_is_like_no_other() {
     let keys = |seq| {
-        let text = "<missed xmlns='urn:pushkeeper:host:0' user='alice' count='2'><key/><key from='bob@example.org/pc'/></missed>";
+        let text = "<missed xmlns='urn:pushkeeper:host:0' user='alice' count='4'><key/><key from='bob@example.org/pc'/>\
+                    <key from='' id='m1'/><key call='true' from='' id='m1'/></missed>";
         let document = Document::parse(text).unwrap();
         match read(document.root_element(), &host(), Number { epoch: "9zGj", seq }).unwrap().what {
             What::Missed { keys, .. } => keys,
@@ -181,9 +182,12 @@ fn a_missed_message_without_a_name_is_like_no_other() {
         }
     };
     let all = [keys(47), keys(48)].concat();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 8);
     for (at, key) in all.iter().enumerate() {
         assert_eq!(all.iter().position(|other| other == key), Some(at), "{all:?}");
+    }
+    for key in [Key::archived("m1"), Key::sent("", "m1"), Key::call("", "m1")] {
+        assert!(!all.contains(&key), "{key:?}");
     }
     assert_eq!(keys(47), keys(47));
 }
