@@ -152,8 +152,15 @@ impl Relays {
     /// Whether one more may go to this service.
     #[must_use]
     pub fn has_room(&self, service: &str) -> bool {
+        self.has_room_beside(service, &[])
+    }
+
+    /// The same, beside those that are about to go, to these services.
+    #[must_use]
+    pub fn has_room_beside(&self, service: &str, going: &[Arc<str>]) -> bool {
         let lane = self.services.get(service).map_or(0, |lane| lane.under_way);
-        self.under_way < MOST_RELAYS && lane < MOST_RELAYS_TO_ONE
+        let to_it = going.iter().filter(|other| ***other == *service).count();
+        self.under_way + going.len() < MOST_RELAYS && lane + to_it < MOST_RELAYS_TO_ONE
     }
 
     /// Who may go next, if there is room for one more.

@@ -21,6 +21,8 @@ pub(super) struct Edit<'a> {
     pub(super) account: Account,
     pub(super) now: Now,
     pub(super) step: Step,
+    /// The services that something is relayed to in this step.
+    pub(super) relayed_to: Vec<Arc<str>>,
     live: Arc<Live>,
     touched: bool,
     next: u64,
@@ -33,6 +35,7 @@ impl<'a> Edit<'a> {
             account: account.clone(),
             now,
             step: Step::default(),
+            relayed_to: Vec::new(),
             live: state.lives.of(account).clone(),
             touched: false,
             next: state.next_number(),

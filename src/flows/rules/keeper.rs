@@ -16,29 +16,35 @@ use crate::flows::live::Session;
 /// A window that differs from what it should be by no more than this is left as it is.
 const CLOSE_ENOUGH: Duration = Duration::from_secs(1);
 
-/// A session was described: if it hibernates, from when to when.
+/// Something was told of a session: if it hibernates, and that is new to us, from when to when. What an event says of a
+/// window that we know is older than our last order, if the event waited for its batch meanwhile: it does not count.
 pub(super) fn found(edit: &mut Edit<'_>, sid: &Sid) {
+    let now = edit.now.steady;
+    let Some(session) = edit.live_mut().session_mut(sid) else { return };
+    if session.report.state != Standing::Hibernated || session.hibernation.is_some() {
+        return;
+    }
+    let left = left(&session.report);
+    let whole = session.report.timeout.map(|secs| Duration::from_secs(secs.into()));
+    let passed = whole.zip(left).map_or(Duration::ZERO, |(whole, left)| whole.saturating_sub(left));
+    session.hibernation = Some(Hibernation::new(passed, left, now));
+}
+
+/// A session was described as it is. While we were not linked, the host went by its own time.
+pub(super) fn described(edit: &mut Edit<'_>, sid: &Sid) {
     let now = edit.now.steady;
     let Some(session) = edit.live_mut().session_mut(sid) else { return };
     if session.report.state != Standing::Hibernated {
         return;
     }
     let left = left(&session.report);
-    match &mut session.hibernation {
-        None => {
-            let whole = session.report.timeout.map(|secs| Duration::from_secs(secs.into()));
-            let passed = whole.zip(left).map_or(Duration::ZERO, |(whole, left)| whole.saturating_sub(left));
-            session.hibernation = Some(Hibernation::new(passed, left, now));
-        }
-        Some(Hibernation { window: Window::Hosts, .. }) => {}
-        Some(hibernation) => {
-            // While we were not linked, the host went by its own time.
-            let ours = hibernation.ends.map(|ends| ends - now);
-            if let Some((ours, theirs)) = ours.zip(left).filter(|(ours, theirs)| !close(*ours, *theirs)) {
-                hibernation.told(theirs, now);
-                edit.set_window(sid, ours);
-            }
-        }
+    let Some(hibernation) = session.hibernation.as_mut().filter(|hibernation| hibernation.window != Window::Hosts) else {
+        return found(edit, sid);
+    };
+    let ours = hibernation.ends.map(|ends| ends - now);
+    if let Some((ours, theirs)) = ours.zip(left).filter(|(ours, theirs)| !close(*ours, *theirs)) {
+        hibernation.told(theirs, now);
+        edit.set_window(sid, ours);
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn launch(edit: &mut Edit<'_>, to: &RegistrationKey, burst: Burst) {
         }
         return to_device(edit, registration, burst);
     }
-    let room = edit.host().is_some_and(|host| host.is_linked() && host.relays.has_room(&to.service));
+    let has_room = |host: &Host| host.is_linked() && host.relays.has_room_beside(&to.service, &edit.relayed_to);
+    let room = edit.host().is_some_and(has_room);
     if room && !full {
         return relay(edit, registration, burst);
     }
@@ -70,6 +71,7 @@ fn relay(edit: &mut Edit<'_>, registration: &Registration, burst: Burst) {
         words: burst.words.clone(),
     };
     took_off(edit, registration, flight, true, burst);
+    edit.relayed_to.push(registration.key.service.clone());
     edit.remember(HostMemory::Sent(registration.key.service.clone()));
     edit.order_as(flight, what);
 }

@@ -45,7 +45,10 @@ pub(super) fn turned(edit: &mut Edit<'_>, node: &Arc<str>, report: Report, turn:
             queued(edit, &sid, stanzas);
         }
         Turn::Hibernated | Turn::Described => {
-            keeper::found(edit, &sid);
+            match turn {
+                Turn::Described => keeper::described(edit, &sid),
+                _ => keeper::found(edit, &sid),
+            }
             queued(edit, &sid, stanzas);
             keeper::stretch(edit, &sid);
             keeper::limit(edit);

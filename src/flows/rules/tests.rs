@@ -618,3 +618,32 @@ fn registrations_that_are_not_enabled_again_expire_if_the_operator_says_so() {
     rig.pass(90 * 24 * HOUR);
     assert_eq!(rig.world.state.registrations.count(), (0, 0));
 }
+
+#[test]
+fn a_window_that_an_event_names_is_older_than_the_one_we_set() {
+    let mut rig = Rig::new();
+    rig.phone();
+    assert_eq!(rig.hibernates(&[]).windows(), [("p1".to_owned(), 72 * 3600)]);
+    // Both were in a batch by then, and speak of the host's own window.
+    assert!(rig.queued(1, message("m1")).windows().is_empty());
+    assert!(rig.queued(2, message("m2")).windows().is_empty());
+    let pushed = rig.pass(1000);
+    assert_eq!(rig.relayed(&pushed.relays()[0].clone(), Relayed::Taken).windows(), [("p1".to_owned(), 600)]);
+    let stretched = Report { timeout: Some(72 * 3600), left: Some(72 * 3600), ..report("phone", Standing::Hibernated) };
+    assert!(rig.turn(stretched, Turn::Queued, &[(3, message("m3"))]).windows().is_empty());
+}
+
+#[test]
+fn no_more_relays_go_to_one_service_than_its_host_takes_even_at_once() {
+    let mut rig = Rig::with(|policy| policy.rules.max_devices = 12);
+    for number in 1..=12 {
+        rig.enabled_at(THIRD, &format!("node-{number}"), "phone");
+    }
+    rig.event(ended("phone", EndReason::Closed));
+    let rung = rig.archived(call(JingleStep::Propose));
+    assert_eq!(rung.relays().len(), 8);
+    // The rest goes as the first ones land.
+    let relays: Vec<_> = rung.relays().into_iter().cloned().collect();
+    let landed: usize = relays.iter().map(|relay| rig.relayed(relay, Relayed::Taken).relays().len()).sum();
+    assert_eq!(landed, 4);
+}
