@@ -211,6 +211,9 @@ impl Driver {
             Input::Inner(Inner::Event { ticket, .. }) => ticket.is_some(),
             _ => false,
         };
+        if matches!(input, Input::Link(true)) {
+            self.outgoing.push(Outgoing::Began);
+        }
         let step = flows::step(&self.state, input, self.clock.now(), &mut self.dice);
         let promises = step.changes.iter().any(|change| change.weight() == Weight::Promise);
         if self.disk.trial.is_some() {

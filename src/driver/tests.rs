@@ -160,7 +160,7 @@ impl Rig {
             let outgoing = self.answers.recv().await.expect("the driver ended");
             self.ready.extend(outgoing.into_iter().filter_map(|outgoing| match outgoing {
                 Outgoing::Answer(ticket, answer) => Some((ticket, answer)),
-                Outgoing::Order(_) => None,
+                Outgoing::Order(_) | Outgoing::Began => None,
             }));
         }
         let (ticket, answer) = self.ready.remove(0);

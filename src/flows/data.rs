@@ -325,6 +325,8 @@ pub enum Outgoing {
     Answer(Ticket, Answer),
     /// An order for a bridge.
     Order(Box<Order>),
+    /// The driver has heard that a stream began: orders that follow are for that one.
+    Began,
 }
 
 /// What an operator should know, once when it begins and once when it ends.

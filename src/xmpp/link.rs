@@ -42,9 +42,10 @@ pub trait Dial: Send {
 /// Keeps the component linked to its host until the driver is done with it.
 ///
 /// Requests go to `inputs`, all those of one read as one batch, with word of each stream's beginning and end; while
-/// the driver does not take them, nothing is read. Answers come from `answers`, whether there is a stream or not. The driver ends the link by closing the
-/// receiver of `inputs` (nothing is read any more) and then dropping the sender of `answers`: what waits is
-/// written, the stream is ended in good order, and this returns.
+/// the driver does not take them, nothing is read. Answers come from `answers`, whether there is a stream or not, and
+/// orders, if there is one that the driver has heard of. The driver ends the link by closing the receiver of `inputs`
+/// (nothing is read any more) and then dropping the sender of `answers`: what waits is written, the stream is ended in
+/// good order, and this returns.
 ///
 /// # Errors
 ///
@@ -86,6 +87,7 @@ pub async fn run_over<D: Dial>(
         taking: true,
         answering: true,
         up: false,
+        unheard: 0,
         said_foreign: false,
     };
     let mut backoff = Backoff::new(timing.retry_first, timing.retry_longest);
@@ -154,6 +156,8 @@ pub(super) struct Link {
     pub(super) answering: bool,
     /// Whether there is a stream.
     up: bool,
+    /// Of how many beginnings the driver has not yet said that it heard. Its orders are for a stream of the past.
+    unheard: u32,
     said_foreign: bool,
 }
 
@@ -165,14 +169,11 @@ impl Link {
         self.up = up;
         if !up && self.batch.last() == Some(&Input::Link(true)) {
             self.batch.pop();
+            self.unheard -= 1;
         } else if self.taking {
             self.batch.push(Input::Link(up));
+            self.unheard += u32::from(up);
         }
-    }
-
-    /// Whether orders mean something to the host: there is a stream, and the driver knows of it.
-    fn takes_orders(&self) -> bool {
-        self.up && !self.batch.contains(&Input::Link(true))
     }
 
     /// Hands the batch over if there is room right now.
@@ -204,12 +205,12 @@ impl Link {
         if count == 0 {
             self.answering = false;
         }
-        let takes_orders = self.takes_orders();
         for outgoing in self.received.drain(..).flatten() {
             match outgoing {
                 Outgoing::Answer(ticket, answer) => self.outbox.answer(&ticket, &answer),
+                Outgoing::Began => self.unheard = self.unheard.saturating_sub(1),
                 // Means something to this stream only: it dies with it, and none waits for the next.
-                Outgoing::Order(order) if takes_orders => {
+                Outgoing::Order(order) if self.up && self.unheard == 0 => {
                     let mut stanza = BytesMut::new();
                     orders::write(&mut stanza, &self.service, &order);
                     self.outbox.stanza(&stanza, None);

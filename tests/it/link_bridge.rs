@@ -26,6 +26,7 @@ async fn linked() -> (Component, mpsc::Receiver<Knock>, Session<DuplexStream>) {
     let (mut pushkeeper, mut door) = Component::in_memory(PIPE);
     let session = welcome(&mut door).await;
     assert_eq!(pushkeeper.inputs().await, [Input::Link(true)]);
+    pushkeeper.answers.send(vec![Outgoing::Began]).await.unwrap();
     (pushkeeper, door, session)
 }
 
@@ -100,8 +101,9 @@ async fn an_order_that_finds_no_stream_is_dropped() {
     let mut session = welcome(&mut door).await;
     assert_eq!(pushkeeper.inputs().await, [Input::Link(true)]);
     assert!(session.settled().await.is_empty());
-    pushkeeper.answers.send(vec![order(2)]).await.unwrap();
-    wire_id(&session.stanza().await, 2);
+    // The driver gave this one before it heard of the stream, however late it comes.
+    pushkeeper.answers.send(vec![order(2), Outgoing::Began, order(3)]).await.unwrap();
+    wire_id(&session.stanza().await, 3);
     assert_eq!(pushkeeper.counters.answers_dropped.value(), 0);
 }
 
@@ -142,8 +144,9 @@ async fn a_driver_that_has_not_heard_of_a_stream_orders_nothing_on_it() {
     }
     let links: Vec<_> = heard.into_iter().filter(|input| matches!(input, Input::Link(_))).collect();
     assert_eq!(links, [Input::Link(true), Input::Link(false), Input::Link(true)]);
-    answers.send(vec![order(2)]).await.unwrap();
-    wire_id(&session.stanza().await, 2);
+    // What it orders on hearing of the first one is not for the second.
+    answers.send(vec![Outgoing::Began, order(2), Outgoing::Began, order(3)]).await.unwrap();
+    wire_id(&session.stanza().await, 3);
 }
 
 #[tokio::test(start_paused = true)]

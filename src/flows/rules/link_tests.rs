@@ -18,7 +18,7 @@ fn kinds(happened: &Happened) -> Vec<&'static str> {
         OrderKind::Timeout { .. } => "timeout",
         OrderKind::Relay { .. } => "relay",
     };
-    happened.orders.iter().map(|order| kind(order)).collect()
+    happened.orders.iter().map(kind).collect()
 }
 
 fn refused() -> Reply {
