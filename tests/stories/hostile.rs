@@ -70,7 +70,7 @@ async fn row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events() {
     // Described anew, it is no larger.
     scene.daemon.kill().await;
     scene.pushkeeper_again().await;
-    let described = scene.tap.events("session").pop().expect("it is still there").element;
+    let described = scene.tap.wait_for_events("session", "alice", 2).await.pop().expect("it is still there").element;
     assert_eq!(described.attr("queued"), Some("500"));
     for passed in scene.tap.passed() {
         let batches = passed.element.children().filter(|child| child.is("events", SIGNALS));

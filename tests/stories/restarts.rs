@@ -201,15 +201,16 @@ async fn row_22_a_host_without_a_bridge_is_no_reason_to_forget_anybody() {
     scene.tap.wait_for_events("end", "alice", 1).await;
     scene.host.take_bridge_away().await;
     scene.daemon.kill().await;
-    let before = scene.tap.orders("sync").len();
+    let before = scene.tap.orders("watch").len();
     scene.daemon.start_again();
     scene
         .tap
         .wait_until("a host without a bridge refuses", |tap| {
             let refused = |answer: &(_, minidom::Element)| answer.1.attr("type") == Some("error");
-            tap.orders("sync").iter().skip(before).any(|order| order.answer.as_ref().is_some_and(refused))
+            tap.orders("watch").iter().skip(before).any(|order| order.answer.as_ref().is_some_and(refused))
         })
         .await;
+    scene.daemon.wait_for_log("it says so", |log| log.contains("localhost is not linked")).await;
     scene.write("alice", "m1").await;
     scene.bob.settle().await;
     scene.host.give_bridge_back().await;

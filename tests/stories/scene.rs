@@ -90,6 +90,8 @@ pub(crate) struct Scene {
     pub(crate) bob: Client,
     pub(crate) host: Prosody,
     marker: Service,
+    /// Messages to carol so far.
+    marks: usize,
     links: usize,
 }
 
@@ -108,7 +110,7 @@ impl Scene {
         let marker = Service::connect(host.component_port(), MARKER, PASSWORD, &clock).await;
         let bob = come(&host, "bob", "desk").await;
         let daemon = Daemon::start(&configuration(setting, &tap, &vendors));
-        let mut scene = Self { daemon, tap, vendors, third, bob, host, marker, links: 0 };
+        let mut scene = Self { daemon, tap, vendors, third, bob, host, marker, marks: 0, links: 0 };
         scene.wait_for_link().await;
         let mut carol = come(&scene.host, "carol", "phone").await;
         assert_eq!(refusal(&carol.enable_push(MARKER, "marker", "").await), None);
@@ -206,7 +208,9 @@ impl Scene {
         // The first one's time to collect ends after all that began before it; the second one begins after that.
         for _ in 0..2 {
             let before = self.marked();
-            self.write("carol", "marker").await;
+            // Another one each time: the same message is not pushed twice.
+            self.marks += 1;
+            self.write("carol", &format!("marker-{}", self.marks)).await;
             self.marker.wait_for(before + 1).await;
         }
     }

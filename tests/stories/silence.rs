@@ -4,7 +4,8 @@ use crate::scene::{Scene, Setting};
 
 /// The host waits a second for acknowledgements.
 async fn scene() -> Scene {
-    Scene::set(&Setting { ack_delay: 1, sessions: "max_ack_delay = \"1s\"", ..Setting::default() }).await
+    let setting = Setting { ack_delay: 1, sessions: "max_ack_delay = \"1s\"", host_window: 300, ..Setting::default() };
+    Scene::set(&setting).await
 }
 
 #[tokio::test]

@@ -177,11 +177,13 @@ impl Client {
 
     /// Tells the server that everything came, and waits until it knows.
     pub(crate) async fn acknowledge_all(&mut self) {
-        self.acknowledge().await;
-        self.send(&format!("<r xmlns='{SM}'/>")).await;
-        self.wait_for("the server's acknowledgement", |element| element.is("a", SM)).await;
-        // What came in between is on its way too.
-        self.acknowledge().await;
+        // Twice: what came while the first one was on its way is acknowledged by the second. None is under way at the
+        // end, or the server would take it as the answer to what it asks next.
+        for _ in 0..2 {
+            self.acknowledge().await;
+            self.send(&format!("<r xmlns='{SM}'/>")).await;
+            self.wait_for("the server's acknowledgement", |element| element.is("a", SM)).await;
+        }
     }
 
     /// The network is gone (RST). What is left is a session that can be resumed, if it was made one.

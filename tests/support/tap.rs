@@ -120,11 +120,14 @@ impl Tap {
         orders
     }
 
-    /// The windows that this user's sessions got, in seconds, in order.
+    /// The windows that this user's sessions got, in whole seconds, in order.
     pub(crate) fn windows(&self, user: &str) -> Vec<u64> {
         let orders = self.orders("timeout");
         let of_user = orders.iter().filter(|order| order.element.attr("user") == Some(user));
-        of_user.map(|order| order.element.attr("seconds").and_then(|it| it.parse().ok()).expect("seconds")).collect()
+        let seconds = |order: &Order| order.element.attr("seconds")?.parse().ok().map(f64::round);
+        // Windows are no longer than days.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+        of_user.map(|order| seconds(order).expect("seconds") as u64).collect()
     }
 
     /// Waits until this holds; says what was waited for if it never does.

@@ -38,7 +38,8 @@ pub(super) fn described(edit: &mut Edit<'_>, sid: &Sid) {
         return;
     }
     let left = left(&session.report);
-    let Some(hibernation) = session.hibernation.as_mut().filter(|hibernation| hibernation.window != Window::Hosts) else {
+    let Some(hibernation) = session.hibernation.as_mut().filter(|hibernation| hibernation.window != Window::Hosts)
+    else {
         return found(edit, sid);
     };
     let ours = hibernation.ends.map(|ends| ends - now);
