@@ -155,10 +155,13 @@ async fn a_shape_keeps_its_limits_and_what_matters_first() {
         ("deep", format!("<body>b</body>{deep}")),
         ("wide", format!("{wide}{important}")),
         ("quotes", format!("{}{important}", quotes.repeat(20))),
+        // XML keeps these for itself: a strict parser would refuse the whole batch.
+        ("reserved", "<body>b</body><xml:y/><z xmlns='urn:z'><xml:y/></z>".to_owned()),
+        ("reserved-wide", format!("{wide}{important}<body>b</body><xml:y/>")),
     ] {
         sent(&mut bob, &message(&to, id, &rest)).await;
     }
-    for id in ["long", "deep", "wide", "quotes"] {
+    for id in ["long", "deep", "wide", "quotes", "reserved", "reserved-wide"] {
         let event = keeper.event(id, |it| it.ids() == [id] && it.name() == "offline").await;
         let stanzas = event.stanzas();
         let shape = stanzas[0].1;
@@ -167,6 +170,7 @@ async fn a_shape_keeps_its_limits_and_what_matters_first() {
         let (levels, elements) = measure(shape);
         assert!(levels <= 8 && elements <= 128 && shape.children().count() <= 32, "{id}: {levels} {elements} {text}");
         assert_eq!(shape.get_child("body", "jabber:client").expect("a body").text(), "*", "{id}");
+        assert!(!text.contains("XML/1998"), "{id}: {text}");
         let ours =
             |it: &&minidom::Element| it.is("stanza-id", "urn:xmpp:sid:0") && it.attr("by") == Some("alice@localhost");
         assert!(shape.children().any(|it| ours(&it)), "{id}: {text}");

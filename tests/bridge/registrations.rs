@@ -119,6 +119,7 @@ async fn a_registration_that_is_too_large_does_not_leave_the_host() {
         ("9 levels", nested(8), refused),
         ("15 kB", field(&"v".repeat(3000)).repeat(5), None),
         ("17 kB", field(&"v".repeat(3400)).repeat(5), refused),
+        ("what XML reserves", "<x xmlns='jabber:x:data'><xml:y/></x>".to_owned(), refused),
     ] {
         assert_eq!(refusal(&phone.enable_push(SERVICE, "n", &options).await).as_deref(), expected, "{what}");
     }

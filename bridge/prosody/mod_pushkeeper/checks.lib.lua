@@ -5,7 +5,9 @@ local ipairs, pairs, type, tostring = ipairs, pairs, type, tostring;
 local NS_PUSH = "urn:xmpp:push:0";
 local NS_PUBSUB = "http://jabber.org/protocol/pubsub";
 local LEVELS, BYTES, VALUE_BYTES = 8, 16 * 1024, 4096;
+local ATTRIBUTES = 16;
 local RELAY_BYTES = 64 * 1024;
+local RESERVED = { ["http://www.w3.org/XML/1998/namespace"] = true, ["http://www.w3.org/2000/xmlns/"] = true };
 
 -- Whether it is one publish of a notification of XEP-0357, and nothing else.
 local function is_notification(relay)
@@ -26,12 +28,15 @@ local function is_notification(relay)
 	return #item.tags == 1 and notification.name == "notification" and notification.attr.xmlns == NS_PUSH;
 end
 
--- Whether the element keeps the limits on levels and values.
+-- Whether the element keeps the limits on levels, attributes and values, and can be written so that every parser takes
+-- it: XML reserves two namespaces for itself.
 local function is_moderate(source, level)
-	if level > LEVELS then return false; end
+	local attributes = 0;
 	for _, value in pairs(source.attr) do
+		attributes = attributes + 1;
 		if #value > VALUE_BYTES then return false; end
 	end
+	if level > LEVELS or attributes > ATTRIBUTES or RESERVED[source.attr.xmlns] then return false; end
 	local text = 0;
 	for i = 1, #source do
 		local child = source[i];

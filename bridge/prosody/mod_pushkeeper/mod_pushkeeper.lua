@@ -21,7 +21,7 @@ local checks = module:require "checks";
 
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
 local setmetatable, traceback = setmetatable, debug.traceback;
-local floor, max, min = math.floor, math.max, math.min;
+local ceil, max, min = math.ceil, math.max, math.min;
 local find, format, sub = string.find, string.format, string.sub;
 local is_stanza = st.is_stanza;
 local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
@@ -951,7 +951,8 @@ obey("timeout", function (event, timeout)
 	if not session.hibernating or not session.hibernating_watchdog or session.pushkeeper.since ~= attr.since then
 		return origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not hibernated since then"));
 	end
-	seconds = floor(min(seconds, max_timeout));
+	-- Only 0 ends a session, so what is less than a second is one.
+	seconds = ceil(min(seconds, max_timeout));
 	local answer = st.reply(stanza);
 	if seconds > 0 then
 		set_window(session, seconds);

@@ -31,6 +31,10 @@ local KEPT = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code
 local KEPT_OF_REFERENCE = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp",
 	"media", "rid", "uri", "begin", "end");
 
+-- XML reserves these for itself, and no element of it can be written so that every parser takes it; but clients send
+-- some, and Prosody passes them on.
+local RESERVED = set("http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/");
+
 -- Those attributes that may leave the host, and how many bytes they take.
 local function kept_attributes(source, ns, limit)
 	local keep = KEPT;
@@ -85,9 +89,11 @@ local function whole_shape(source, ns, level, full)
 		end
 	end
 	for i = 1, #tags do
-		local child = whole_shape(tags[i], ns, level + 1, full);
-		if not child then return; end
-		append(shape, child);
+		if not RESERVED[tags[i].attr.xmlns] then
+			local child = whole_shape(tags[i], ns, level + 1, full);
+			if not child then return; end
+			append(shape, child);
+		end
 	end
 	return left_bytes >= 0 and shape or nil;
 end
@@ -116,7 +122,7 @@ local function cut_shape(stanza, account, full)
 
 	-- Takes an element, without its children, if there is room.
 	local function take(source, ns, parent, level)
-		if done[source] or left == 0 or parent and #parent.tags >= CHILDREN then return; end
+		if done[source] or RESERVED[source.attr.xmlns] or left == 0 or parent and #parent.tags >= CHILDREN then return; end
 		ns = source.attr.xmlns or ns;
 		local attr, size = kept_attributes(source, ns, VALUE_BYTES);
 		if not parent and size > BYTES / 2 then attr, size = kept_attributes(source, ns, 80); end
