@@ -205,7 +205,7 @@ impl Driver {
     /// One input, one step. Returns what it leads to.
     fn take_one(&mut self, input: Input) -> Vec<Inner> {
         let command = match &input {
-            Input::Register { .. } | Input::Unregister { .. } => true,
+            Input::Register { .. } | Input::Unregister { .. } | Input::Wish { .. } => true,
             Input::Inner(Inner::Event { ticket, .. }) => ticket.is_some(),
             _ => false,
         };

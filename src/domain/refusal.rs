@@ -17,6 +17,8 @@ pub enum Refusal {
     TooManyRegistrations,
     /// An `<enable/>` or `<disable/>` names no push service, or one that can not be one.
     BadService,
+    /// The bridge of the account's host is not linked: nobody would act on what is registered.
+    HostNotLinked,
     /// We cannot do it now, through no fault of theirs; the only answer that every server takes for passing.
     TryLater(Later),
 }
@@ -47,6 +49,7 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::TooManyRegistrations => "too-many-registrations",
             Self::BadService => "bad-service",
+            Self::HostNotLinked => "host-not-linked",
             Self::TryLater(Later::Vendor) => "vendor",
             Self::TryLater(Later::Operator) => "operator",
             Self::TryLater(Later::DomainRate) => "domain-rate",

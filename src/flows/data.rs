@@ -16,7 +16,7 @@ use crate::domain::time::Moment;
 
 use super::memory::Memory;
 pub use super::notice::{Decided, Decision, Notice, Registered};
-use super::signals::{Batch, Event, Order, OrderId, Reply};
+use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,17 @@ pub enum Input {
         host: Domain,
         /// What it told.
         batch: Batch,
+    },
+    /// A client of a host of ours sent `<enable/>` or `<disable/>` to us, not to its own account.
+    Wish {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// Whose client.
+        account: Account,
+        /// Its resource.
+        resource: Arc<str>,
+        /// What was sent.
+        wish: Wish,
     },
     /// A bridge answered an order.
     Reply {
@@ -151,7 +162,7 @@ impl Input {
             Self::Publish { ticket, .. } | Self::Register { ticket, .. } | Self::Unregister { ticket, .. } => {
                 Some(ticket)
             }
-            Self::Signals { ticket, .. } => Some(ticket),
+            Self::Signals { ticket, .. } | Self::Wish { ticket, .. } => Some(ticket),
             Self::Verdict(_) | Self::Link(_) | Self::Reply { .. } | Self::Inner(_) | Self::Tick => None,
         }
     }

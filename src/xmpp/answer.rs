@@ -40,6 +40,8 @@ impl StanzaError {
     /// The stanza broke a limit.
     pub const TOO_BIG: Self = Self::new("modify", "policy-violation");
     /// We do not serve this yet, or not now.
+    pub const NOT_ALLOWED: Self = Self::new("cancel", "not-allowed");
+    /// Not now, but it may be later.
     pub const NOT_NOW: Self = Self::new("wait", "service-unavailable");
     /// The asker may not do this.
     pub const FORBIDDEN: Self = Self::new("auth", "forbidden");
@@ -65,6 +67,7 @@ impl StanzaError {
         match refusal {
             Refusal::NoSuchDevice | Refusal::NotRegistered | Refusal::NoSuchApp => Self::ITEM_NOT_FOUND,
             Refusal::Forbidden => Self::FORBIDDEN,
+            Refusal::HostNotLinked => Self::NOT_NOW,
             Refusal::BadService => Self::BAD_REQUEST.saying(
                 "The jid is missing, or it is none of a push service, or what came with it is longer than is kept.",
             ),

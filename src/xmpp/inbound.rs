@@ -1,6 +1,8 @@
 //! Decides what a stanza is to us. Every iq get or set gets exactly one answer, from here or by its ticket; results,
 //! errors, messages and presence never get one (RFC 6120 §8.2.3).
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use jid::BareJid;
 use roxmltree::Node as Element;
@@ -11,9 +13,9 @@ use super::head::Head;
 use super::read::{self, Opening, Unreadable};
 use super::service::Service;
 use super::signal::words::Malformed;
-use super::signal::{self, REGISTRATION, reply};
+use super::signal::{self, REGISTRATION, reply, wish};
 use super::{ns, publish, register};
-use crate::domain::ids::Domain;
+use crate::domain::ids::{Account, Domain};
 use crate::domain::time::Moment;
 use crate::flows::data::{Input, Ticket};
 use crate::flows::signals::Reply;
@@ -173,7 +175,7 @@ fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ig
         (ns::PUBSUB_OWNER, "pubsub", _) => owner(&ticket, payload, get),
         (ns::COMMANDS, "command", _) => command(ticket, payload, &from, get),
         (ns::HOST, _, _) => signals(service, ticket, payload, &from, get),
-        (ns::PUSH, "enable" | "disable", false) => enable(service, &ticket, &from),
+        (ns::PUSH, "enable" | "disable", _) => enable(service, ticket, payload, get),
         (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
         (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node)),
         (ns::PING, "ping", true) => answered(|out| answer::empty_result(out, &ticket)),
@@ -275,10 +277,24 @@ fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_, '_>, from
     }
 }
 
-/// An `<enable/>` or `<disable/>` sent to us and not to the own account: those of our hosts' users may come later.
-fn enable(service: &Service, ticket: &Ticket, from: &Sender) -> Inbound {
-    let ours = from.bare.node().is_some() && service.host(from.bare.domain().as_str()).is_some();
-    refuse(ticket, if ours { StanzaError::NOT_NOW } else { StanzaError::FORBIDDEN })
+/// An `<enable/>` or `<disable/>` sent to us and not to the own account: for those of our hosts' users it is the same.
+fn enable(service: &Service, ticket: Ticket, element: Element<'_, '_>, get: bool) -> Inbound {
+    let Some((account, resource)) = client(service, &ticket.to) else { return refuse(&ticket, StanzaError::FORBIDDEN) };
+    if get {
+        return refuse(&ticket, StanzaError::NOT_ALLOWED);
+    }
+    match wish::one(element) {
+        Ok(wish) => request(Input::Wish { ticket, account, resource, wish }),
+        Err(Malformed(why)) => refuse(&ticket, StanzaError::BAD_REQUEST.saying(why)),
+    }
+}
+
+/// A client of a host of ours, by its full JID.
+fn client(service: &Service, jid: &str) -> Option<(Account, Arc<str>)> {
+    let (_, resource) = jid.split_once('/')?;
+    let bare = Sender::read(jid)?.bare;
+    let ours = bare.node().is_some() && service.host(bare.domain().as_str()).is_some();
+    ours.then(|| (Account::new(bare.as_str()), resource.into()))
 }
 
 fn content(ticket: &Ticket, content: Result<String, StanzaError>) -> Inbound {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::ids::Account;
+use crate::domain::ids::{Account, Node};
 use crate::flows::signals::{OrderId, Relayed, Turn, What, Wish};
 use crate::xmpp::frame::Framer;
 
@@ -168,17 +168,30 @@ fn what_cannot_even_be_parsed_of_a_bridge_is_for_a_client() {
 }
 
 #[test]
-fn an_enable_sent_to_us_is_refused_for_now() {
+fn an_enable_sent_to_us_is_taken_from_clients_of_our_hosts_only() {
+    let enable = "<enable xmlns='urn:xmpp:push:0' jid='push.third.example' node='n'/>";
     let rows = [
-        ("alice@example.org/phone", "<enable xmlns='urn:xmpp:push:0'/>", "'wait'><service-unavailable/>"),
-        ("alice@example.com", "<disable xmlns='urn:xmpp:push:0'/>", "'wait'><service-unavailable/>"),
-        ("example.org", "<enable xmlns='urn:xmpp:push:0'/>", "'auth'><forbidden/>"),
-        ("alice@example.net/phone", "<enable xmlns='urn:xmpp:push:0'/>", "'auth'><forbidden/>"),
-        ("alice@example.org/phone", "<notification xmlns='urn:xmpp:push:0'/>", "'cancel'><service-unavailable/>"),
+        ("alice@example.com", "set", "<disable xmlns='urn:xmpp:push:0'/>", "'auth'><forbidden/>"),
+        ("example.org", "set", enable, "'auth'><forbidden/>"),
+        ("example.org/phone", "set", enable, "'auth'><forbidden/>"),
+        ("alice@example.net/phone", "set", enable, "'auth'><forbidden/>"),
+        ("alice@example.org/phone", "get", enable, "'cancel'><not-allowed/>"),
+        (
+            "alice@example.org/phone",
+            "set",
+            "<notification xmlns='urn:xmpp:push:0'/>",
+            "'cancel'><service-unavailable/>",
+        ),
     ];
-    for (from, payload, expected) in rows {
-        assert_eq!(error(&received(&service(), &iq(from, "set", payload))), expected, "{from} {payload}");
+    for (from, kind, payload, expected) in rows {
+        assert_eq!(error(&received(&service(), &iq(from, kind, payload))), expected, "{from} {payload}");
     }
+    let taken = received(&service(), &iq("Alice@example.org/my phone", "set", enable));
+    let Inbound::Request(Input::Wish { ticket, account, resource, wish }) = taken else { panic!("{taken:?}") };
+    assert!(!ticket.for_client, "nobody hands the answer on");
+    assert_eq!((account.as_str(), &*resource), ("alice@example.org", "my phone"));
+    let expected = Wish::Enable { service: Some("push.third.example".into()), node: Node::new("n"), options: None };
+    assert_eq!(wish, expected);
 }
 
 fn answer(service: &Service, kind: &str, from: &str, id: &str, payload: &str) -> Inbound {

@@ -1,23 +1,58 @@
 //! `<enable/>` and `<disable/>` (XEP-0357 §5, §6).
 
+use std::sync::Arc;
+
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
 use crate::domain::ids::Node;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
-use crate::domain::session::Report;
+use crate::domain::session::{Report, Sid};
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
+use crate::flows::hosts::Host;
 use crate::flows::signals::{OrderKind, Wish};
 
 /// How many registrations that are gone an account keeps.
 const GONE_PER_ACCOUNT: usize = 16;
 
+/// Which client enables.
+pub(super) struct Client {
+    resource: Arc<str>,
+    client_id: Option<Arc<str>>,
+    /// Its session, if it is known.
+    sid: Option<Sid>,
+    /// Whether its bridge handed this on, and so knows that the account is to be watched.
+    by_bridge: bool,
+}
+
+impl Client {
+    /// The client whose session that is.
+    pub(super) fn of(report: &Report) -> Self {
+        let Report { resource, client_id, sid, .. } = report;
+        Self { resource: resource.clone(), client_id: client_id.clone(), sid: Some(sid.clone()), by_bridge: true }
+    }
+}
+
+/// A client says to us what others say to their own account. Its session may become known only later: what is
+/// registered is bound by the resource then.
+pub(super) fn to_us(edit: &mut Edit<'_>, ticket: Ticket, resource: Arc<str>, what: Wish) {
+    if !edit.host().is_some_and(Host::is_linked) {
+        return edit.step.answer(ticket, Answer::Refused(Refusal::HostNotLinked));
+    }
+    let session = edit.live().sessions.iter().find(|session| session.report.resource == resource);
+    let client = match session {
+        Some(session) => Client { by_bridge: false, ..Client::of(&session.report) },
+        None => Client { resource, client_id: None, sid: None, by_bridge: false },
+    };
+    wish(edit, ticket, &client, what);
+}
+
 /// An account owner wants pushes to go somewhere, or no longer.
-pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: Wish) {
+pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: Wish) {
     match wish {
-        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service, report) => {
-            enable(edit, report, &service, node, options);
+        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service, client) => {
+            enable(edit, client, &service, node, options);
             edit.step.answer(ticket, Answer::Done);
         }
         Wish::Disable { service: Some(service), node } => {
@@ -32,10 +67,10 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: W
 
 /// Whether that can be a push service for this account: not the account itself, nor its host, nor another account of a
 /// host of ours. It would be pushed to by the very messages that it is sent.
-fn may_be(edit: &Edit<'_>, service: &str, report: &Report) -> bool {
+fn may_be(edit: &Edit<'_>, service: &str, client: &Client) -> bool {
     let account = edit.account.as_str();
     let domain = edit.domain();
-    let own_full = service.strip_prefix(account).is_some_and(|rest| rest.strip_prefix('/') == Some(&*report.resource));
+    let own_full = service.strip_prefix(account).is_some_and(|rest| rest.strip_prefix('/') == Some(&*client.resource));
     if service == account || own_full || service == domain.as_str() {
         return false;
     }
@@ -44,7 +79,7 @@ fn may_be(edit: &Edit<'_>, service: &str, report: &Report) -> bool {
     !edit.policy().hosts.iter().any(of_ours)
 }
 
-fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, options: Option<Options>) {
+fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, options: Option<Options>) {
     let now = edit.now.wall;
     let key = RegistrationKey { account: edit.account.clone(), service: service.into(), node };
     let known = edit.state.registrations.get(&key);
@@ -52,8 +87,8 @@ fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, optio
     let registration = Registration {
         key: key.clone(),
         options,
-        client_id: report.client_id.clone(),
-        resource: report.resource.clone(),
+        client_id: client.client_id.clone(),
+        resource: client.resource.clone(),
         made,
         renewed: now,
         status: Status::Enabled,
@@ -74,10 +109,15 @@ fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, optio
         edit.change(Change::Record(key.clone(), Box::new(record)));
     }
     edit.notice(Notice::Registration { key: key.clone(), what: Registered::Enabled });
-    sessions::bind_to(edit, &key, &report.sid, false);
-    // Its bridge watches it by itself, but not whole.
-    if edit.rules().redaction(service).with_body {
-        let accounts = vec![(edit.account.clone(), true)];
+    if let Some(sid) = &client.sid {
+        sessions::bind_to(edit, &key, sid, false);
+    }
+    // Its bridge watches it by itself if it handed this on, but without the texts of its messages.
+    let rules = edit.rules();
+    let others = edit.registrations().iter().filter(|other| other.is_there()).map(|other| &*other.key.service);
+    let texts = others.chain([service]).any(|service| rules.redaction(service).with_body);
+    if texts || !client.by_bridge {
+        let accounts = vec![(edit.account.clone(), texts)];
         edit.order(OrderKind::Watch { list: None, complete: false, accounts });
     }
 }

@@ -32,9 +32,10 @@ use crate::domain::class::Class;
 use crate::domain::ids::Account;
 use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Inner, Step, Ticket};
-use crate::flows::signals::{Event, What};
+use crate::flows::signals::{Event, What, Wish};
 use crate::flows::state::State;
 use edit::Edit;
+use enable::Client;
 use stanzas::Whom;
 
 /// Takes what one step handed to the next.
@@ -82,6 +83,14 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
         // Taken by others.
         Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) => Step::default(),
     }
+}
+
+/// A client of a host of ours wants pushes to go somewhere, or no longer, and says so to us.
+#[must_use]
+pub fn wish(state: &State, ticket: Ticket, account: &Account, resource: Arc<str>, wish: Wish, now: Now) -> Step {
+    let mut edit = Edit::new(state, account, now);
+    enable::to_us(&mut edit, ticket, resource, wish);
+    edit.finish()
 }
 
 /// How long an `offline` waits for its client to come back by itself.
@@ -132,7 +141,7 @@ fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, 
             let mut edit = edit(&account);
             sessions::seen(&mut edit, node, *report.clone());
             if let Some(ticket) = ticket {
-                enable::wish(&mut edit, ticket, &report, wish);
+                enable::wish(&mut edit, ticket, &Client::of(&report), wish);
             }
             edit.finish()
         }

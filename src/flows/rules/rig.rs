@@ -138,6 +138,13 @@ impl Rig {
         self.event(What::Registration { account: Account::new(ALICE), report, wish })
     }
 
+    /// The same, said to us and not to her own account.
+    pub(crate) fn wish_to_us(&mut self, resource: &str, wish: Wish) -> Happened {
+        let ticket = self.world.ticket();
+        let account = Account::new(ALICE);
+        self.world.take(Input::Wish { ticket, account, resource: resource.into(), wish })
+    }
+
     /// Alice's phone loses its connection, with these stanzas in its queue.
     pub(crate) fn hibernates(&mut self, stanzas: &[(u32, Stanza)]) -> Happened {
         self.turn(report("phone", Standing::Hibernated), Turn::Hibernated, stanzas)

@@ -647,3 +647,26 @@ fn no_more_relays_go_to_one_service_than_its_host_takes_even_at_once() {
     let landed: usize = relays.iter().map(|relay| rig.relayed(relay, Relayed::Taken).relays().len()).sum();
     assert_eq!(landed, 4);
 }
+
+#[test]
+fn what_is_enabled_with_us_is_bound_by_its_resource_when_the_session_becomes_known() {
+    let enable = || Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None };
+    let mut rig = Rig::new();
+    let enabled = rig.wish_to_us("phone", enable());
+    assert_eq!(enabled.done().len(), 1);
+    // Its bridge has not heard of it, and is told to watch the account.
+    assert!(matches!(&enabled.orders[..], [order] if matches!(order.what, OrderKind::Watch { list: None, .. })));
+    rig.snapshot(session(report("phone", Standing::Active), Turn::Described, &[]));
+    rig.hibernates(&[(1, message("m1"))]);
+    assert_eq!(rig.pass(1000).relays().len(), 1);
+    let disable = Wish::Disable { service: Some(THIRD.into()), node: None };
+    assert_eq!(rig.wish_to_us("tablet", disable).done().len(), 1);
+    assert_eq!(rig.world.state.registrations.count(), (0, 1));
+    // The same rules.
+    let own = Wish::Enable { service: Some(ALICE.into()), node: Node::new("n"), options: None };
+    assert_eq!(rig.wish_to_us("phone", own).refused()[0].1, crate::domain::refusal::Refusal::BadService);
+    // And only while somebody would act on it.
+    rig.world.take(Input::Link(false));
+    let refused = rig.wish_to_us("phone", enable());
+    assert_eq!(refused.refused()[0].1, crate::domain::refusal::Refusal::HostNotLinked);
+}

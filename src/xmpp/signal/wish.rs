@@ -27,6 +27,15 @@ pub fn read(registration: Element<'_, '_>) -> Result<Wish, Malformed> {
     let (Some(wish), None) = (children.next(), children.next()) else {
         return Err(Malformed("neither one enable nor one disable"));
     };
+    one(wish)
+}
+
+/// Reads an `<enable/>` or a `<disable/>`.
+///
+/// # Errors
+///
+/// It is neither.
+pub fn one(wish: Element<'_, '_>) -> Result<Wish, Malformed> {
     let tag = wish.tag_name();
     let node = wish.attribute("node");
     let fits = node.is_none_or(|node| node.len() <= MAX_NODE);
