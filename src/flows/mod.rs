@@ -23,6 +23,7 @@ pub mod linking;
 pub mod live;
 pub mod lives;
 pub mod memory;
+pub mod notice;
 pub mod policy;
 pub mod publish;
 pub mod register;
