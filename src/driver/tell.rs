@@ -35,7 +35,7 @@ fn tell_of_registration(key: &RegistrationKey, what: Registered) {
     let RegistrationKey { account, service, node } = key;
     let node = node.short();
     match what {
-        Registered::Enabled => info!("{account} enabled push at {service} (node {node})"),
+        Registered::Enabled => debug!("{account} enabled push at {service} (node {node})"),
         Registered::Revived => info!("push of {account} at {service} works again (node {node})"),
         Registered::Disabled(why) => {
             let why = why.name();
