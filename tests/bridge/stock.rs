@@ -37,7 +37,7 @@ fn told(stanza: &Element) -> String {
 
 /// Messages and errors that came, after all that the server had to say.
 async fn came(client: &mut Client) -> Vec<String> {
-    client.iq("get", Some(HOST), "<ping xmlns='urn:xmpp:ping'/>").await;
+    client.settle().await;
     client.take(|it| it.name() == "message").iter().map(told).collect()
 }
 

@@ -102,6 +102,22 @@ async fn row_16_a_session_that_began_to_hibernate_while_pushkeeper_was_dead_gets
 }
 
 #[tokio::test]
+async fn row_16_a_window_that_was_stretched_before_pushkeeper_died_stays_so_until_the_first_push() {
+    let mut scene = Scene::start().await;
+    let phone = scene.phone().await;
+    scene.reset(phone).await;
+    scene.tap.wait_for_windows("alice", &[72 * 3600]).await;
+    scene.daemon.kill().await;
+    scene.pushkeeper_again().await;
+    scene.quiet().await;
+    assert_eq!(scene.tap.windows("alice"), [72 * 3600], "it has what it should have");
+    assert_eq!(scene.third.published().len(), 0);
+    scene.write("alice", "m1").await;
+    scene.third.wait_for(1).await;
+    scene.tap.wait_for_windows("alice", &[72 * 3600, 600]).await;
+}
+
+#[tokio::test]
 async fn row_16_the_host_is_killed_and_no_registration_is_lost_and_nothing_is_pushed_twice() {
     let (mut scene, session) = asleep_and_pushed(&Setting::default()).await;
     scene.host.kill().await;
