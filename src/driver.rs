@@ -13,19 +13,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::clock::Clock;
 use crate::domain::ids::AppName;
 use crate::domain::outcome::Verdict;
 use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::registration::{RegistrationKey, Said};
+use crate::domain::registration::Said;
 use crate::domain::time::Moment;
 use crate::flows;
-use crate::flows::data::{
-    Answer, Change, Decided, Decision, Effect, Inner, Input, Notice, Outgoing, Registered, Step, Waiter, Weight,
-};
+use crate::flows::data::{Answer, Change, Effect, Inner, Input, Outgoing, Step, Waiter, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::state::State;
 
@@ -318,7 +316,7 @@ impl Driver {
                 Effect::Answer(ticket, answer) => self.outgoing.push(Outgoing::Answer(ticket, answer)),
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
                 Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
-                Effect::Notice(notice) => tell(&notice),
+                Effect::Notice(notice) => tell::tell(&notice),
             }
         }
     }
@@ -360,76 +358,6 @@ fn refused(effects: Vec<Effect>) -> Vec<Effect> {
     effects.into_iter().map(refuse).collect()
 }
 
-fn tell(notice: &Notice) {
-    match notice {
-        Notice::CircuitOpened { app, reason } => {
-            error!(
-                "the vendor refuses the credentials of [apps.{app}]: {reason}; its pushes fail until that is mended"
-            );
-        }
-        Notice::CircuitClosed { app } => info!("the vendor takes pushes of [apps.{app}] again"),
-        Notice::Linked { host, software, bridge } => {
-            info!("{host} is linked: {software}, bridge {bridge}; its users can enable push");
-        }
-        Notice::Unlinked { host, why, was_linked: true } => {
-            warn!("{host} is not linked any more: {why}; its users' messages are not pushed until it is");
-        }
-        Notice::Unlinked { host, why, was_linked: false } => {
-            info!(
-                "{host} is not linked: {why}; is mod_pushkeeper loaded there, and set to our JID? Trying until it is"
-            );
-        }
-        Notice::Registration { key, what } => tell_of_registration(key, *what),
-        Notice::Decided(decision) => tell_decision(decision),
-    }
-}
-
-fn tell_of_registration(key: &RegistrationKey, what: Registered) {
-    let RegistrationKey { account, service, node } = key;
-    let node = node.short();
-    match what {
-        Registered::Enabled => info!("{account} enabled push at {service} (node {node})"),
-        Registered::Revived => info!("push of {account} at {service} works again (node {node})"),
-        Registered::Disabled(why) => {
-            let why = why.name();
-            warn!("push of {account} at {service} is disabled: {why}; it is tried once a day (node {node})");
-        }
-        Registered::Gone(why) => info!("{account} is no longer registered at {service}: {} (node {node})", why.name()),
-    }
-}
-
-/// Why a phone was, or was not, woken: for those who ask for it with `[log] level`.
-fn tell_decision(decision: &Decision) {
-    if !tracing::enabled!(target: DECISIONS, tracing::Level::DEBUG) {
-        return;
-    }
-    let place = match (&decision.registration, &decision.resource) {
-        (Some(key), _) => format!(" at {} (node {})", key.service, key.node.short()),
-        (None, Some(resource)) => format!(", session {resource:?}"),
-        (None, None) => String::new(),
-    };
-    let what = match &decision.what {
-        Decided::Pushed { class, stanzas: 0 } => format!("a wake goes out ({})", class.name()),
-        Decided::Pushed { class, stanzas: 1 } => format!("an {} push goes out", class.name()),
-        Decided::Pushed { class, stanzas } => format!("an {} push goes out, for {stanzas} stanzas", class.name()),
-        Decided::Waits => "a push waits: its host has no room for it, or no link".to_owned(),
-        Decided::HandedOver => "handed over".to_owned(),
-        Decided::NotTaken(why) => format!("not taken: {why}"),
-        Decided::Known => "not pushed: the same stanza was".to_owned(),
-        Decided::Worthless => "not pushed: worth no push".to_owned(),
-        Decided::Cancelled => "not pushed: the client has it, or is back".to_owned(),
-        Decided::Stretched(window) => format!("may be resumed for {window:.0?}: nobody woke its client yet"),
-        Decided::Shortened(window) => format!("may be resumed for {window:.0?} more: its client was woken"),
-        Decided::WokenBeforeEnd => "its end is near: its client is woken".to_owned(),
-        Decided::TooMany => "is ended: too many sessions of the account hibernate".to_owned(),
-        Decided::Overdue => "is ended: its window is over".to_owned(),
-    };
-    debug!(target: DECISIONS, "{}{place}: {what}", decision.account);
-}
-
-/// The target of decisions in the log.
-const DECISIONS: &str = "pushkeeper::decisions";
-
 /// What ended under the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
@@ -444,5 +372,8 @@ pub enum Ended {
     Link,
 }
 
+#[cfg(test)]
+mod bridge_tests;
+mod tell;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@
 //! | [`driver`] | the loop: one input, one step, changes to disk, then effects | `flows` |
 //! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |
 //! | [`domain`] | nouns and rules | nothing |
-//! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers out | `domain`, data of `flows` |
+//! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
 //! | [`gateway`] | speaks to vendors: APNs, FCM, a stub | `domain` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
@@ -25,6 +25,17 @@
 //! 4. [`driver`] takes the verdict to [`flows::feedback`]: what it means for the device, and what those are told who
 //!    wait.
 //! 5. [`xmpp::answer`] writes the answer; the link sends it, on the next stream if this one is gone.
+//!
+//! # The life of a host's event
+//!
+//! 1. [`xmpp::signal`] reads a bridge's batch into an [`Input::Signals`](flows::data::Input::Signals); stanzas become
+//!    the few facts that rules care for ([`domain::stanza`]).
+//! 2. [`flows::batch`] takes it once, answers it, and hands on each event as a step of its own.
+//! 3. [`flows::rules`] decides: which class ([`domain::importance`]), for which registrations; it is collected
+//!    ([`domain::collector`]) and leaves as one push. To a device of our own that is a publish, and goes on above; to a
+//!    third party's push service the host relays it.
+//! 4. What comes of it counts for the registration ([`domain::registration`]), and shortens the session's window
+//!    ([`domain::keeper`]) by an order ([`xmpp::orders`]).
 
 /// A third less CPU per push than with the system's allocator (docs/design.md).
 #[global_allocator]

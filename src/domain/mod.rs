@@ -1,4 +1,11 @@
 //! Nouns and rules. No IO, no async, no clock, no XML, no HTTP: time and chance are arguments.
+//!
+//! | about | nouns | rules |
+//! |---|---|---|
+//! | push service | [`app`], [`device`], [`publish`], [`push`], [`outcome`] | [`verdict`], [`rate`] |
+//! | rules engine | [`registration`], [`stanza`] | [`importance`], [`collector`], [`redact`] |
+//! | session keeper | [`session`] | [`keeper`] |
+//! | all | [`class`], [`ids`], [`secret`], [`time`], [`refusal`] | |
 
 pub mod app;
 pub mod class;

@@ -9,6 +9,7 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
 use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Ticket};
 use crate::flows::policy::Policy;
+use crate::flows::signals::Order as BridgeOrder;
 use crate::flows::world::policy;
 
 /// What the driver asked of the disk.
@@ -42,7 +43,7 @@ impl Deliver for FakeGateways {
 }
 
 /// A driver with the test at the other end of everything.
-struct Rig {
+pub(super) struct Rig {
     requests: Option<mpsc::Sender<Vec<Input>>>,
     answers: mpsc::Receiver<Vec<Outgoing>>,
     verdicts: mpsc::Sender<Vec<Verdict>>,
@@ -53,10 +54,11 @@ struct Rig {
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
     clock: Clock,
     ready: Vec<(Ticket, Answer)>,
+    pub(super) bridge_orders: Vec<BridgeOrder>,
 }
 
 impl Rig {
-    fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy) -> Self {
         let (request_sender, requests) = mpsc::channel(4);
         let (answers, answer_receiver) = mpsc::channel(100);
         let (verdict_sender, verdicts) = mpsc::channel(100);
@@ -92,10 +94,11 @@ impl Rig {
             driver: tokio::spawn(driver.run()),
             clock,
             ready: Vec::new(),
+            bridge_orders: Vec::new(),
         }
     }
 
-    fn ticket(&self, id: &str) -> Ticket {
+    pub(super) fn ticket(&self, id: &str) -> Ticket {
         Ticket {
             id: id.into(),
             to: "example.org".into(),
@@ -105,7 +108,7 @@ impl Rig {
         }
     }
 
-    async fn ask(&self, inputs: Vec<Input>) {
+    pub(super) async fn ask(&self, inputs: Vec<Input>) {
         self.requests.as_ref().unwrap().send(inputs).await.unwrap();
     }
 
@@ -143,32 +146,44 @@ impl Rig {
         Input::Publish { ticket: self.ticket(id), publish }
     }
 
-    async fn commit_order(&mut self) -> Vec<Change> {
+    pub(super) async fn commit_order(&mut self) -> Vec<Change> {
         match self.orders.recv().await {
             Some(Order::Commit(changes)) => changes,
             other => panic!("no commit but {other:?}"),
         }
     }
 
-    async fn report(&self, report: DiskReport) {
+    /// The disk is asked whether it works again.
+    pub(super) async fn trial(&mut self) {
+        assert!(matches!(self.orders.recv().await, Some(Order::Recover)));
+    }
+
+    pub(super) async fn report(&self, report: DiskReport) {
         self.reports.send(report).await.unwrap();
     }
 
+    /// Takes what the driver sends next.
+    pub(super) async fn hear(&mut self) {
+        for outgoing in self.answers.recv().await.expect("the driver ended") {
+            match outgoing {
+                Outgoing::Answer(ticket, answer) => self.ready.push((ticket, answer)),
+                Outgoing::Order(order) => self.bridge_orders.push(*order),
+                Outgoing::Began => {}
+            }
+        }
+    }
+
     /// The next answer.
-    async fn answer(&mut self) -> (String, Answer) {
+    pub(super) async fn answer(&mut self) -> (String, Answer) {
         while self.ready.is_empty() {
-            let outgoing = self.answers.recv().await.expect("the driver ended");
-            self.ready.extend(outgoing.into_iter().filter_map(|outgoing| match outgoing {
-                Outgoing::Answer(ticket, answer) => Some((ticket, answer)),
-                Outgoing::Order(_) | Outgoing::Began => None,
-            }));
+            self.hear().await;
         }
         let (ticket, answer) = self.ready.remove(0);
         (ticket.id.to_string(), answer)
     }
 
     /// Whether there is no answer, once the driver has done all that it can do without time passing.
-    async fn no_answer(&mut self) -> bool {
+    pub(super) async fn no_answer(&mut self) -> bool {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -206,7 +221,7 @@ fn devices(changes: &[Change]) -> Vec<&Device> {
     found
 }
 
-const STORE: Answer = Answer::Refused(Refusal::TryLater(Later::Store));
+pub(super) const STORE: Answer = Answer::Refused(Refusal::TryLater(Later::Store));
 
 #[tokio::test(start_paused = true)]
 async fn a_registration_is_answered_only_when_it_is_on_disk() {
@@ -274,14 +289,14 @@ async fn a_failed_commit_is_told_and_nothing_is_promised_until_the_store_is_back
     assert_eq!([rig.answer().await, rig.answer().await], [("r1".to_owned(), STORE), ("r2".to_owned(), STORE)]);
 
     // It is tried again at once, and then every five seconds; meanwhile known devices are pushed to.
-    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    rig.trial().await;
     rig.ask(vec![rig.registration("r3", "watch"), rig.publish("p1", &known)]).await;
     assert_eq!(rig.answer().await, ("r3".to_owned(), STORE));
     rig.accept().await;
     assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
     let before = rig.clock.steady();
     rig.report(DiskReport::StillFailing("no space left".into())).await;
-    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    rig.trial().await;
     assert_eq!(rig.clock.steady() - before, TRIAL_EVERY);
 
     // What was never stored is unknown afterwards.
@@ -306,7 +321,7 @@ async fn a_push_under_way_survives_the_stores_recovery() {
     rig.commit_order().await;
     rig.report(DiskReport::Failed("no space left".into())).await;
     assert_eq!(rig.answer().await, ("r2".to_owned(), STORE));
-    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    rig.trial().await;
     rig.report(DiskReport::Recovered(stored)).await;
     rig.accept().await;
     assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));

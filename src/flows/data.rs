@@ -1,22 +1,21 @@
 //! The plain data between the edges and the flows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::app::Credentials;
-use crate::domain::class::Class;
-use crate::domain::device::{Device, Fact, GoneReason};
+use crate::domain::device::{Device, Fact};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
-use crate::domain::outcome::{Reason, Verdict};
+use crate::domain::outcome::Verdict;
 use crate::domain::publish::Publish;
 use crate::domain::push::Push;
 use crate::domain::refusal::Refusal;
-use crate::domain::registration::{DisabledReason, Fate, Record, Registration, RegistrationKey, Said};
+use crate::domain::registration::{Fate, Record, Registration, RegistrationKey, Said};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
 use super::memory::Memory;
+pub use super::notice::{Decided, Decision, Notice, Registered};
 use super::signals::{Batch, Event, Order, OrderId, Reply};
 
 /// What came in from the world.
@@ -327,110 +326,6 @@ pub enum Outgoing {
     Order(Box<Order>),
     /// The driver has heard that a stream began: orders that follow are for that one.
     Began,
-}
-
-/// What an operator should know, once when it begins and once when it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The vendor refuses an app's credentials.
-    CircuitOpened {
-        /// The app.
-        app: AppName,
-        /// The vendor's word for it.
-        reason: Reason,
-    },
-    /// The vendor takes pushes of the app again.
-    CircuitClosed {
-        /// The app.
-        app: AppName,
-    },
-    /// A host's bridge is linked.
-    Linked {
-        /// The host.
-        host: Domain,
-        /// Its software and version.
-        software: Box<str>,
-        /// The bridge's version.
-        bridge: Box<str>,
-    },
-    /// A host's bridge is not linked.
-    Unlinked {
-        /// The host.
-        host: Domain,
-        /// Why.
-        why: Reason,
-        /// Whether it was before.
-        was_linked: bool,
-    },
-    /// Something changed about a registration.
-    Registration {
-        /// Which.
-        key: RegistrationKey,
-        /// What.
-        what: Registered,
-    },
-    /// What the rules decided: for those who ask why a phone was, or was not, woken.
-    Decided(Box<Decision>),
-}
-
-/// What changed about a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registered {
-    /// It is used from now on, or was enabled again.
-    Enabled,
-    /// It failed too often.
-    Disabled(DisabledReason),
-    /// It works again.
-    Revived,
-    /// It is gone.
-    Gone(GoneReason),
-}
-
-/// A decision of the rules engine or the session keeper.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Whom it is about.
-    pub account: Account,
-    /// The registration, by its service and a short name of its node.
-    pub registration: Option<RegistrationKey>,
-    /// The session's resource.
-    pub resource: Option<Arc<str>>,
-    /// What was decided.
-    pub what: Decided,
-}
-
-/// What was decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decided {
-    /// A push goes out.
-    Pushed {
-        /// Its class.
-        class: Class,
-        /// For how many stanzas.
-        stanzas: usize,
-    },
-    /// A push waits until one more may go.
-    Waits,
-    /// It was handed over: the service took it, or did not answer in time.
-    HandedOver,
-    /// It was not.
-    NotTaken(Reason),
-    /// Not pushed: the same stanza was, or is about to be.
-    Known,
-    /// Not pushed: it is worth none.
-    Worthless,
-    /// What was collected is not pushed: the client has it, or is back.
-    Cancelled,
-    /// The session may be resumed for that long: nobody has woken its client yet.
-    Stretched(Duration),
-    /// The session may be resumed for that long: its client was woken.
-    Shortened(Duration),
-    /// The end of its window is near: its client is woken.
-    WokenBeforeEnd,
-    /// It is ended: the account has too many that hibernate.
-    TooMany,
-    /// It is ended: its window is over.
-    Overdue,
 }
 
 /// What a flow decided: first these changes are made durable, then these effects happen.

@@ -1,14 +1,17 @@
 //! One file per path through pushkeeper. Synchronous and pure: state, one input, the time and chance in; changes and
-//! effects out ([`step`]).
+//! effects out ([`step`]), and what that leads to within.
 //!
 //! | file | path |
 //! |---|---|
-//! | [`publish`] | a server asks for a push |
+//! | [`publish`] | a server, or our own rules, ask for a push |
 //! | [`feedback`] | a vendor spoke of one |
 //! | [`register`] | an app registers a device, or takes it back |
+//! | [`linking`] | a host's bridge is told whom to watch, asked for all there is, and checked |
+//! | [`batch`] | a bridge told something: taken once, in order |
+//! | [`rules`] | what is made of it: whether, whom and how to push; how long sessions are kept |
 //! | [`due`] | time passed |
-//! | [`state`], [`lane`], [`memory`], [`policy`] | what they read, and how it changes |
-//! | [`data`] | what they take and return |
+//! | [`state`] with [`lane`], [`registrations`], [`live`], [`lives`], [`hosts`]; [`memory`], [`policy`] | what they read, and how it changes |
+//! | [`data`], [`signals`], [`notice`] | what they take and return |
 
 pub mod batch;
 #[cfg(test)]
@@ -23,6 +26,7 @@ pub mod linking;
 pub mod live;
 pub mod lives;
 pub mod memory;
+pub mod notice;
 pub mod policy;
 pub mod publish;
 pub mod register;

@@ -14,6 +14,7 @@
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]

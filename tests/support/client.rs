@@ -168,6 +168,11 @@ impl Client {
         timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("the stream lives on"))
     }
 
+    /// Reads and forgets whatever comes, until the stream ends.
+    pub(crate) async fn forget_all(&mut self) {
+        while self.read().await.is_some() {}
+    }
+
     /// Takes everything of this kind that came already.
     pub(crate) fn take(&mut self, fits: impl Fn(&Element) -> bool) -> Vec<Element> {
         let (taken, left): (VecDeque<_>, VecDeque<_>) = self.came.drain(..).partition(fits);

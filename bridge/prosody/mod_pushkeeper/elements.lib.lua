@@ -6,19 +6,27 @@ local setmetatable, os_date, floor = setmetatable, os.date, math.floor;
 local find, format, sub, byte = string.find, string.format, string.sub, string.byte;
 local xml_escape, stanza_mt = st.xml_escape, st.stanza_mt;
 
+-- Small numbers are most of them.
+local texts = {};
+for number = 0, 1000 do texts[number] = format("%d", number); end
+
 local function int(number)
-	return format("%d", floor(number));
+	return texts[number] or format("%d", floor(number));
 end
 
-local stamp_second, stamp_text;
+local stamp_second, second_text, stamp_milli, stamp_text;
 
--- XEP-0082 in milliseconds.
+-- XEP-0082 in milliseconds. Many events have the same.
 local function stamp(when)
 	local second = floor(when);
+	local milli = floor((when - second) * 1000);
 	if second ~= stamp_second then
-		stamp_second, stamp_text = second, os_date("!%Y-%m-%dT%H:%M:%S", second);
+		stamp_second, second_text, stamp_milli = second, os_date("!%Y-%m-%dT%H:%M:%S", second), nil;
 	end
-	return format("%s.%03dZ", stamp_text, floor((when - second) * 1000));
+	if milli ~= stamp_milli then
+		stamp_milli, stamp_text = milli, format("%s.%03dZ", second_text, milli);
+	end
+	return stamp_text;
 end
 
 -- Cuts UTF-8 text to at most so many bytes.

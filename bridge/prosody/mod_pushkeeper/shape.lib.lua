@@ -1,9 +1,10 @@
 -- The shape of a stanza: what of it may leave the host. Who and what kind, never a text, a reason or a URL; and never
 -- more of it than the limits of docs/signals.md allow, whatever a stranger sends.
 
+local stanza_mt = require "util.stanza".stanza_mt;
 local elements = module:require "elements";
 
-local pairs, ipairs, type = pairs, ipairs, type;
+local next, pairs, ipairs, type, setmetatable = next, pairs, ipairs, type, setmetatable;
 local floor, max, find = math.floor, math.max, string.find;
 local int, cut, escaped_length = elements.int, elements.cut, elements.escaped_length;
 local element, append = elements.element, elements.append;
@@ -61,7 +62,9 @@ end
 
 -- The text of an element: nil if blank.
 local function text_of(source)
-	local text;
+	local text = source[1];
+	if #source == 1 and type(text) == "string" then return find(text, "%S") and text or nil; end
+	text = nil;
 	for i = 1, #source do
 		local child = source[i];
 		if type(child) == "string" then text = text and text .. child or child; end
@@ -71,31 +74,50 @@ end
 
 local left_elements, left_bytes;
 
--- The shape of an element that keeps all limits, in document order; nil as soon as one is passed.
+-- The shape of an element that keeps all limits, in document order; nil as soon as one is passed. This is what almost
+-- every stanza goes through, so it is written out.
 local function whole_shape(source, ns, level, full)
-	local name, tags = source.name, source.tags;
-	ns = source.attr.xmlns or ns;
-	local attr, bytes = kept_attributes(source, ns, VALUE_BYTES);
-	left_elements = left_elements - 1;
-	left_bytes = left_bytes - bytes - 2 * #name - 5;
-	if left_elements < 0 or left_bytes < 0 or level > LEVELS or #tags > CHILDREN then return; end
-	local shape = element(name, attr);
-	if #source > #tags then
+	local name, tags, source_attr = source.name, source.tags, source.attr;
+	local count = #tags;
+	ns = source_attr.xmlns or ns;
+	local keep = KEPT;
+	if ns == NS_CLIENT and STANZAS[name] then
+		keep = KEPT_OF_STANZA;
+	elseif ns == NS_REFERENCE then
+		keep = KEPT_OF_REFERENCE;
+	end
+	local attr, bytes = {}, 2 * #name + 5;
+	for key, value in next, source_attr do
+		if keep[key] then
+			if #value > VALUE_BYTES then value = cut(value, VALUE_BYTES); end
+			attr[key] = value;
+			bytes = bytes + #key + 4 + (find(value, "['&<>\"]") and escaped_length(value) or #value);
+		end
+	end
+	left_elements, left_bytes = left_elements - 1, left_bytes - bytes;
+	if left_elements < 0 or left_bytes < 0 or level > LEVELS or count > CHILDREN then return; end
+	local shape_tags = {};
+	local shape = setmetatable({ name = name, attr = attr, tags = shape_tags }, stanza_mt);
+	local at = 0;
+	if #source > count then
 		local text = text_of(source);
 		if text then
 			if not (full and is_content(name, ns)) then text = "*"; end
 			left_bytes = left_bytes - escaped_length(text);
-			shape[1] = text;
+			if left_bytes < 0 then return; end
+			shape[1], at = text, 1;
 		end
 	end
-	for i = 1, #tags do
+	local taken = 0;
+	for i = 1, count do
 		if not RESERVED[tags[i].attr.xmlns] then
 			local child = whole_shape(tags[i], ns, level + 1, full);
 			if not child then return; end
-			append(shape, child);
+			taken = taken + 1;
+			shape_tags[taken], shape[at + taken] = child, child;
 		end
 	end
-	return left_bytes >= 0 and shape or nil;
+	return shape;
 end
 
 -- Children of a stanza that come before all others when something must go.

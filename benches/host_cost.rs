@@ -1,0 +1,194 @@
+//! What the bridge costs its host: CPU of Prosody per message, with our bridge, with `mod_cloud_notify`, with neither.
+//!
+//! `cargo bench --bench host_cost`. Three hosts run side by side, each with forty phones that are away and have push, and
+//! one client without push that is online. They take turns, so that a busy machine is unfair to none. In each round:
+//!
+//! 1. a burst to the account without registrations;
+//! 2. a burst to the phones: all messages at once;
+//! 3. paced: one message a second to each phone, so that nothing can be merged.
+//!
+//! The table has the medians of the rounds, and their ratio to the host with neither. A component answers publishes
+//! and batches as fast as it can. `PUSHKEEPER_BENCH_ROUNDS` changes the number of rounds.
+
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
+#[path = "../tests/support/client.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
+mod client;
+#[path = "../tests/support/component.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
+mod component;
+#[path = "../tests/support/process.rs"]
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
+mod process;
+#[path = "../tests/support/prosody.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
+mod prosody;
+#[path = "../tests/bridge/rig.rs"]
+#[expect(dead_code, clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
+mod rig;
+#[path = "../tests/support/stream.rs"]
+#[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
+mod stream;
+
+use std::error::Error;
+use std::time::Duration;
+
+use client::Client;
+use prosody::{HOST, Prosody, Pusher, SERVICE, Wanted};
+use rig::{Keeper, chat, online};
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+const PHONES: usize = 40;
+/// Messages to each phone of a round, in a burst and paced. mod_smacks keeps 500 of them.
+const BURST: usize = 25;
+const PACED: usize = 4;
+
+/// Who pushes, as the table names them.
+const WAYS: [(&str, Pusher); 3] =
+    [("neither", Pusher::Neither), ("mod_cloud_notify", Pusher::CloudNotify), ("our bridge", Pusher::Bridge)];
+
+/// Microseconds of Prosody's CPU per message.
+#[derive(Clone, Copy)]
+struct Costs {
+    burst: f64,
+    paced: f64,
+    unregistered: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Fallible<()> {
+    let rounds = std::env::var("PUSHKEEPER_BENCH_ROUNDS").map_or(Ok(5), |text| text.parse())?;
+    let mut candidates = Vec::new();
+    for (_, pusher) in WAYS {
+        candidates.push(Candidate::start(pusher).await);
+    }
+    let mut measured = [const { Vec::new() }; 3];
+    // The first round warms up.
+    for round in 0..=rounds {
+        for (candidate, costs) in candidates.iter_mut().zip(&mut measured) {
+            let cost = candidate.round().await?;
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
+    table(&measured);
+    Ok(())
+}
+
+/// A host, and who is there.
+struct Candidate {
+    host: Prosody,
+    _keeper: Keeper,
+    bob: Client,
+    phones: Vec<String>,
+}
+
+impl Candidate {
+    async fn start(pusher: Pusher) -> Self {
+        let names: Vec<String> = (0..PHONES).map(|n| format!("u{n}")).collect();
+        let wanted = Wanted { users: &["bob", "carol"], components: &[SERVICE], pusher, ..Wanted::default() };
+        let host = Prosody::start(&wanted).await;
+        // One by one, prosodyctl would take its time.
+        let create = "require\"core.usermanager\".create_user(\"u\"..i, \"pw\", \"localhost\")";
+        host.shell(&format!("> for i = 0, {} do {create} end", PHONES - 1)).await;
+        let mut keeper = Keeper::connect(&host).await;
+        if pusher == Pusher::Bridge {
+            keeper.sync("bench").await;
+        }
+        for name in &names {
+            let mut phone = online(&host, name, "phone").await;
+            if pusher != Pusher::Neither {
+                let answer = phone.enable_push(SERVICE, name, "").await;
+                assert_eq!(answer.attr("type"), Some("result"), "{}", String::from(&answer));
+            }
+            phone.acknowledge_all().await;
+            phone.lose_connection();
+        }
+        let bob = online(&host, "bob", "desk").await;
+        let carol = online(&host, "carol", "desk").await;
+        tokio::spawn(read(carol));
+        let phones = names.iter().map(|name| format!("{name}@{HOST}")).collect();
+        Self { host, _keeper: keeper, bob, phones }
+    }
+
+    async fn round(&mut self) -> Fallible<Costs> {
+        let Self { host, bob, phones, .. } = self;
+        let carol = [format!("carol@{HOST}")];
+        let before = cpu(host)?;
+        burst(bob, &carol, PHONES * BURST).await;
+        settle().await;
+        let unregistered = per_message(before, cpu(host)?, PHONES * BURST);
+
+        let before = cpu(host)?;
+        burst(bob, phones, BURST).await;
+        settle().await;
+        let burst = per_message(before, cpu(host)?, PHONES * BURST);
+
+        let before = cpu(host)?;
+        for n in 0..PACED {
+            for to in phones.iter() {
+                tokio::time::sleep(Duration::from_secs(1) / u32::try_from(PHONES)?).await;
+                bob.send(&chat(to, &format!("p{n}"), "Hello")).await;
+            }
+        }
+        bob.acknowledge_all().await;
+        settle().await;
+        let paced = per_message(before, cpu(host)?, PHONES * PACED);
+        Ok(Costs { burst, paced, unregistered })
+    }
+}
+
+/// Reads and acknowledges whatever comes.
+async fn read(mut client: Client) {
+    client.forget_all().await;
+}
+
+/// Sends to each of these so many messages, and waits until the server has handled them.
+async fn burst(bob: &mut Client, to: &[String], each: usize) {
+    for n in 0..each {
+        let messages: String = to.iter().map(|to| chat(to, &format!("m{n}"), "Hello")).collect();
+        bob.send(&messages).await;
+    }
+    bob.acknowledge_all().await;
+}
+
+/// Both ways to push have timers: a second, and a tenth of one.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+}
+
+/// CPU time of Prosody so far, in nanoseconds.
+fn cpu(host: &Prosody) -> Fallible<f64> {
+    let pid = host.pid().ok_or("Prosody is gone")?;
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    Ok(text.split_whitespace().next().ok_or("no schedstat")?.parse()?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for show")]
+fn per_message(before: f64, after: f64, messages: usize) -> f64 {
+    (after - before) / 1000.0 / messages as f64
+}
+
+fn median(costs: &[Costs], of: impl Fn(&Costs) -> f64) -> f64 {
+    let mut all: Vec<f64> = costs.iter().map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn table(measured: &[Vec<Costs>; 3]) {
+    let medians = |costs: &Vec<Costs>| {
+        [median(costs, |it| it.unregistered), median(costs, |it| it.burst), median(costs, |it| it.paced)]
+    };
+    let [neither, theirs, ours] = measured.each_ref().map(medians);
+    let heads = ["no registration", "phones away, burst", "phones away, paced"];
+    println!("\n{:22} {:>20} {:>20} {:>20}", "µs of CPU a message", heads[0], heads[1], heads[2]);
+    for ((name, _), costs) in WAYS.iter().zip([neither, theirs, ours]) {
+        let cells = costs.iter().zip(neither).map(|(it, base)| format!("{it:>10.1} ({:>5.3} x)", it / base));
+        println!("{name:22} {}", cells.map(|cell| format!("{cell:>20}")).collect::<Vec<_>>().join(" "));
+    }
+    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| format!("{:>20.3}", ours / theirs));
+    println!("{:22} {}", "bridge / cloud_notify", ratios.collect::<Vec<_>>().join(" "));
+}
