@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -235,6 +236,8 @@ def main():
         for plugin in PLUGINS:
             __import__(f"slixmpp.plugins.{plugin}")
         return 0
+    # Ctrl-C ends us at once and without a word, demo/run cleans up: asyncio would show a traceback, or miss it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         asyncio.run(conversation())
         return 0

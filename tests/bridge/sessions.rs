@@ -199,7 +199,7 @@ async fn a_bind_of_a_taken_resource_comes_after_one_end_of_the_former() {
 
 #[tokio::test]
 async fn of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told_without_stanzas() {
-    let host = host("smacks_max_ack_delay = 1").await;
+    let mut host = host("smacks_max_ack_delay = 1").await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut alice = online(&host, "alice", "desk").await;
     keeper.next("bind").await;
@@ -211,7 +211,9 @@ async fn of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told
     alice.fall_silent();
     bob.send(&chat(&format!("alice@{HOST}"), "m2", "Hello")).await;
     keeper.next("ack-delayed").await;
+    let lost = host.disconnects();
     let session = bob.lose_connection().expect("a session");
+    host.wait_for_disconnects(lost + 1).await;
     alice.speak_again().await;
     alice.send(&chat(&format!("bob@{HOST}"), "m3", "Hello")).await;
     alice.acknowledge_all().await;
