@@ -151,3 +151,25 @@ async fn row_12_a_registration_that_nobody_renews_expires() {
     scene.enable(&mut phone, "phone").await;
     gone(&mut scene, "alice@localhost", "expired").await;
 }
+
+/// Not only to its own account: a client may say to pushkeeper itself where pushes go, and that they shall no longer.
+#[tokio::test]
+async fn an_enable_sent_to_pushkeeper_itself_is_as_good() {
+    let mut scene = Scene::start().await;
+    let mut phone = scene.online("alice", "phone").await;
+    let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='{THIRD}' node='phone'/>");
+    assert_eq!(refusal(&phone.iq("set", Some(SERVICE), &enable).await), None);
+    let session = scene.reset(phone).await;
+    scene.tap.wait_for_windows("alice", &[72 * 3600]).await;
+    scene.write("alice", "m1").await;
+    assert_eq!(scene.third.wait_for(1).await[0].node, "phone");
+    scene.tap.wait_for_windows("alice", &[72 * 3600, 600]).await;
+
+    let mut phone = scene.resume(session).await;
+    let disable = format!("<disable xmlns='urn:xmpp:push:0' jid='{THIRD}'/>");
+    assert_eq!(refusal(&phone.iq("set", Some(SERVICE), &disable).await), None);
+    scene.reset_at_once(phone).await;
+    scene.write("alice", "m2").await;
+    scene.quiet().await;
+    assert_eq!(scene.third.published_to("phone").len(), 1);
+}
