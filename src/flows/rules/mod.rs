@@ -20,7 +20,11 @@ mod link_tests;
 mod oracle_tests;
 pub(super) mod pushes;
 #[cfg(test)]
+mod registration_tests;
+#[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod session_tests;
 mod sessions;
 mod stanzas;
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! The stories of the rules, with literal times.
+//! The stories of pushes, with literal times.
 
-use super::rig::{ALICE, Rig, THIRD, call, ended, message, own, report, session, state};
+use super::rig::{ALICE, Rig, THIRD, call, ended, message, own, report, state};
 use crate::domain::class::Class;
-use crate::domain::device::GoneReason;
 use crate::domain::ids::{Account, Node};
-use crate::domain::registration::{DisabledReason, Options, Status};
+use crate::domain::registration::Options;
 use crate::domain::secret::{Private, Secret};
 use crate::domain::session::{EndReason, Report, Standing};
-use crate::domain::stanza::{JingleStep, Key, Kind, Stanza};
-use crate::flows::data::{Decided, Input, Notice, Registered};
-use crate::flows::signals::{OrderKind, Relayed, Turn, What, Wish};
+use crate::domain::stanza::{JingleStep, Kind, Stanza};
+use crate::flows::data::{Decided, Notice, Registered};
+use crate::flows::signals::{OrderKind, Relayed, Turn, What};
 
 const HOUR: u64 = 3_600_000;
 
@@ -36,22 +35,6 @@ fn a_message_to_a_phone_that_is_away_is_one_important_push_and_then_the_window_i
     assert_eq!(pushed.important(), 1);
     let relay = pushed.relays()[0].clone();
     assert!(rig.relayed(&relay, Relayed::Taken).windows().is_empty());
-}
-
-#[test]
-fn without_a_message_the_client_is_woken_before_the_window_ends_and_it_really_ends() {
-    let mut rig = Rig::new();
-    rig.phone();
-    rig.hibernates(&[]);
-    let quiet = rig.pass(72 * HOUR - 120_001);
-    assert!(quiet.relays().is_empty() && quiet.windows().is_empty());
-    let woken = rig.pass(1);
-    assert_eq!((woken.relays().len(), woken.important()), (1, 0));
-    assert_eq!(woken.decided(&Decided::WokenBeforeEnd), 1);
-    // Its host should end it now; if it does not, it is told to.
-    assert!(rig.pass(120_000 + 29_000).windows().is_empty());
-    assert_eq!(rig.pass(1000).windows(), [("p1".to_owned(), 0)]);
-    assert!(rig.pass(HOUR).windows().is_empty(), "once");
 }
 
 #[test]
@@ -265,91 +248,6 @@ fn what_is_worth_an_important_push_and_what_is_not() {
 }
 
 #[test]
-fn the_registration_enabled_longest_ago_makes_room() {
-    let mut rig = Rig::new();
-    rig.turn(report("phone", Standing::Active), Turn::Bound, &[]);
-    for node in ["a", "b", "c", "d", "e", "a"] {
-        rig.pass(1000);
-        rig.enable(THIRD, node, "phone", None);
-    }
-    rig.pass(1000);
-    let sixth = rig.enable(THIRD, "f", "phone", None);
-    let gone: Vec<_> = sixth
-        .notices
-        .iter()
-        .filter_map(|notice| match notice {
-            Notice::Registration { key, what: Registered::Gone(why) } => Some((key.node.as_str(), *why)),
-            _ => None,
-        })
-        .collect();
-    // "a" was enabled again after "b".
-    assert_eq!(gone, [("b", GoneReason::MaxDevices)]);
-    assert_eq!(rig.world.state.registrations.count(), (5, 6));
-}
-
-#[test]
-fn sixteen_refusals_disable_a_hundred_waits_do_not_and_a_result_begins_anew() {
-    let refused = || Relayed::Refused("cancel".into(), "item-not-found".into());
-    let wait = || Relayed::Refused("wait".into(), "internal-server-error".into());
-    let mut rig = Rig::new();
-    rig.phone();
-    rig.event(ended("phone", EndReason::Timeout));
-    let mut n = 0;
-    let mut push = |rig: &mut Rig, relayed: Relayed| {
-        n += 1;
-        rig.archived(message(&format!("m{n}")));
-        let pushed = rig.pass(1000);
-        assert_eq!(pushed.relays().len(), 1, "push {n}");
-        rig.relayed(&pushed.relays()[0].clone(), relayed)
-    };
-    for _ in 0..15 {
-        push(&mut rig, refused());
-    }
-    push(&mut rig, Relayed::Taken);
-    for _ in 0..15 {
-        push(&mut rig, refused());
-    }
-    for _ in 0..100 {
-        push(&mut rig, wait());
-    }
-    let last = push(&mut rig, refused());
-    let disabled = Registered::Disabled(DisabledReason::Errors);
-    assert!(last.notices.iter().any(|notice| matches!(notice, Notice::Registration { what, .. } if *what == disabled)));
-    rig.archived(message("after"));
-    assert!(rig.pass(5000).relays().is_empty());
-    // Once a day it is tried.
-    let tried = rig.pass(24 * HOUR);
-    assert_eq!(tried.relays().len(), 1);
-    rig.relayed(&tried.relays()[0].clone(), Relayed::Taken);
-    rig.archived(message("revived"));
-    assert_eq!(rig.pass(1000).important(), 1);
-}
-
-#[test]
-fn a_disabled_registration_is_given_up_after_a_week_and_revived_by_a_new_enable() {
-    for enabled_again in [true, false] {
-        let mut rig = Rig::with(|policy| policy.rules.max_errors = 1);
-        rig.phone();
-        rig.hibernates(&[(1, message("m1"))]);
-        let pushed = rig.pass(1000);
-        let refused = || Relayed::Refused("cancel".into(), "item-not-found".into());
-        let disabled = rig.relayed(&pushed.relays()[0].clone(), refused());
-        assert_eq!(disabled.windows(), [("p1".to_owned(), 600)], "it gets no more time than others");
-        rig.pass(3 * 24 * HOUR);
-        if enabled_again {
-            rig.enable(THIRD, "node-1", "phone", None);
-        }
-        rig.pass(5 * 24 * HOUR);
-        let status = rig.world.state.registrations.of(&Account::new(ALICE))[0].status;
-        match status {
-            Status::Enabled => assert!(enabled_again),
-            Status::Gone(gone) => assert_eq!((enabled_again, gone.why), (false, GoneReason::Errors)),
-            Status::Disabled { .. } => panic!("{enabled_again}"),
-        }
-    }
-}
-
-#[test]
 fn a_service_that_does_not_answer_has_the_push_all_the_same() {
     let mut rig = Rig::new();
     rig.phone();
@@ -413,59 +311,6 @@ fn texts_and_senders_go_only_where_the_operator_lets_them() {
 }
 
 #[test]
-fn of_eleven_hibernated_sessions_the_one_that_does_so_longest_ends() {
-    let mut rig = Rig::new();
-    let letters = "abcdefghijk";
-    let mut ordered = Vec::new();
-    for letter in letters.chars() {
-        rig.pass(1000);
-        let resource = letter.to_string();
-        rig.turn(report(&resource, Standing::Active), Turn::Bound, &[]);
-        ordered.extend(rig.turn(report(&resource, Standing::Hibernated), Turn::Hibernated, &[]).windows());
-    }
-    assert_eq!(ordered, [("a1".to_owned(), 0)]);
-}
-
-#[test]
-fn enabling_for_somebody_who_cannot_be_a_push_service_is_refused() {
-    let mut rig = Rig::new();
-    rig.turn(report("phone", Standing::Active), Turn::Bound, &[]);
-    for service in [ALICE, "alice@example.org/phone", "example.org", "carol@example.org", "carol@example.org/x"] {
-        let refused = rig.enable(service, "node", "phone", None);
-        assert_eq!(refused.refused()[0].1, crate::domain::refusal::Refusal::BadService, "{service}");
-    }
-    let wish = Wish::Enable { service: None, node: Node::new(""), options: None };
-    assert_eq!(rig.wish("phone", wish).refused().len(), 1);
-    assert_eq!(rig.enable("carol@elsewhere.example", "node", "phone", None).refused().len(), 0);
-}
-
-#[test]
-fn disabling_takes_one_node_or_all_of_a_service_back() {
-    for (node, left) in [(Some("a"), 2), (None, 1), (Some("unknown"), 3)] {
-        let mut rig = Rig::new();
-        rig.turn(report("phone", Standing::Active), Turn::Bound, &[]);
-        for (service, node) in [(THIRD, "a"), (THIRD, "b"), ("push.other.example", "a")] {
-            rig.enable(service, node, "phone", None);
-        }
-        let wish = Wish::Disable { service: Some(THIRD.into()), node: node.map(Node::new) };
-        assert_eq!(rig.wish("phone", wish).done().len(), 1);
-        assert_eq!(rig.world.state.registrations.count(), (left, 3), "{node:?}");
-    }
-}
-
-#[test]
-fn an_account_that_is_deleted_takes_registrations_and_devices_along() {
-    let mut rig = Rig::new();
-    let device = rig.world.register(ALICE, "phone", "token-1");
-    rig.phone();
-    let gone = rig.event(What::UserDeleted { account: Account::new(ALICE) });
-    assert!(gone.orders.iter().any(|order| matches!(order.what, OrderKind::Unwatch { .. })));
-    assert_eq!(rig.world.state.registrations.count(), (0, 1));
-    let why = rig.world.state.device(&device.0).unwrap().gone.unwrap().why;
-    assert_eq!(why, GoneReason::AccountDeleted);
-}
-
-#[test]
 fn a_device_of_our_own_is_pushed_to_directly_and_by_the_same_checks() {
     for (secret, pushes) in [(None, 0), (Some("wrong"), 0), (Some(""), 1)] {
         let mut rig = Rig::with(|policy| policy.rules.max_errors = 1);
@@ -492,104 +337,6 @@ fn a_device_of_our_own_is_pushed_to_directly_and_by_the_same_checks() {
 }
 
 #[test]
-fn a_registration_is_bound_again_by_its_client_or_its_resource() {
-    let client = |resource: &str, sid: &str, client: Option<&str>| Report {
-        sid: crate::domain::session::Sid::new(sid),
-        client_id: client.map(Into::into),
-        ..report(resource, Standing::Active)
-    };
-    let rows = [
-        ("same client, other resource", client("phone.x", "n1", Some("c1")), true),
-        ("same resource, no client", client("phone", "n1", None), true),
-        ("neither", client("tablet", "n1", Some("c2")), false),
-    ];
-    for (what, new, bound) in rows {
-        let mut rig = Rig::new();
-        rig.turn(client("phone", "p1", Some("c1")), Turn::Bound, &[]);
-        let wish = Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None };
-        let report = Box::new(client("phone", "p1", Some("c1")));
-        rig.event(What::Registration { account: Account::new(ALICE), report, wish });
-        rig.event(ended("phone", EndReason::Closed));
-        rig.turn(new.clone(), Turn::Bound, &[]);
-        let away = Report { state: Standing::Hibernated, since: "later".into(), ..new };
-        rig.turn(away, Turn::Hibernated, &[(1, message("m1"))]);
-        assert_eq!(rig.pass(1000).relays().len(), usize::from(bound), "{what}");
-    }
-}
-
-#[test]
-fn messages_that_came_while_nobody_listened_are_pushed_unless_all_of_them_were() {
-    let key = |id: &str| Key::archived(&format!("archive-{id}"));
-    let rows = [
-        ("one that was pushed", 1, vec![key("m1")], 0),
-        ("one of two was", 2, vec![key("m1"), key("m2")], 1),
-        ("more than there are names for", 11, vec![key("m1")], 1),
-    ];
-    for (what, count, keys, pushes) in rows {
-        let mut rig = Rig::new();
-        rig.phone();
-        rig.event(ended("phone", EndReason::Timeout));
-        rig.archived(message("m1"));
-        let pushed = rig.pass(1000);
-        rig.relayed(&pushed.relays()[0].clone(), Relayed::Taken);
-        let mut rig = rig.restart();
-        rig.world.take(Input::Link(true));
-        rig.link();
-        let newest = Some(Box::new(message("m1")));
-        let account = Some(Account::new(ALICE));
-        rig.snapshot(What::Missed { account, count, keys, newest });
-        assert!(rig.pass(2000).relays().is_empty(), "{what}: not before the snapshot is complete");
-        rig.synced();
-        assert_eq!(rig.pass(1000).important(), pushes, "{what}");
-        // The same again is covered by then.
-        assert!(rig.pass(5000).relays().is_empty());
-    }
-}
-
-#[test]
-fn after_a_restart_of_ours_what_waits_in_the_queues_is_not_pushed_again_and_windows_are_kept() {
-    let mut rig = Rig::new();
-    rig.phone();
-    rig.hibernates(&[(1, message("m1"))]);
-    let pushed = rig.pass(1000);
-    rig.relayed(&pushed.relays()[0].clone(), Relayed::Taken);
-    let mut rig = rig.restart();
-    rig.world.take(Input::Link(true));
-    rig.link();
-    let described = Report { left: Some(500), ..report("phone", Standing::Hibernated) };
-    let found = rig.snapshot(session(described.clone(), Turn::Described, &[(1, message("m1")), (2, message("m2"))]));
-    assert!(found.windows().is_empty());
-    rig.synced();
-    let pushed = rig.pass(1000);
-    assert_eq!(pushed.decided(&Decided::Pushed { class: Class::Important, stanzas: 1 }), 1);
-    // One that waits for nothing yet gets the long window, less what has passed.
-    let mut rig = rig.restart();
-    rig.world.take(Input::Link(true));
-    rig.link();
-    let found = rig.snapshot(session(described, Turn::Described, &[(3, state("s"))]));
-    assert_eq!(found.windows(), [("p1".to_owned(), 72 * 3600 - 100)]);
-}
-
-#[test]
-fn sessions_that_a_snapshot_does_not_name_are_over_and_those_who_hibernated_are_woken_if_the_host_died() {
-    for (wake_on_start, wakes) in [(true, 1), (false, 0)] {
-        let mut rig = Rig::with(|policy| policy.sessions.wake_on_start = wake_on_start);
-        rig.phone();
-        rig.turn(report("laptop", Standing::Active), Turn::Bound, &[]);
-        rig.hibernates(&[]);
-        rig.world.take(Input::Link(false));
-        rig.world.take(Input::Link(true));
-        (rig.epoch, rig.seq) = ("e2".into(), 0);
-        rig.link();
-        rig.snapshot(session(report("laptop", Standing::Active), Turn::Described, &[]));
-        rig.synced();
-        assert_eq!(rig.pass(2000).relays().len(), wakes);
-        rig.archived(message("m1"));
-        assert_eq!(rig.pass(1000).important(), 1, "the phone has no session now");
-    }
-}
-
-#[test]
 fn a_ping_wakes_all_or_the_one_that_is_named() {
     for (service, node, pushes) in
         [(None, None, 2), (Some(THIRD), None, 2), (Some(THIRD), Some("node-2"), 1), (Some("x"), None, 0)]
@@ -605,35 +352,6 @@ fn a_ping_wakes_all_or_the_one_that_is_named() {
 }
 
 #[test]
-fn registrations_that_are_not_enabled_again_expire_if_the_operator_says_so() {
-    let mut rig = Rig::with(|policy| policy.rules.registration_ttl = Some(std::time::Duration::from_secs(3600)));
-    rig.phone();
-    rig.pass(HOUR - 1000);
-    rig.enable(THIRD, "node-1", "phone", None);
-    rig.pass(HOUR - 1);
-    assert_eq!(rig.world.state.registrations.count(), (1, 1));
-    rig.pass(1);
-    assert_eq!(rig.world.state.registrations.count(), (0, 1));
-    // And are forgotten after ninety days.
-    rig.pass(90 * 24 * HOUR);
-    assert_eq!(rig.world.state.registrations.count(), (0, 0));
-}
-
-#[test]
-fn a_window_that_an_event_names_is_older_than_the_one_we_set() {
-    let mut rig = Rig::new();
-    rig.phone();
-    assert_eq!(rig.hibernates(&[]).windows(), [("p1".to_owned(), 72 * 3600)]);
-    // Both were in a batch by then, and speak of the host's own window.
-    assert!(rig.queued(1, message("m1")).windows().is_empty());
-    assert!(rig.queued(2, message("m2")).windows().is_empty());
-    let pushed = rig.pass(1000);
-    assert_eq!(rig.relayed(&pushed.relays()[0].clone(), Relayed::Taken).windows(), [("p1".to_owned(), 600)]);
-    let stretched = Report { timeout: Some(72 * 3600), left: Some(72 * 3600), ..report("phone", Standing::Hibernated) };
-    assert!(rig.turn(stretched, Turn::Queued, &[(3, message("m3"))]).windows().is_empty());
-}
-
-#[test]
 fn no_more_relays_go_to_one_service_than_its_host_takes_even_at_once() {
     let mut rig = Rig::with(|policy| policy.rules.max_devices = 12);
     for number in 1..=12 {
@@ -646,27 +364,4 @@ fn no_more_relays_go_to_one_service_than_its_host_takes_even_at_once() {
     let relays: Vec<_> = rung.relays().into_iter().cloned().collect();
     let landed: usize = relays.iter().map(|relay| rig.relayed(relay, Relayed::Taken).relays().len()).sum();
     assert_eq!(landed, 4);
-}
-
-#[test]
-fn what_is_enabled_with_us_is_bound_by_its_resource_when_the_session_becomes_known() {
-    let enable = || Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None };
-    let mut rig = Rig::new();
-    let enabled = rig.wish_to_us("phone", enable());
-    assert_eq!(enabled.done().len(), 1);
-    // Its bridge has not heard of it, and is told to watch the account.
-    assert!(matches!(&enabled.orders[..], [order] if matches!(order.what, OrderKind::Watch { list: None, .. })));
-    rig.snapshot(session(report("phone", Standing::Active), Turn::Described, &[]));
-    rig.hibernates(&[(1, message("m1"))]);
-    assert_eq!(rig.pass(1000).relays().len(), 1);
-    let disable = Wish::Disable { service: Some(THIRD.into()), node: None };
-    assert_eq!(rig.wish_to_us("tablet", disable).done().len(), 1);
-    assert_eq!(rig.world.state.registrations.count(), (0, 1));
-    // The same rules.
-    let own = Wish::Enable { service: Some(ALICE.into()), node: Node::new("n"), options: None };
-    assert_eq!(rig.wish_to_us("phone", own).refused()[0].1, crate::domain::refusal::Refusal::BadService);
-    // And only while somebody would act on it.
-    rig.world.take(Input::Link(false));
-    let refused = rig.wish_to_us("phone", enable());
-    assert_eq!(refused.refused()[0].1, crate::domain::refusal::Refusal::HostNotLinked);
 }
