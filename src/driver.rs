@@ -21,7 +21,7 @@ use crate::domain::outcome::Verdict;
 use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Now};
 use crate::flows;
 use crate::flows::data::{Answer, Change, Effect, Inner, Input, Outgoing, Step, Waiter, Weight};
 use crate::flows::dice::Dice;
@@ -150,10 +150,10 @@ impl Driver {
         let mut verdicts = Vec::new();
         let mut stopping = false;
         while !(stopping && self.is_idle()) {
-            let now = self.clock.steady();
-            let pressed = self.state.is_pressed(now);
+            let now = self.clock.now();
+            let pressed = self.state.is_pressed(now.steady);
             let reading = !stopping && !pressed && self.disk.effects.len() < HELD;
-            let wake = self.clock.instant(self.next_wake(pressed, now));
+            let wake = self.clock.instant(next_wake(&self.state, &self.disk, pressed, now));
             tokio::select! {
                 biased;
                 report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
@@ -340,13 +340,16 @@ impl Driver {
         let written = disk.trial.is_some() || (!disk.busy && disk.changes.is_empty() && disk.effects.is_empty());
         self.state.waiting() == 0 && written
     }
+}
 
-    fn next_wake(&self, pressed: bool, now: Moment) -> Moment {
-        let late = self.state.next_deadline(self.clock.now()).map(|at| at + GRAIN);
-        let disk = if self.disk.busy { None } else { self.disk.trial.or(self.disk.due) };
-        let pause = pressed.then_some(now + PAUSE);
-        [late, disk, pause].into_iter().flatten().fold(now + IDLE_TICK, Moment::min)
-    }
+/// When the loop has something to do again, if nothing comes in.
+fn next_wake(state: &State, disk: &DiskQueue, pressed: bool, now: Now) -> Moment {
+    let due = state.next_deadline();
+    let fate = if disk.trial.is_none() { state.next_fate(now) } else { None };
+    let late = due.into_iter().chain(fate).min().map(|at| at + GRAIN);
+    let disk = if disk.busy { None } else { disk.trial.or(disk.due) };
+    let pause = pressed.then_some(now.steady + PAUSE);
+    [late, disk, pause].into_iter().flatten().fold(now.steady + IDLE_TICK, Moment::min)
 }
 
 /// The same effects, where every answer says that the store takes no writes.

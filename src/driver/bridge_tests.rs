@@ -3,6 +3,7 @@
 use super::tests::{Rig, STORE};
 use super::*;
 use crate::domain::ids::{Account, Domain, Node};
+use crate::domain::registration::tests::registration;
 use crate::domain::session::{Report, Sid, Standing};
 use crate::flows::data::Ticket;
 use crate::flows::signals::{Batch, Event, HostState, NodeState, Order, OrderKind, Reply, What, Wish};
@@ -99,4 +100,46 @@ async fn while_the_store_takes_no_writes_an_enable_is_put_off_and_events_are_ans
     assert!(matches!(&changes[..], [Change::Registration(_)]), "{changes:?}");
     rig.report(DiskReport::Committed).await;
     assert_eq!(rig.answer().await, ("e3".to_owned(), Answer::Done));
+}
+
+/// What time would change, the disk cannot keep: the driver must not try again and again meanwhile.
+#[test]
+fn while_the_store_takes_no_writes_nobody_waits_for_the_calendar() {
+    let mut policy = policy();
+    policy.rules.registration_ttl = Some(Duration::from_secs(60));
+    let mut state = State::new(policy);
+    state.apply(&Change::Registration(Box::new(registration())));
+    let steady = Moment::since_start(Duration::from_secs(5));
+    let now = Now { wall: registration().renewed + Duration::from_secs(3600), steady };
+    let mut disk = DiskQueue::default();
+    assert_eq!(next_wake(&state, &disk, false, now), steady + GRAIN);
+    disk.trial = Some(steady + TRIAL_EVERY);
+    assert_eq!(next_wake(&state, &disk, false, now), steady + TRIAL_EVERY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_expires_while_the_store_takes_no_writes_waits_for_it() {
+    let mut policy = policy();
+    policy.rules.registration_ttl = Some(Duration::from_secs(60));
+    let mut rig = Rig::new(policy);
+    rig.link().await;
+    rig.ask(vec![rig.wish("e1", 1, "a", false)]).await;
+    let stored = rig.commit_order().await;
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await.0, "e1");
+    rig.ask(vec![rig.wish("e2", 2, "b", false)]).await;
+    rig.commit_order().await;
+    rig.report(DiskReport::Failed("no space left".into())).await;
+    let failed = rig.clock.steady();
+    let mut trials = 0;
+    while rig.clock.steady() - failed < Duration::from_secs(120) {
+        rig.trial().await;
+        trials += 1;
+        rig.report(DiskReport::StillFailing("no space left".into())).await;
+    }
+    assert_eq!(trials, 25);
+    rig.trial().await;
+    rig.report(DiskReport::Recovered(stored)).await;
+    let changes = rig.commit_order().await;
+    assert!(matches!(&changes[..], [Change::Registration(gone)] if !gone.is_there()), "{changes:?}");
 }

@@ -52,7 +52,7 @@ pub(super) struct Rig {
     reports: mpsc::Sender<DiskReport>,
     stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
-    clock: Clock,
+    pub(super) clock: Clock,
     ready: Vec<(Ticket, Answer)>,
     pub(super) bridge_orders: Vec<BridgeOrder>,
 }

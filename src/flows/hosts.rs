@@ -289,8 +289,12 @@ impl Host {
         match change {
             HostMemory::Link(link) => self.link.clone_from(link),
             HostMemory::Nodes(nodes) => {
+                let known = &mut self.nodes;
                 let node = |(name, epoch, taken, restarted): &(Arc<str>, Arc<str>, u64, bool)| {
-                    let snapshot = Some(Snapshot::default());
+                    // What an earlier snapshot would have decided at its end, this one does.
+                    let earlier = known.get_mut(name).and_then(|node| node.snapshot.take());
+                    let held = earlier.map(|snapshot| snapshot.held).unwrap_or_default();
+                    let snapshot = Some(Snapshot { named: HashSet::new(), held });
                     let node = Node { epoch: epoch.clone(), taken: *taken, restarted: *restarted, ahead: 0, snapshot };
                     (name.clone(), node)
                 };

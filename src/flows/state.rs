@@ -227,14 +227,19 @@ impl State {
         self.lateness.front().map(|(at, ..)| *at)
     }
 
-    /// When time will next bring something.
+    /// When time will next bring something, apart from [`State::next_fate`].
     #[must_use]
-    pub fn next_deadline(&self, now: Now) -> Option<Moment> {
-        // What goes by the calendar is looked at when the wall clock will be there, if nobody sets it.
-        let calendar = self.registrations.next_due().map(|at| now.steady + (at - now.wall));
+    pub fn next_deadline(&self) -> Option<Moment> {
         let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
-        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
+        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), waking];
         next.into_iter().flatten().min()
+    }
+
+    /// When time will next change a registration, if nobody sets the wall clock. That needs the disk: while it takes no
+    /// writes, nothing comes of it.
+    #[must_use]
+    pub fn next_fate(&self, now: Now) -> Option<Moment> {
+        self.registrations.next_due().map(|at| now.steady + (at - now.wall))
     }
 
     /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.

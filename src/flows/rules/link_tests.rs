@@ -248,3 +248,33 @@ fn a_registration_from_a_bridge_that_is_not_linked_is_put_off() {
     assert_eq!(forbidden.refused()[0].1, crate::domain::refusal::Refusal::Forbidden);
     assert_ne!(HOST, "evil.example");
 }
+
+#[test]
+fn a_bridge_that_lost_count_has_everybody_without_a_session_woken_one_after_the_other() {
+    let mut rig = Rig::new();
+    rig.phone();
+    for n in 0..25 {
+        let mut registration = crate::domain::registration::tests::registration();
+        registration.key.account = Account::new(format!("user{n}@example.org"));
+        registration.key.service = format!("push{n}.example").into();
+        rig.world.state.apply(&Change::Registration(Box::new(registration)));
+    }
+    rig.world.take(Input::Link(false));
+    rig.world.take(Input::Link(true));
+    rig.link();
+    rig.snapshot(What::Missed { account: None, count: 0, keys: Vec::new(), newest: None });
+    assert!(rig.pass(1000).relays().is_empty(), "not before all sessions are known");
+    // The snapshot is asked for again before it is complete.
+    let gap = Batch { node: "".into(), epoch: "e1".into(), seq: rig.seq + 2, events: Vec::new() };
+    let what = session(report("laptop", Standing::Active), Turn::Bound, &[]);
+    rig.seq += 2;
+    let sync = rig.batch(Batch { events: vec![Event { stamp: None, token: None, what }], ..gap });
+    assert_eq!(kinds(&sync), ["sync"]);
+    rig.link();
+    rig.snapshot(session(report("phone", Standing::Active), Turn::Described, &[]));
+    let mut woken = vec![rig.synced().relays().len()];
+    for _ in 0..4 {
+        woken.push(rig.pass(60).relays().len());
+    }
+    assert_eq!(woken, [0, 10, 10, 0, 5], "alice's phone has a session");
+}

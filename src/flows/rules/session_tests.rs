@@ -125,3 +125,18 @@ fn a_window_that_an_event_names_is_older_than_the_one_we_set() {
     let stretched = Report { timeout: Some(72 * 3600), left: Some(72 * 3600), ..report("phone", Standing::Hibernated) };
     assert!(rig.turn(stretched, Turn::Queued, &[(3, message("m3"))]).windows().is_empty());
 }
+
+#[test]
+fn those_who_hibernated_when_their_host_died_are_woken_even_if_the_first_snapshot_never_ends() {
+    let mut rig = Rig::with(|policy| policy.sessions.wake_on_start = true);
+    rig.phone();
+    rig.hibernates(&[]);
+    (rig.epoch, rig.seq) = ("e2".into(), 0);
+    for _ in 0..2 {
+        rig.world.take(Input::Link(false));
+        rig.world.take(Input::Link(true));
+        rig.link();
+    }
+    rig.synced();
+    assert_eq!(rig.pass(2000).relays().len(), 1);
+}
