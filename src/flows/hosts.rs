@@ -175,6 +175,12 @@ impl Relays {
         self.waiting.len() + self.services.values().map(|lane| lane.waiting.len()).sum::<usize>()
     }
 
+    /// How many are under way.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
     fn sent(&mut self, service: &Arc<str>) {
         self.under_way += 1;
         self.services.entry(service.clone()).or_default().under_way += 1;
