@@ -188,8 +188,15 @@ impl Relays {
 
     fn done(&mut self, service: &Arc<str>) {
         self.under_way = self.under_way.saturating_sub(1);
+        if let Some(lane) = self.services.get_mut(service) {
+            lane.under_way = lane.under_way.saturating_sub(1);
+        }
+        self.call_next(service);
+    }
+
+    /// A place at this service is free: whoever waits for it longest may go when the host has room.
+    fn call_next(&mut self, service: &str) {
         let Some(lane) = self.services.get_mut(service) else { return };
-        lane.under_way = lane.under_way.saturating_sub(1);
         self.waiting.extend(lane.waiting.pop_front());
         if lane.under_way == 0 && lane.waiting.is_empty() {
             self.services.remove(service);
@@ -236,6 +243,8 @@ pub enum HostMemory {
     Waits(RegistrationKey),
     /// The one that waited longest goes.
     Goes,
+    /// It had nothing to send any more, and leaves its place at this service to the next.
+    Passes(Arc<str>),
 }
 
 /// All hosts.
@@ -309,6 +318,7 @@ impl Host {
             HostMemory::Done(service) => self.relays.done(service),
             HostMemory::Waits(key) => self.relays.wait(key),
             HostMemory::Goes => drop(self.relays.waiting.pop_front()),
+            HostMemory::Passes(service) => self.relays.call_next(service),
             HostMemory::Taken(name, ..)
             | HostMemory::Ahead(name, ..)
             | HostMemory::Named(name, ..)
