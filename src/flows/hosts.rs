@@ -304,10 +304,14 @@ impl Host {
         match change {
             HostMemory::Link(link) => self.link.clone_from(link),
             HostMemory::Nodes(nodes) => {
+                let mut before = std::mem::take(&mut self.nodes);
                 let node = |(name, epoch, taken, restarted): &(Arc<str>, Arc<str>, u64, bool)| {
-                    let snapshot = Some(Snapshot::default());
-                    let node = Node { epoch: epoch.clone(), taken: *taken, restarted: *restarted, ahead: 0, snapshot };
-                    (name.clone(), node)
+                    // What was to be decided at the end of a snapshot that was cut short is not told again.
+                    let unfinished = before.remove(name).and_then(|node| Some((node.restarted, node.snapshot?.held)));
+                    let (died, held) = unfinished.unwrap_or_default();
+                    let snapshot = Some(Snapshot { held, ..Snapshot::default() });
+                    let restarted = *restarted || died;
+                    (name.clone(), Node { epoch: epoch.clone(), taken: *taken, restarted, ahead: 0, snapshot })
                 };
                 self.nodes = nodes.iter().map(node).collect();
             }

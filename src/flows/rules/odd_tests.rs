@@ -1,10 +1,12 @@
 //! What goes wrong in between: registrations that leave while pushes are on their way, snapshots that are cut short,
 //! answers that never come.
 
-use super::rig::{ALICE, HOST, Rig, THIRD, message};
+use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report};
 use crate::domain::ids::{Account, Domain, Node};
+use crate::domain::session::{EndReason, Standing};
+use crate::flows::data::Input;
 use crate::flows::hosts::Host;
-use crate::flows::signals::{Order, Relayed, What, Wish};
+use crate::flows::signals::{Order, Relayed, Turn, What, Wish};
 
 fn host(rig: &Rig) -> &Host {
     rig.world.state.hosts.get(&Domain::new(HOST)).unwrap()
@@ -39,4 +41,26 @@ fn a_place_that_comes_free_goes_to_one_who_still_wants_it() {
     }
     let last: usize = sent.iter().map(|relay| rig.relayed(relay, Relayed::Taken).relays().len()).sum();
     assert_eq!((last, host(&rig).relays.waiting()), (1, 0));
+}
+
+#[test]
+fn what_waits_for_the_end_of_a_snapshot_outlives_it_if_another_begins() {
+    let mut rig = Rig::with(|policy| policy.sessions.wake_on_start = true);
+    rig.phone();
+    rig.enabled_at(THIRD, "node-2", "tablet");
+    rig.event(ended("tablet", EndReason::Closed));
+    rig.hibernates(&[]);
+    (rig.epoch, rig.seq) = ("e2".into(), 0);
+    rig.world.take(Input::Link(false));
+    rig.world.take(Input::Link(true));
+    rig.link();
+    rig.archived(message("m1"));
+    // Something is missing, so all is asked for once more.
+    rig.seq += 1;
+    rig.turn(report("laptop", Standing::Active), Turn::Bound, &[]);
+    rig.link();
+    rig.synced();
+    // The message goes to both, and the host had died under the phone.
+    let pushed = rig.pass(1000);
+    assert_eq!((pushed.relays().len(), pushed.important()), (3, 2));
 }
