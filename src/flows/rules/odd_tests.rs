@@ -64,3 +64,16 @@ fn what_waits_for_the_end_of_a_snapshot_outlives_it_if_another_begins() {
     let pushed = rig.pass(1000);
     assert_eq!((pushed.relays().len(), pushed.important()), (3, 2));
 }
+
+#[test]
+fn a_missed_message_whose_push_is_on_its_way_is_not_pushed_again() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.event(ended("phone", EndReason::Timeout));
+    rig.archived(message("m1"));
+    assert_eq!(rig.pass(1000).relays().len(), 1);
+    let keys = message("m1").key(None).into_iter().collect();
+    let newest = Some(Box::new(message("m1")));
+    rig.snapshot(What::Missed { account: Some(Account::new(ALICE)), count: 1, keys, newest });
+    assert_eq!(rig.pass(5000).relays().len(), 0);
+}
