@@ -175,6 +175,12 @@ impl Relays {
         self.waiting.len() + self.services.values().map(|lane| lane.waiting.len()).sum::<usize>()
     }
 
+    /// How many are under way.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
     fn sent(&mut self, service: &Arc<str>) {
         self.under_way += 1;
         self.services.entry(service.clone()).or_default().under_way += 1;
@@ -182,8 +188,15 @@ impl Relays {
 
     fn done(&mut self, service: &Arc<str>) {
         self.under_way = self.under_way.saturating_sub(1);
+        if let Some(lane) = self.services.get_mut(service) {
+            lane.under_way = lane.under_way.saturating_sub(1);
+        }
+        self.call_next(service);
+    }
+
+    /// A place at this service is free: whoever waits for it longest may go when the host has room.
+    fn call_next(&mut self, service: &str) {
         let Some(lane) = self.services.get_mut(service) else { return };
-        lane.under_way = lane.under_way.saturating_sub(1);
         self.waiting.extend(lane.waiting.pop_front());
         if lane.under_way == 0 && lane.waiting.is_empty() {
             self.services.remove(service);
@@ -230,6 +243,8 @@ pub enum HostMemory {
     Waits(RegistrationKey),
     /// The one that waited longest goes.
     Goes,
+    /// It had nothing to send any more, and leaves its place at this service to the next.
+    Passes(Arc<str>),
 }
 
 /// All hosts.
@@ -289,14 +304,14 @@ impl Host {
         match change {
             HostMemory::Link(link) => self.link.clone_from(link),
             HostMemory::Nodes(nodes) => {
-                let known = &mut self.nodes;
+                let mut before = std::mem::take(&mut self.nodes);
                 let node = |(name, epoch, taken, restarted): &(Arc<str>, Arc<str>, u64, bool)| {
-                    // What an earlier snapshot would have decided at its end, this one does.
-                    let earlier = known.get_mut(name).and_then(|node| node.snapshot.take());
-                    let held = earlier.map(|snapshot| snapshot.held).unwrap_or_default();
-                    let snapshot = Some(Snapshot { named: HashSet::new(), held });
-                    let node = Node { epoch: epoch.clone(), taken: *taken, restarted: *restarted, ahead: 0, snapshot };
-                    (name.clone(), node)
+                    // What was to be decided at the end of a snapshot that was cut short is not told again.
+                    let unfinished = before.remove(name).and_then(|node| Some((node.restarted, node.snapshot?.held)));
+                    let (died, held) = unfinished.unwrap_or_default();
+                    let snapshot = Some(Snapshot { held, ..Snapshot::default() });
+                    let restarted = *restarted || died;
+                    (name.clone(), Node { epoch: epoch.clone(), taken: *taken, restarted, ahead: 0, snapshot })
                 };
                 self.nodes = nodes.iter().map(node).collect();
             }
@@ -307,6 +322,7 @@ impl Host {
             HostMemory::Done(service) => self.relays.done(service),
             HostMemory::Waits(key) => self.relays.wait(key),
             HostMemory::Goes => drop(self.relays.waiting.pop_front()),
+            HostMemory::Passes(service) => self.relays.call_next(service),
             HostMemory::Taken(name, ..)
             | HostMemory::Ahead(name, ..)
             | HostMemory::Named(name, ..)

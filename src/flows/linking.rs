@@ -241,9 +241,7 @@ impl Pen<'_> {
             return self.begin(dice);
         }
         let node = |node: &super::signals::NodeState| {
-            // Also if it was so before, and the snapshot that tells who survived never came to its end.
-            let unsettled = |known: &super::hosts::Node| known.restarted && known.snapshot.is_some();
-            let restarted = known(&node.name).is_some_and(|known| known.epoch != node.epoch || unsettled(known));
+            let restarted = known(&node.name).is_some_and(|known| known.epoch != node.epoch);
             (node.name.clone(), node.epoch.clone(), node.seq, restarted)
         };
         let nodes = told.nodes.iter().map(node).collect();

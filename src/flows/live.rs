@@ -186,6 +186,13 @@ impl Pushing {
         true
     }
 
+    /// Whether a push for that stanza is collected, waits, or is on its way.
+    #[must_use]
+    pub fn owes(&self, key: Key) -> bool {
+        let mut bursts = self.flights.iter().map(|flight| &flight.burst).chain(&self.waiting);
+        self.collector.contains(key) || bursts.any(|burst| burst.keys.contains(&key))
+    }
+
     /// Adds to what waits.
     pub fn wait(&mut self, burst: Burst) {
         match &mut self.waiting {

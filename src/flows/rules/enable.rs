@@ -139,8 +139,10 @@ pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneR
     edit.change(Change::Registration(Box::new(gone)));
     edit.notice(Notice::Registration { key: registration.key.clone(), what: Registered::Gone(why) });
     pushes::stops(edit, &registration.key);
-    let key = registration.key.clone();
-    edit.live_mut().pushing.retain(|pushing| pushing.key != key || !pushing.flights.is_empty());
+    // What is on its way still lands, but no session is its own any more.
+    let live = edit.live_mut();
+    live.pushing_mut(&registration.key).bound = None;
+    live.pushing.retain(|pushing| pushing.key != registration.key || !pushing.flights.is_empty());
     forget_oldest_gone(edit);
 }
 

@@ -17,6 +17,8 @@ mod keeper;
 #[cfg(test)]
 mod link_tests;
 #[cfg(test)]
+mod odd_tests;
+#[cfg(test)]
 mod oracle_tests;
 pub(super) mod pushes;
 #[cfg(test)]

@@ -209,12 +209,17 @@ pub(super) fn pump(state: &State, host: &Domain, now: Now) -> Step {
     let mut edit = Edit::new(state, &key.account, now);
     edit.remember(HostMemory::Goes);
     let room = state.hosts.get(host).is_some_and(|host: &Host| host.relays.has_room(&key.service));
-    if !room {
+    if room {
+        if edit.live().pushing(key).is_some_and(|pushing| pushing.waiting.is_some())
+            && let Some(burst) = edit.live_mut().pushing_mut(key).waiting.take()
+        {
+            launch(&mut edit, key, burst);
+        }
+        if edit.relayed_to.is_empty() {
+            edit.remember(HostMemory::Passes(key.service.clone()));
+        }
+    } else {
         edit.remember(HostMemory::Waits(key.clone()));
-    } else if edit.live().pushing(key).is_some_and(|pushing| pushing.waiting.is_some())
-        && let Some(burst) = edit.live_mut().pushing_mut(key).waiting.take()
-    {
-        launch(&mut edit, key, burst);
     }
     edit.then(Inner::Pump(host.clone()));
     edit.finish()

@@ -67,8 +67,11 @@ pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Opti
     // Whatever called then does not ring now.
     let class = class.map(|class| class.min(Class::Important)).filter(|class| *class != Class::Ended);
     for registration in edit.enabled() {
-        let known = |key: &Key| registration.record.keys.contains(*key);
-        if edit.live().has_session(&registration.key) || (all_named && keys.iter().all(known)) {
+        let pushing = edit.live().pushing(&registration.key);
+        let known =
+            |key: &&Key| registration.record.keys.contains(**key) || pushing.is_some_and(|pushing| pushing.owes(**key));
+        let unknown: Vec<Key> = keys.iter().filter(|key| !known(key)).copied().collect();
+        if edit.live().has_session(&registration.key) || (all_named && unknown.is_empty()) {
             continue;
         }
         match newest.zip(class) {
@@ -79,8 +82,8 @@ pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Opti
             None => collect(edit, registration, None, Class::Unimportant, Words::default(), None, Moment::default()),
         }
         // It speaks for all of them.
-        for key in keys.iter().filter(|key| !known(key)) {
-            collect(edit, registration, Some(*key), Class::Clear, Words::default(), None, Moment::default());
+        for key in unknown {
+            collect(edit, registration, Some(key), Class::Clear, Words::default(), None, Moment::default());
         }
     }
 }

@@ -1,0 +1,79 @@
+//! What goes wrong in between: registrations that leave while pushes are on their way, snapshots that are cut short,
+//! answers that never come.
+
+use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report};
+use crate::domain::ids::{Account, Domain, Node};
+use crate::domain::session::{EndReason, Standing};
+use crate::flows::data::Input;
+use crate::flows::hosts::Host;
+use crate::flows::signals::{Order, Relayed, Turn, What, Wish};
+
+fn host(rig: &Rig) -> &Host {
+    rig.world.state.hosts.get(&Domain::new(HOST)).unwrap()
+}
+
+#[test]
+fn nothing_is_remembered_of_an_account_that_was_deleted_while_a_push_was_on_its_way() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.hibernates(&[(1, message("m1"))]);
+    let sent = rig.pass(1000).relays()[0].clone();
+    rig.event(What::UserDeleted { account: Account::new(ALICE) });
+    rig.relayed(&sent, Relayed::Taken);
+    assert!(rig.world.state.lives.of(&Account::new(ALICE)).pushing.is_empty());
+    assert_eq!(host(&rig).relays.under_way(), 0);
+}
+
+#[test]
+fn a_place_that_comes_free_goes_to_one_who_still_wants_it() {
+    let mut rig = Rig::with(|policy| policy.rules.max_devices = 32);
+    rig.phone();
+    for n in 2..=18 {
+        rig.enable(THIRD, &format!("node-{n}"), "phone", None);
+    }
+    rig.hibernates(&[(1, message("m1"))]);
+    let sent: Vec<Order> = rig.pass(1000).relays().into_iter().cloned().collect();
+    assert_eq!((sent.len(), host(&rig).relays.waiting()), (8, 10));
+    // Of the ten who wait, nine change their minds.
+    for n in 9..=17 {
+        let node = Some(Node::new(format!("node-{n}")));
+        rig.wish("tablet", Wish::Disable { service: Some(THIRD.into()), node });
+    }
+    let last: usize = sent.iter().map(|relay| rig.relayed(relay, Relayed::Taken).relays().len()).sum();
+    assert_eq!((last, host(&rig).relays.waiting()), (1, 0));
+}
+
+#[test]
+fn what_waits_for_the_end_of_a_snapshot_outlives_it_if_another_begins() {
+    let mut rig = Rig::with(|policy| policy.sessions.wake_on_start = true);
+    rig.phone();
+    rig.enabled_at(THIRD, "node-2", "tablet");
+    rig.event(ended("tablet", EndReason::Closed));
+    rig.hibernates(&[]);
+    (rig.epoch, rig.seq) = ("e2".into(), 0);
+    rig.world.take(Input::Link(false));
+    rig.world.take(Input::Link(true));
+    rig.link();
+    rig.archived(message("m1"));
+    // Something is missing, so all is asked for once more.
+    rig.seq += 1;
+    rig.turn(report("laptop", Standing::Active), Turn::Bound, &[]);
+    rig.link();
+    rig.synced();
+    // The message goes to both, and the host had died under the phone.
+    let pushed = rig.pass(1000);
+    assert_eq!((pushed.relays().len(), pushed.important()), (3, 2));
+}
+
+#[test]
+fn a_missed_message_whose_push_is_on_its_way_is_not_pushed_again() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.event(ended("phone", EndReason::Timeout));
+    rig.archived(message("m1"));
+    assert_eq!(rig.pass(1000).relays().len(), 1);
+    let keys = message("m1").key(None).into_iter().collect();
+    let newest = Some(Box::new(message("m1")));
+    rig.snapshot(What::Missed { account: Some(Account::new(ALICE)), count: 1, keys, newest });
+    assert_eq!(rig.pass(5000).relays().len(), 0);
+}
