@@ -104,13 +104,12 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     };
     let (store, state) = opening.await.map_err(std::io::Error::other)??;
     let (devices, gone) = state.count();
-    let names: Vec<&str> = gateways.iter().map(|(name, _)| name.as_str()).collect();
+    let served = state.policy.served();
     let version = env!("CARGO_PKG_VERSION");
     let (enabled, all) = state.registrations.count();
     let others = all - enabled;
     info!(
-        "pushkeeper {version}: {devices} devices ({gone} gone), {enabled} registrations enabled ({others} not), apps: {}",
-        names.join(", ")
+        "pushkeeper {version}: {devices} devices ({gone} gone), {enabled} registrations enabled ({others} not); {served}"
     );
 
     let (requests, request_queue) = mpsc::channel(QUEUE);

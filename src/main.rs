@@ -57,9 +57,8 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
         println!("warning: {warning}");
     }
     match app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system()) {
-        Ok(apps) => {
-            let names: Vec<&str> = apps.iter().map(|(name, _)| name.as_str()).collect();
-            println!("the configuration is fine; apps: {}", names.join(", "));
+        Ok(_) => {
+            println!("the configuration is fine; {}", config.policy.served());
             ExitCode::SUCCESS
         }
         Err(errors) => complain(&errors),

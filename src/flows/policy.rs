@@ -34,6 +34,18 @@ pub struct Policy {
     pub sessions: Sessions,
 }
 
+impl Policy {
+    /// Whose users are woken and whose apps get pushes, in words: what an operator looks at first when something is
+    /// missing.
+    #[must_use]
+    pub fn served(&self) -> String {
+        let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let hosts = list(self.hosts.iter().map(Domain::as_str).collect());
+        let apps = list(self.apps.iter().map(|app| app.name.as_str()).collect());
+        format!("hosts: {hosts}; apps: {apps}")
+    }
+}
+
 /// How the rules engine decides (`[rules]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {

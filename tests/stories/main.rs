@@ -28,7 +28,8 @@
 //! | 22 | the bridge is taken away | `restarts.rs` |
 //! | 23 | mod_smacks behaves as without us | `../bridge/`, and `fail_open.rs` |
 //!
-//! `scene.rs` is what the stories stand on. Nothing in them knows which host it is.
+//! And `setup.rs`: what an operator set up wrongly. `scene.rs` is what the stories stand on. Nothing in them knows which
+//! host it is.
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
@@ -93,6 +94,8 @@ mod registrations;
 mod restarts;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod setup;
 #[cfg(test)]
 mod silence;
 #[cfg(test)]
