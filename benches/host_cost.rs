@@ -7,7 +7,7 @@
 //! 2. a burst to the phones: all messages at once;
 //! 3. paced: one message a second to each phone, so that nothing can be merged.
 //!
-//! The table has the medians of the rounds, and their ratio to the host with neither. A component answers publishes
+//! The table has the medians of the rounds, and of the ratios to the host with neither in the same round. A component answers publishes
 //! and batches as fast as it can. `PUSHKEEPER_BENCH_ROUNDS` changes the number of rounds.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
@@ -43,7 +43,7 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 const PHONES: usize = 40;
 /// Messages to each phone of a round, in a burst and paced. mod_smacks keeps 500 of them.
 const BURST: usize = 25;
-const PACED: usize = 4;
+const PACED: usize = 2;
 
 /// Who pushes, as the table names them.
 const WAYS: [(&str, Pusher); 3] =
@@ -59,7 +59,7 @@ struct Costs {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Fallible<()> {
-    let rounds = std::env::var("PUSHKEEPER_BENCH_ROUNDS").map_or(Ok(5), |text| text.parse())?;
+    let rounds: usize = std::env::var("PUSHKEEPER_BENCH_ROUNDS").map_or(Ok(5), |text| text.parse())?;
     let mut candidates = Vec::new();
     for (_, pusher) in WAYS {
         candidates.push(Candidate::start(pusher).await);
@@ -67,7 +67,9 @@ async fn main() -> Fallible<()> {
     let mut measured = [const { Vec::new() }; 3];
     // The first round warms up.
     for round in 0..=rounds {
-        for (candidate, costs) in candidates.iter_mut().zip(&mut measured) {
+        let mut turns: Vec<_> = candidates.iter_mut().zip(&mut measured).collect();
+        turns.rotate_left(round % WAYS.len());
+        for (candidate, costs) in turns {
             let cost = candidate.round().await?;
             if round > 0 {
                 costs.push(cost);
@@ -89,7 +91,14 @@ struct Candidate {
 impl Candidate {
     async fn start(pusher: Pusher) -> Self {
         let names: Vec<String> = (0..PHONES).map(|n| format!("u{n}")).collect();
-        let wanted = Wanted { users: &["bob", "carol"], components: &[SERVICE], pusher, ..Wanted::default() };
+        let wanted = Wanted {
+            users: &["bob", "carol"],
+            components: &[SERVICE],
+            pusher,
+            // A full archive is cut for every message that comes, which takes longer than all else.
+            options: "storage_archive_item_limit = 10000000",
+            ..Wanted::default()
+        };
         let host = Prosody::start(&wanted).await;
         // One by one, prosodyctl would take its time.
         let create = "require\"core.usermanager\".create_user(\"u\"..i, \"pw\", \"localhost\")";
@@ -172,23 +181,39 @@ fn per_message(before: f64, after: f64, messages: usize) -> f64 {
     (after - before) / 1000.0 / messages as f64
 }
 
-fn median(costs: &[Costs], of: impl Fn(&Costs) -> f64) -> f64 {
-    let mut all: Vec<f64> = costs.iter().map(of).collect();
+/// The median of one of the costs, as it is or in relation to that of another host in the same round.
+fn median(costs: &[Costs], others: Option<&[Costs]>, of: fn(&Costs) -> f64) -> f64 {
+    let mut all: Vec<f64> = match others {
+        Some(others) => costs.iter().zip(others).map(|(it, other)| of(it) / of(other)).collect(),
+        None => costs.iter().map(of).collect(),
+    };
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// What is measured, and its name.
+type Column = (&'static str, fn(&Costs) -> f64);
+
+const COLUMNS: [Column; 3] = [
+    ("no registration", |it| it.unregistered),
+    ("phones away, burst", |it| it.burst),
+    ("phones away, paced", |it| it.paced),
+];
+
 fn table(measured: &[Vec<Costs>; 3]) {
-    let medians = |costs: &Vec<Costs>| {
-        [median(costs, |it| it.unregistered), median(costs, |it| it.burst), median(costs, |it| it.paced)]
+    let line = |name: &str, cells: [String; 3]| {
+        let [one, two, three] = cells;
+        println!("{name:22} {one:>20} {two:>20} {three:>20}");
     };
-    let [neither, theirs, ours] = measured.each_ref().map(medians);
-    let heads = ["no registration", "phones away, burst", "phones away, paced"];
-    println!("\n{:22} {:>20} {:>20} {:>20}", "µs of CPU a message", heads[0], heads[1], heads[2]);
-    for ((name, _), costs) in WAYS.iter().zip([neither, theirs, ours]) {
-        let cells = costs.iter().zip(neither).map(|(it, base)| format!("{it:>10.1} ({:>5.3} x)", it / base));
-        println!("{name:22} {}", cells.map(|cell| format!("{cell:>20}")).collect::<Vec<_>>().join(" "));
+    let [neither, notify, bridge] = measured;
+    println!();
+    line("µs of CPU a message", COLUMNS.map(|(name, _)| name.to_owned()));
+    for ((name, _), costs) in WAYS.iter().zip(measured) {
+        line(
+            name,
+            COLUMNS
+                .map(|(_, of)| format!("{:.1} ({:.3} x)", median(costs, None, of), median(costs, Some(neither), of))),
+        );
     }
-    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| format!("{:>20.3}", ours / theirs));
-    println!("{:22} {}", "bridge / cloud_notify", ratios.collect::<Vec<_>>().join(" "));
+    line("bridge / cloud_notify", COLUMNS.map(|(_, of)| format!("{:.3}", median(bridge, Some(notify), of))));
 }

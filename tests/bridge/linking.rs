@@ -124,7 +124,7 @@ async fn the_snapshot_names_every_session_and_ends_with_synced() {
 
 #[tokio::test]
 async fn a_session_is_described_before_its_events_however_long_the_snapshot_waits() {
-    let host = host("").await;
+    let host = host("pushkeeper_answer_timeout = 600").await;
     let mut bob = online(&host, "bob", "desk").await;
     // A description of these takes a batch of its own: 16 of them fill the window.
     let filling: String = (0..13).map(|n| format!("<x xmlns='urn:x:{n}' id='{}'/>", "i".repeat(256))).collect();
@@ -202,7 +202,7 @@ async fn a_burst_travels_in_few_batches_and_without_a_gap() {
 
 #[tokio::test]
 async fn sixteen_batches_may_be_unanswered_and_the_rest_waits_in_order() {
-    let host = host("").await;
+    let host = host("pushkeeper_answer_timeout = 600").await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     keeper.answers_batches(Manner::Hold);

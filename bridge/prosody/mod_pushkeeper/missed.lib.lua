@@ -42,34 +42,34 @@ local function new_fact(user, stanza, archive_id, shape, bytes)
 	return { user = user, key = key, attr = attr or {}, shape = shape, bytes = bytes };
 end
 
--- A record is { count, shape and bytes of the newest message, facts of the newest 10, … }.
-
-local function remember(record, fact)
+-- A record is { count, shape and bytes of the newest message, facts of the newest 10, … }. Only the newest needs its
+-- shape: the others would hold memory for nothing.
+local function remember(record, fact, shape, bytes)
+	record.shape, record.bytes = shape, bytes;
 	for _, other in ipairs(record) do
 		-- Archived, then offline: the same message.
-		if fact.key and other.key == fact.key then
-			record.shape, record.bytes = fact.shape, fact.bytes;
-			return;
-		end
+		if fact.key and other.key == fact.key then return; end
 	end
 	record.count = record.count + 1;
-	record.shape, record.bytes = fact.shape, fact.bytes;
-	record[#record + 1] = fact;
+	record[#record + 1] = { key = fact.key, attr = fact.attr };
 	if #record > KEYS then table.remove(record, 1); end
 end
 
-local function lose(fact)
-	local record = lost.users[fact.user];
-	if not record then
-		if lost.count >= ACCOUNTS then
-			lost.overflow = true;
-			return;
-		end
-		record = { count = 0 };
-		lost.users[fact.user] = record;
-		lost.count = lost.count + 1;
+local function record_of(user)
+	local record = lost.users[user];
+	if record then return record; end
+	if lost.count >= ACCOUNTS then
+		lost.overflow = true;
+		return;
 	end
-	remember(record, fact);
+	record = { count = 0 };
+	lost.users[user], lost.count = record, lost.count + 1;
+	return record;
+end
+
+local function lose(fact)
+	local record = record_of(fact.user);
+	if record then remember(record, fact, fact.shape, fact.bytes); end
 end
 
 -- What was answered may have been forgotten in a crash: it is kept for a while.
@@ -92,16 +92,18 @@ local function remember_answered(facts)
 			record = { count = 0 };
 			bucket.users[fact.user] = record;
 		end
-		remember(record, fact);
+		remember(record, fact, fact.shape, fact.bytes);
 	end
 end
 
 local function lose_recent()
 	for i = recent.first, recent.last do
 		for user, record in pairs(recent[i].users) do
-			for _, fact in ipairs(record) do lose(fact); end
-			local merged = lost.users[user];
-			if merged then merged.count = merged.count + record.count - #record; end
+			local merged = record_of(user);
+			if merged then
+				for _, fact in ipairs(record) do remember(merged, fact, record.shape, record.bytes); end
+				merged.count = merged.count + record.count - #record;
+			end
 		end
 	end
 	recent = { first = 1, last = 0 };
