@@ -91,11 +91,13 @@ fn take(
     }
     match event.what {
         What::Synced => step.then.push(Inner::Synced { host: domain.clone(), node: node.clone() }),
-        What::Missed { account: None, .. } => step.then.push(Inner::MissedAll(domain.clone())),
         _ => {
             let waits = waits_for_snapshot(state, &event) && host.holds_back(node);
             let ticket = ticket.take_if(|_| matches!(event.what, What::Registration { .. })).map(Box::new);
-            let inner = Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket };
+            let inner = match event.what {
+                What::Missed { account: None, .. } => Inner::MissedAll(domain.clone()),
+                _ => Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket },
+            };
             if waits {
                 change(step, HostMemory::Held(node.clone(), Box::new(inner)));
             } else {

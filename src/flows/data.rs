@@ -122,7 +122,7 @@ pub enum Inner {
     HostDue(Domain),
     /// Time brought something to a registration.
     Fate(RegistrationKey, Fate),
-    /// A registration is woken, whatever happened.
+    /// A registration is woken if its client is still away, whatever happened.
     Wake(RegistrationKey),
     /// A session's host answered an order about its window.
     Window {

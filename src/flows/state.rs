@@ -1,6 +1,6 @@
 //! What pushkeeper knows, in memory: devices, what is under way, who waits, and how fast everybody may be.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::data::{Change, Waiter};
@@ -58,8 +58,9 @@ pub struct State {
     /// The hosts whose bridge we trust.
     pub hosts: Hosts,
     next_number: u64,
-    /// Who is to be woken, and when the next ones may be.
+    /// Who is to be woken, each once, and when the next ones may be.
     to_wake: VecDeque<RegistrationKey>,
+    in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
 }
 
@@ -106,6 +107,7 @@ impl State {
             hosts,
             next_number: 1,
             to_wake: VecDeque::new(),
+            in_turn: HashSet::new(),
             next_waking: Moment::default(),
             policy,
             devices: HashMap::new(),
@@ -359,9 +361,14 @@ impl State {
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),
             Memory::Numbered(next) => self.next_number = *next,
-            Memory::ToWake(keys) => self.to_wake.extend(keys.iter().cloned()),
+            Memory::ToWake(keys) => {
+                let new = keys.iter().filter(|key| self.in_turn.insert((*key).clone()));
+                self.to_wake.extend(new.cloned());
+            }
             Memory::Waking(count, next) => {
-                self.to_wake.drain(..(*count).min(self.to_wake.len()));
+                for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {
+                    self.in_turn.remove(&key);
+                }
                 self.next_waking = *next;
             }
         }

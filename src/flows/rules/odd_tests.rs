@@ -1,10 +1,10 @@
 //! What goes wrong in between: registrations that leave while pushes are on their way, snapshots that are cut short,
 //! answers that never come.
 
-use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report};
+use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report, session};
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::session::{EndReason, Standing};
-use crate::flows::data::Input;
+use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
 use crate::flows::signals::{Order, Relayed, Turn, What, Wish};
 
@@ -76,4 +76,38 @@ fn a_missed_message_whose_push_is_on_its_way_is_not_pushed_again() {
     let newest = Some(Box::new(message("m1")));
     rig.snapshot(What::Missed { account: Some(Account::new(ALICE)), count: 1, keys, newest });
     assert_eq!(rig.pass(5000).relays().len(), 0);
+}
+
+const NOBODY_KNOWS_WHOSE: What = What::Missed { account: None, count: 1, keys: Vec::new(), newest: None };
+
+#[test]
+fn whoever_may_have_missed_something_is_woken_only_if_the_snapshot_shows_that_they_are_away() {
+    let mut rig = Rig::new();
+    rig.phone();
+    let mut rig = rig.restart();
+    rig.world.take(Input::Link(true));
+    rig.link();
+    rig.snapshot(NOBODY_KNOWS_WHOSE);
+    rig.snapshot(session(report("phone", Standing::Active), Turn::Described, &[]));
+    rig.synced();
+    assert_eq!(rig.pass(1000).relays().len(), 0);
+}
+
+#[test]
+fn whoever_may_have_missed_something_is_woken_once_and_not_if_they_came_back_before_their_turn() {
+    let mut rig = Rig::new();
+    let account = |n: usize| Account::new(format!("user{n}@example.org"));
+    for n in 0..30 {
+        let mut registration = crate::domain::registration::tests::registration();
+        registration.key.account = account(n);
+        registration.key.service = format!("push{n}.example").into();
+        rig.world.state.apply(&Change::Registration(Box::new(registration)));
+    }
+    rig.snapshot(NOBODY_KNOWS_WHOSE);
+    rig.snapshot(NOBODY_KNOWS_WHOSE);
+    let report = Box::new(report("phone", Standing::Active));
+    rig.event(What::Session { account: account(7), report, turn: Turn::Bound, stanzas: Vec::new() });
+    let first = rig.pass(99).relays().len();
+    assert!((9..=10).contains(&first), "{first} at a time");
+    assert_eq!(first + rig.pass(5000).relays().len(), 29);
 }
