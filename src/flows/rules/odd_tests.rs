@@ -111,3 +111,21 @@ fn whoever_may_have_missed_something_is_woken_once_and_not_if_they_came_back_bef
     assert!((9..=10).contains(&first), "{first} at a time");
     assert_eq!(first + rig.pass(5000).relays().len(), 29);
 }
+
+#[test]
+fn a_session_that_was_told_to_end_and_is_still_there_is_told_again() {
+    let mut rig = Rig::with(|policy| policy.sessions.max_hibernated = 1);
+    rig.phone();
+    rig.hibernates(&[]);
+    rig.pass(1000);
+    let tablet = || report("tablet", Standing::Hibernated);
+    assert_eq!(rig.turn(tablet(), Turn::Hibernated, &[]).windows(), [("p1".to_owned(), 0)]);
+    // The order went down with the stream.
+    rig.world.take(Input::Link(false));
+    rig.world.take(Input::Link(true));
+    rig.link();
+    let mut told = rig.snapshot(session(report("phone", Standing::Hibernated), Turn::Described, &[]));
+    told.append(rig.snapshot(session(tablet(), Turn::Described, &[])));
+    told.append(rig.synced());
+    assert!(told.windows().contains(&("p1".to_owned(), 0)), "{:?}", told.windows());
+}
