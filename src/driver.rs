@@ -27,6 +27,7 @@ use crate::flows::data::{
     Answer, Change, Decided, Decision, Effect, Inner, Input, Notice, Outgoing, Registered, Step, Waiter, Weight,
 };
 use crate::flows::dice::Dice;
+use crate::flows::memory::Memory;
 use crate::flows::state::State;
 
 /// Facts ride in the next commit, or in one of their own after this long.
@@ -277,6 +278,7 @@ impl Driver {
                 error!("the store takes no writes: {why}; registrations are refused until it does (store.path)");
                 let queue = std::mem::take(&mut self.disk);
                 self.disk.trial = Some(self.clock.steady());
+                self.state.apply(&Change::Memory(Memory::ReadOnly(true)));
                 self.happen(refused(queue.under_way));
                 self.happen(refused(queue.effects));
             }
@@ -287,6 +289,7 @@ impl Driver {
             DiskReport::Recovered(stored) => {
                 info!("the store takes writes again");
                 self.disk.trial = None;
+                self.state.apply(&Change::Memory(Memory::ReadOnly(false)));
                 self.reload(&stored);
             }
         }

@@ -62,6 +62,7 @@ pub struct State {
     to_wake: VecDeque<RegistrationKey>,
     in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
+    read_only: bool,
 }
 
 #[derive(Debug)]
@@ -109,6 +110,7 @@ impl State {
             to_wake: VecDeque::new(),
             in_turn: HashSet::new(),
             next_waking: Moment::default(),
+            read_only: false,
             policy,
             devices: HashMap::new(),
             by_key: HashMap::new(),
@@ -223,6 +225,12 @@ impl State {
         (self.next_waking, self.to_wake.iter())
     }
 
+    /// Whether the store takes no writes.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// When somebody will next have waited for too long.
     #[must_use]
     pub fn next_late(&self) -> Option<Moment> {
@@ -233,7 +241,8 @@ impl State {
     #[must_use]
     pub fn next_deadline(&self, now: Now) -> Option<Moment> {
         // What goes by the calendar is looked at when the wall clock will be there, if nobody sets it.
-        let calendar = self.registrations.next_due().map(|at| now.steady + (at - now.wall));
+        let calendar = self.registrations.next_due().filter(|_| !self.read_only);
+        let calendar = calendar.map(|at| now.steady + (at - now.wall));
         let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
         let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
         next.into_iter().flatten().min()
@@ -365,6 +374,7 @@ impl State {
                 let new = keys.iter().filter(|key| self.in_turn.insert((*key).clone()));
                 self.to_wake.extend(new.cloned());
             }
+            Memory::ReadOnly(read_only) => self.read_only = *read_only,
             Memory::Waking(count, next) => {
                 for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {
                     self.in_turn.remove(&key);

@@ -6,6 +6,7 @@ use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::session::{EndReason, Standing};
 use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
+use crate::flows::memory::Memory;
 use crate::flows::signals::{Order, Relayed, Turn, What, Wish};
 
 fn host(rig: &Rig) -> &Host {
@@ -128,4 +129,21 @@ fn a_session_that_was_told_to_end_and_is_still_there_is_told_again() {
     told.append(rig.snapshot(session(tablet(), Turn::Described, &[])));
     told.append(rig.synced());
     assert!(told.windows().contains(&("p1".to_owned(), 0)), "{:?}", told.windows());
+}
+
+#[test]
+fn while_the_store_takes_no_writes_nothing_is_done_to_registrations_by_the_calendar() {
+    let ttl = std::time::Duration::from_secs(60);
+    let mut rig = Rig::with(|policy| policy.rules.registration_ttl = Some(ttl));
+    rig.phone();
+    rig.world.state.apply(&Change::Memory(Memory::ReadOnly(true)));
+    rig.world.later(100_000);
+    let tick = rig.world.take(Input::Tick);
+    assert!(tick.notices.is_empty(), "{tick:?}");
+    // It would be due again and again.
+    let next = rig.world.state.next_deadline(rig.world.now());
+    assert!(next.is_none_or(|next| next > rig.world.now().steady), "{next:?}");
+    rig.world.state.apply(&Change::Memory(Memory::ReadOnly(false)));
+    rig.world.take(Input::Tick);
+    assert_eq!(rig.world.state.registrations.count(), (0, 1));
 }
