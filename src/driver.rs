@@ -295,7 +295,8 @@ impl Driver {
         }
     }
 
-    /// Makes the state what the store says, keeping what is under way.
+    /// Makes the state what the store says, keeping what is under way. Hosts are asked for all: since the store failed,
+    /// they may have been told of registrations that left, and sessions lost theirs, where nothing came of it.
     fn reload(&mut self, stored: &[Change]) {
         let lanes = self.state.forget_stored();
         for change in stored {
@@ -313,6 +314,7 @@ impl Driver {
                 }
             }
         }
+        self.take(Input::Inner(Inner::Reloaded));
     }
 
     fn happen(&mut self, effects: Vec<Effect>) {

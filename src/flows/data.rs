@@ -114,6 +114,8 @@ pub enum Inner {
     },
     /// Nobody knows whose messages came to a host while nobody listened.
     MissedAll(Domain),
+    /// The store was loaded again.
+    Reloaded,
     /// The relays that an account had on their way were lost with the stream.
     Lost(Account),
     /// Time brought something to an account.

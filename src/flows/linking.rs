@@ -48,6 +48,19 @@ pub fn link(state: &State, up: bool, now: Now, dice: &mut Dice) -> Step {
     step
 }
 
+/// What the store holds may be other registrations than those that hosts were told of: all are told, and asked for
+/// all, once more.
+#[must_use]
+pub fn reloaded(state: &State, now: Now, dice: &mut Dice) -> Step {
+    let mut step = Step::default();
+    let mut number = state.next_number();
+    for (domain, host) in state.hosts.iter().filter(|(_, host)| host.link.phase != Phase::Down) {
+        Pen { state, domain, host, now, step: &mut step, number: &mut number }.begin(dice);
+    }
+    numbered(state, number, &mut step);
+    step
+}
+
 /// A bridge answered an order.
 #[must_use]
 pub fn reply(state: &State, domain: &Domain, order: OrderId, reply: Reply, now: Now, dice: &mut Dice) -> Step {

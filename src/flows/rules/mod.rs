@@ -85,7 +85,9 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
             edit.finish()
         }
         // Taken by others.
-        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) => Step::default(),
+        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) | Inner::Reloaded => {
+            Step::default()
+        }
     }
 }
 
