@@ -7,7 +7,7 @@ use crate::domain::session::{EndReason, Standing};
 use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
-use crate::flows::signals::{Order, Relayed, Turn, What, Wish};
+use crate::flows::signals::{Order, OrderKind, Relayed, Turn, What, Wish};
 
 fn host(rig: &Rig) -> &Host {
     rig.world.state.hosts.get(&Domain::new(HOST)).unwrap()
@@ -146,4 +146,16 @@ fn while_the_store_takes_no_writes_nothing_is_done_to_registrations_by_the_calen
     rig.world.state.apply(&Change::Memory(Memory::ReadOnly(false)));
     rig.world.take(Input::Tick);
     assert_eq!(rig.world.state.registrations.count(), (0, 1));
+}
+
+#[test]
+fn an_account_leaves_the_list_also_while_its_host_is_asked_for_all() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.seq += 1;
+    let gap = rig.turn(report("laptop", Standing::Active), Turn::Bound, &[]);
+    assert!(matches!(gap.orders[0].what, OrderKind::Sync { .. }));
+    let left = rig.wish("phone", Wish::Disable { service: Some(THIRD.into()), node: None });
+    let accounts = vec![Account::new(ALICE)];
+    assert_eq!(left.orders.iter().map(|order| &order.what).collect::<Vec<_>>(), [&OrderKind::Unwatch { accounts }]);
 }
