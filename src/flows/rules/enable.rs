@@ -79,6 +79,8 @@ fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, optio
     if edit.rules().redaction(service).with_body {
         let accounts = vec![(edit.account.clone(), true)];
         edit.order(OrderKind::Watch { list: None, complete: false, accounts });
+    } else {
+        without_texts(edit);
     }
 }
 
@@ -109,17 +111,33 @@ pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneR
 /// If none of the account's registrations is there any more after this step, its host need not tell more of it than of
 /// others.
 pub(super) fn unwatch(edit: &mut Edit<'_>) {
-    let changed = |key: &RegistrationKey| {
-        edit.step
-            .changes
-            .iter()
-            .any(|change| matches!(change, Change::Registration(new) if new.key == *key && !new.is_there()))
-    };
-    let left = edit.registrations().iter().any(|known| known.is_there() && !changed(&known.key));
-    if !left && !edit.registrations().is_empty() {
+    let left = staying(edit).next().is_some();
+    if left {
+        without_texts(edit);
+    } else if !edit.registrations().is_empty() {
         let accounts = vec![edit.account.clone()];
         edit.order(OrderKind::Unwatch { accounts });
     }
+}
+
+/// If none of the account's registrations is sent texts any more after this step, its host keeps them to itself.
+fn without_texts(edit: &mut Edit<'_>) {
+    let has_texts = |of: &Registration| edit.rules().redaction(&of.key.service).with_body;
+    let had = edit.registrations().iter().any(|known| known.is_there() && has_texts(known));
+    let has = staying(edit).any(has_texts);
+    if had && !has {
+        let accounts = vec![(edit.account.clone(), false)];
+        edit.order(OrderKind::Watch { list: None, complete: false, accounts });
+    }
+}
+
+/// The account's registrations that were there before this step, and do not leave in it.
+fn staying<'a>(edit: &'a Edit<'_>) -> impl Iterator<Item = &'a Registration> {
+    let leaves = |key: &RegistrationKey| {
+        let left = |change: &Change| matches!(change, Change::Registration(new) if new.key == *key && !new.is_there());
+        edit.step.changes.iter().any(left)
+    };
+    edit.registrations().iter().filter(move |known| known.is_there() && !leaves(&known.key))
 }
 
 /// An account may have so many registrations. Those that are disabled go first, then the one that was enabled longest

@@ -3,6 +3,7 @@
 
 use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report, session};
 use crate::domain::ids::{Account, Domain, Node};
+use crate::domain::redact::Redaction;
 use crate::domain::session::{EndReason, Standing};
 use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
@@ -158,4 +159,18 @@ fn an_account_leaves_the_list_also_while_its_host_is_asked_for_all() {
     let left = rig.wish("phone", Wish::Disable { service: Some(THIRD.into()), node: None });
     let accounts = vec![Account::new(ALICE)];
     assert_eq!(left.orders.iter().map(|order| &order.what).collect::<Vec<_>>(), [&OrderKind::Unwatch { accounts }]);
+}
+
+#[test]
+fn texts_are_told_no_longer_than_somebody_needs_them() {
+    let mut rig = Rig::with(|policy| {
+        let redaction = Redaction { with_body: true, ..Redaction::default() };
+        policy.rules.services.insert(THIRD.into(), redaction);
+    });
+    rig.phone();
+    rig.enable("push.fourth.example", "node-2", "phone", None);
+    let told = rig.wish("phone", Wish::Disable { service: Some(THIRD.into()), node: None });
+    let accounts = vec![(Account::new(ALICE), false)];
+    let watch = OrderKind::Watch { list: None, complete: false, accounts };
+    assert_eq!(told.orders.iter().map(|order| &order.what).collect::<Vec<_>>(), [&watch]);
 }
