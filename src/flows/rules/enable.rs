@@ -3,10 +3,11 @@
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
-use crate::domain::ids::Node;
+use crate::domain::ids::{Account, Node};
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
 use crate::domain::session::Report;
+use crate::domain::stanza::bare;
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
 use crate::flows::signals::{OrderKind, Wish};
 
@@ -16,7 +17,7 @@ const GONE_PER_ACCOUNT: usize = 16;
 /// An account owner wants pushes to go somewhere, or no longer.
 pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: Wish) {
     match wish {
-        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service, report) => {
+        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service) => {
             enable(edit, report, &service, node, options);
             edit.step.answer(ticket, Answer::Done);
         }
@@ -32,16 +33,11 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: W
 
 /// Whether that can be a push service for this account: not the account itself, nor its host, nor another account of a
 /// host of ours. It would be pushed to by the very messages that it is sent.
-fn may_be(edit: &Edit<'_>, service: &str, report: &Report) -> bool {
-    let account = edit.account.as_str();
-    let domain = edit.domain();
-    let own_full = service.strip_prefix(account).is_some_and(|rest| rest.strip_prefix('/') == Some(&*report.resource));
-    if service == account || own_full || service == domain.as_str() {
-        return false;
-    }
-    let bare = crate::domain::stanza::bare(service);
-    let of_ours = |host| crate::domain::ids::Account::new(bare).is_of(host);
-    !edit.policy().hosts.iter().any(of_ours)
+fn may_be(edit: &Edit<'_>, service: &str) -> bool {
+    // Verbatim as it is, it may be spelt in any way that its host takes for the same.
+    let bare = Account::new(bare(service).to_ascii_lowercase());
+    let is_host = bare.as_str() == edit.domain().as_str();
+    !is_host && !edit.policy().hosts.iter().any(|host| bare.is_of(host))
 }
 
 fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, options: Option<Options>) {

@@ -4,6 +4,7 @@
 use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report, session};
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::redact::Redaction;
+use crate::domain::refusal::Refusal;
 use crate::domain::session::{EndReason, Standing};
 use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
@@ -173,4 +174,15 @@ fn texts_are_told_no_longer_than_somebody_needs_them() {
     let accounts = vec![(Account::new(ALICE), false)];
     let watch = OrderKind::Watch { list: None, complete: false, accounts };
     assert_eq!(told.orders.iter().map(|order| &order.what).collect::<Vec<_>>(), [&watch]);
+}
+
+#[test]
+fn the_spelling_of_a_jid_does_not_make_it_a_push_service() {
+    let mut rig = Rig::new();
+    let never = ["Alice@Example.Org", "bob@EXAMPLE.ORG/x", "Example.org", "example.org/x", "EXAMPLE.org/x"];
+    for service in never {
+        let refused = rig.enable(service, "n", "phone", None).refused();
+        assert!(matches!(refused[..], [(_, Refusal::BadService)]), "{service}");
+    }
+    assert_eq!(rig.enable("Push.Example.Org", "n", "phone", None).done().len(), 1);
 }
