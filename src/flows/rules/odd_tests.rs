@@ -10,6 +10,7 @@ use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
 use crate::flows::signals::{Order, OrderKind, Relayed, Turn, What, Wish};
+use crate::flows::world::Happened;
 
 fn host(rig: &Rig) -> &Host {
     rig.world.state.hosts.get(&Domain::new(HOST)).unwrap()
@@ -185,4 +186,15 @@ fn the_spelling_of_a_jid_does_not_make_it_a_push_service() {
         assert!(matches!(refused[..], [(_, Refusal::BadService)]), "{service}");
     }
     assert_eq!(rig.enable("Push.Example.Org", "n", "phone", None).done().len(), 1);
+}
+
+#[test]
+fn a_relay_that_is_given_up_is_no_longer_waited_for() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.hibernates(&[(1, message("m1"))]);
+    let sent = rig.pass(1000).relays()[0].clone();
+    rig.pass(75_000);
+    assert!(!host(&rig).orders.contains_key(&sent.id));
+    assert_eq!(rig.relayed(&sent, Relayed::Taken), Happened::default());
 }
