@@ -5,7 +5,7 @@ use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report, session};
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::redact::Redaction;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{EndReason, Standing};
+use crate::domain::session::{EndReason, Report, Standing};
 use crate::flows::data::{Change, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
@@ -197,4 +197,24 @@ fn a_relay_that_is_given_up_is_no_longer_waited_for() {
     rig.pass(75_000);
     assert!(!host(&rig).orders.contains_key(&sent.id));
     assert_eq!(rig.relayed(&sent, Relayed::Taken), Happened::default());
+}
+
+#[test]
+fn a_push_that_lands_late_leaves_the_window_of_another_hibernation_alone() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.hibernates(&[(1, message("m1"))]);
+    let sent = rig.pass(1000).relays()[0].clone();
+    rig.turn(report("phone", Standing::Active), Turn::Resumed, &[]);
+    let again = Report { since: "later".into(), ..report("phone", Standing::Hibernated) };
+    assert_eq!(rig.turn(again.clone(), Turn::Hibernated, &[]).windows(), [("p1".to_owned(), 259_200)]);
+    assert_eq!(rig.relayed(&sent, Relayed::Taken).windows(), []);
+    // Unless what it is about still stands in the queue.
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.hibernates(&[(1, message("m1"))]);
+    let sent = rig.pass(1000).relays()[0].clone();
+    rig.turn(report("phone", Standing::Active), Turn::Resumed, &[]);
+    rig.turn(again, Turn::Hibernated, &[(1, message("m1"))]);
+    assert_eq!(rig.relayed(&sent, Relayed::Taken).windows(), [("p1".to_owned(), 600)]);
 }

@@ -66,6 +66,9 @@ pub(super) fn seen(edit: &mut Edit<'_>, node: &Arc<str>, report: Report) -> bool
     }
     let away = report.state.is_away();
     let live = edit.live_mut();
+    if !away && live.session(&report.sid).is_some_and(|session| session.report.state.is_away()) {
+        live.pushing.iter_mut().for_each(|pushing| pushing.left_queue(&report.sid));
+    }
     if let Some(session) = live.session_mut(&report.sid) {
         // Another hibernation has another beginning.
         if !away || session.report.since != report.since {
