@@ -5,8 +5,8 @@ use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report, session};
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::redact::Redaction;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{EndReason, Report, Standing};
-use crate::flows::data::{Change, Input};
+use crate::domain::session::{EndReason, Report, Sid, Standing};
+use crate::flows::data::{Change, Decided, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
 use crate::flows::signals::{Order, OrderKind, Relayed, Turn, What, Wish};
@@ -217,4 +217,26 @@ fn a_push_that_lands_late_leaves_the_window_of_another_hibernation_alone() {
     rig.turn(report("phone", Standing::Active), Turn::Resumed, &[]);
     rig.turn(again, Turn::Hibernated, &[(1, message("m1"))]);
     assert_eq!(rig.relayed(&sent, Relayed::Taken).windows(), [("p1".to_owned(), 600)]);
+}
+
+#[test]
+fn what_waits_for_room_is_not_pushed_to_a_client_that_is_back() {
+    for turn in [Turn::Resumed, Turn::Bound] {
+        let mut rig = Rig::new();
+        rig.phone();
+        rig.hibernates(&[]);
+        let mut sent = Vec::new();
+        for n in 0..9 {
+            rig.queued(n, message(&format!("m{n}")));
+            sent.extend(rig.pass(1000).relays().into_iter().cloned());
+        }
+        assert_eq!(sent.len(), 8);
+        let sid = if turn == Turn::Bound { "p2" } else { "p1" };
+        let back = Report { sid: Sid::new(sid), ..report("phone", Standing::Active) };
+        assert_eq!(rig.turn(back, turn, &[]).decided(&Decided::Cancelled), 1, "{turn:?}");
+        for relay in &sent {
+            assert_eq!(rig.relayed(relay, Relayed::Taken).relays().len(), 0, "{turn:?}");
+        }
+        assert_eq!(host(&rig).relays.waiting(), 0);
+    }
 }

@@ -99,9 +99,11 @@ fn bind(edit: &mut Edit<'_>, sid: &Sid, back: bool) {
 pub(super) fn bind_to(edit: &mut Edit<'_>, key: &RegistrationKey, sid: &Sid, back: bool) {
     let pushing = edit.live_mut().pushing_mut(key);
     pushing.bound = Some(sid.clone());
-    if back && !pushing.collector.is_empty() {
+    if back && !(pushing.collector.is_empty() && pushing.waiting.is_none()) {
         pushing.collector.bound();
-        if pushing.collector.is_empty() {
+        // A call rings all the same: it began before its client was there to hear of it.
+        pushing.waiting.take_if(|waiting| waiting.class != Class::Call && waiting.sids.is_empty());
+        if pushing.collector.is_empty() && pushing.waiting.is_none() {
             edit.decided(key, Decided::Cancelled);
         }
     }
@@ -175,6 +177,7 @@ fn ended(edit: &mut Edit<'_>, sid: &Sid, reason: EndReason) {
     for pushing in &mut live.pushing {
         pushing.bound.take_if(|bound| bound == sid);
         pushing.collector.ended(sid);
+        pushing.left_queue(sid);
     }
 }
 
