@@ -25,6 +25,7 @@ use crate::domain::time::{Moment, Now};
 use crate::flows;
 use crate::flows::data::{Answer, Change, Effect, Inner, Input, Outgoing, Step, Waiter, Weight};
 use crate::flows::dice::Dice;
+use crate::flows::memory::Memory;
 use crate::flows::state::State;
 
 /// Facts ride in the next commit, or in one of their own after this long.
@@ -275,6 +276,7 @@ impl Driver {
                 error!("the store takes no writes: {why}; registrations are refused until it does (store.path)");
                 let queue = std::mem::take(&mut self.disk);
                 self.disk.trial = Some(self.clock.steady());
+                self.state.apply(&Change::Memory(Memory::ReadOnly(true)));
                 self.happen(refused(queue.under_way));
                 self.happen(refused(queue.effects));
             }
@@ -285,12 +287,14 @@ impl Driver {
             DiskReport::Recovered(stored) => {
                 info!("the store takes writes again");
                 self.disk.trial = None;
+                self.state.apply(&Change::Memory(Memory::ReadOnly(false)));
                 self.reload(&stored);
             }
         }
     }
 
-    /// Makes the state what the store says, keeping what is under way.
+    /// Makes the state what the store says, keeping what is under way. Hosts are asked for all: since the store failed,
+    /// they may have been told of registrations that left, and sessions lost theirs, where nothing came of it.
     fn reload(&mut self, stored: &[Change]) {
         let lanes = self.state.forget_stored();
         for change in stored {
@@ -308,6 +312,7 @@ impl Driver {
                 }
             }
         }
+        self.take(Input::Inner(Inner::Reloaded));
     }
 
     fn happen(&mut self, effects: Vec<Effect>) {
@@ -344,9 +349,7 @@ impl Driver {
 
 /// When the loop has something to do again, if nothing comes in.
 fn next_wake(state: &State, disk: &DiskQueue, pressed: bool, now: Now) -> Moment {
-    let due = state.next_deadline();
-    let fate = if disk.trial.is_none() { state.next_fate(now) } else { None };
-    let late = due.into_iter().chain(fate).min().map(|at| at + GRAIN);
+    let late = state.next_deadline(now).map(|at| at + GRAIN);
     let disk = if disk.busy { None } else { disk.trial.or(disk.due) };
     let pause = pressed.then_some(now.steady + PAUSE);
     [late, disk, pause].into_iter().flatten().fold(now.steady + IDLE_TICK, Moment::min)

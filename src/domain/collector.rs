@@ -8,7 +8,8 @@ use super::session::{Sid, is_acked};
 use super::stanza::Key;
 use super::time::Moment;
 
-/// How many stanzas a collector holds. What comes beyond them adds nothing to the push but its own class and words.
+/// How many stanzas a collector holds, and a push speaks for. What comes beyond them adds nothing to the push but its
+/// own class and words.
 const MOST: usize = 128;
 
 /// A stanza that is worth a push.
@@ -52,7 +53,9 @@ impl Burst {
         if later.class >= self.class {
             (self.class, self.words) = (later.class, later.words);
         }
+        // What waits for long must not grow without end; of what is forgotten, the oldest is the least likely to come again.
         self.keys.extend(later.keys);
+        self.keys.drain(..self.keys.len().saturating_sub(MOST));
         for sid in later.sids {
             if !self.sids.contains(&sid) {
                 self.sids.push(sid);
@@ -204,6 +207,16 @@ mod tests {
         };
         assert_eq!(collector.take(WINDOW, at(1100)), Some(burst));
         assert_eq!((collector.take(WINDOW, at(9000)), collector.due(WINDOW)), (None, None));
+    }
+
+    #[test]
+    fn what_waits_for_long_speaks_for_the_newest_stanzas_only() {
+        let mut waiting = Burst::from(item(0, Class::Important, None));
+        for key in 1..1000 {
+            waiting.merge(Burst::from(item(key, Class::Unimportant, None)));
+        }
+        let newest: Vec<Key> = (1000 - MOST as u64..1000).map(Key).collect();
+        assert_eq!((waiting.class, waiting.keys), (Class::Important, newest));
     }
 
     #[test]

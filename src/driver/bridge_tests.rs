@@ -114,6 +114,7 @@ fn while_the_store_takes_no_writes_nobody_waits_for_the_calendar() {
     let mut disk = DiskQueue::default();
     assert_eq!(next_wake(&state, &disk, false, now), steady + GRAIN);
     disk.trial = Some(steady + TRIAL_EVERY);
+    state.apply(&Change::Memory(Memory::ReadOnly(true)));
     assert_eq!(next_wake(&state, &disk, false, now), steady + TRIAL_EVERY);
 }
 

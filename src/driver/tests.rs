@@ -9,7 +9,7 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
 use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Ticket};
 use crate::flows::policy::Policy;
-use crate::flows::signals::Order as BridgeOrder;
+use crate::flows::signals::{Order as BridgeOrder, OrderKind};
 use crate::flows::world::policy;
 
 /// What the driver asked of the disk.
@@ -415,4 +415,25 @@ async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
         rig.accept().await;
         assert_eq!(rig.answer().await, ("early".to_owned(), Answer::Done));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_are_told_anew_whom_to_watch_when_the_store_is_back() {
+    let mut rig = Rig::new(policy());
+    rig.ask(vec![Input::Link(true)]).await;
+    let is_list = |outgoing: &Outgoing| match outgoing {
+        Outgoing::Order(order) => matches!(order.what, OrderKind::Watch { list: Some(_), .. }),
+        _ => false,
+    };
+    assert!(rig.answers.recv().await.unwrap().iter().any(is_list));
+    rig.ask(vec![rig.registration("r1", "phone")]).await;
+    rig.commit_order().await;
+    rig.report(DiskReport::Failed("no space left".into())).await;
+    assert_eq!(rig.answer().await, ("r1".to_owned(), STORE));
+    assert!(matches!(rig.orders.recv().await, Some(Order::Recover)));
+    // What was decided since may have been undone by that.
+    let before = rig.clock.steady();
+    rig.report(DiskReport::Recovered(Vec::new())).await;
+    assert!(rig.answers.recv().await.unwrap().iter().any(is_list));
+    assert_eq!(rig.clock.steady(), before);
 }

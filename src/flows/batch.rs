@@ -94,10 +94,9 @@ fn take(
         _ => {
             let waits = waits_for_snapshot(state, &event) && host.holds_back(node);
             let ticket = ticket.take_if(|_| matches!(event.what, What::Registration { .. })).map(Box::new);
-            let inner = if let What::Missed { account: None, .. } = event.what {
-                Inner::MissedAll(domain.clone())
-            } else {
-                Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket }
+            let inner = match event.what {
+                What::Missed { account: None, .. } => Inner::MissedAll(domain.clone()),
+                _ => Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket },
             };
             if waits {
                 change(step, HostMemory::Held(node.clone(), Box::new(inner)));

@@ -124,6 +124,8 @@ pub enum Inner {
     },
     /// Nobody knows whose messages came to a host while nobody listened.
     MissedAll(Domain),
+    /// The store was loaded again.
+    Reloaded,
     /// The relays that an account had on their way were lost with the stream.
     Lost(Account),
     /// Time brought something to an account.
@@ -132,7 +134,7 @@ pub enum Inner {
     HostDue(Domain),
     /// Time brought something to a registration.
     Fate(RegistrationKey, Fate),
-    /// A registration is woken, whatever happened.
+    /// A registration is woken if its client is still away, whatever happened.
     Wake(RegistrationKey),
     /// A session's host answered an order about its window.
     Window {

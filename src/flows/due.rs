@@ -38,9 +38,13 @@ pub fn due(state: &State, now: Now) -> Step {
     step.then.extend(accounts.map(Inner::Due));
     let hosts = state.hosts.iter().filter(|(_, host)| host.link.due.is_some_and(|due| due <= now.steady));
     step.then.extend(hosts.map(|(host, _)| Inner::HostDue(host.clone())));
+    wake_some(state, now, &mut step);
+    // What goes by the calendar is for the disk, and would be due again at once.
+    if state.is_read_only() {
+        return step;
+    }
     let fates = state.registrations.due(now.wall).take(AT_ONCE);
     step.then.extend(fates.map(|(key, fate)| Inner::Fate(key.clone(), fate)));
-    wake_some(state, now, &mut step);
     let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall);
     // The clock can jump: whoever waits for one of them is answered first.
     let long_dead = long_dead.filter(|(_, node)| !state.is_under_way(node)).take(FORGET_AT_ONCE);

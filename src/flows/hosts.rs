@@ -293,6 +293,12 @@ impl Host {
         matches!(self.link.phase, Phase::Linked { .. })
     }
 
+    /// Whether it takes whom to watch: that counts for the list that it is being told, too.
+    #[must_use]
+    pub const fn takes_lists(&self) -> bool {
+        matches!(self.link.phase, Phase::Listing { .. } | Phase::Syncing { .. } | Phase::Linked { .. })
+    }
+
     /// Whether the snapshot of that node runs, and has room for one more thing to be decided at its end.
     #[must_use]
     pub fn holds_back(&self, node: &str) -> bool {

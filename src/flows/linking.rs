@@ -13,7 +13,7 @@ use super::signals::{HostState, Order, OrderId, OrderKind, Relayed, Reply};
 use super::state::State;
 use crate::domain::ids::{Account, Domain};
 use crate::domain::outcome::Reason;
-use crate::domain::registration::Said;
+use crate::domain::registration::{Registration, Said};
 use crate::domain::time::Now;
 
 /// How many accounts an order to watch names at most.
@@ -43,6 +43,19 @@ pub fn link(state: &State, up: bool, now: Now, dice: &mut Dice) -> Step {
             pen.phase(Phase::Down, None);
             pen.lose_relays();
         }
+    }
+    numbered(state, number, &mut step);
+    step
+}
+
+/// What the store holds may be other registrations than those that hosts were told of: all are told, and asked for
+/// all, once more.
+#[must_use]
+pub fn reloaded(state: &State, now: Now, dice: &mut Dice) -> Step {
+    let mut step = Step::default();
+    let mut number = state.next_number();
+    for (domain, host) in state.hosts.iter().filter(|(_, host)| host.link.phase != Phase::Down) {
+        Pen { state, domain, host, now, step: &mut step, number: &mut number }.begin(dice);
     }
     numbered(state, number, &mut step);
     step
@@ -187,11 +200,13 @@ impl Pen<'_> {
     /// The next part of the list; an empty list is a part, too.
     fn tell(&mut self, list: &Arc<str>, accounts: &Arc<[Account]>, from: usize) {
         let upto = accounts.len().min(from + LIST_PART);
-        let part = accounts.get(from..upto).unwrap_or_default();
+        // Some may have left since the list began.
+        let there = |account: &&Account| self.state.registrations.of(account).iter().any(Registration::is_there);
+        let part = accounts.get(from..upto).unwrap_or_default().iter().filter(there);
         let what = OrderKind::Watch {
             list: Some(list.clone()),
             complete: upto == accounts.len(),
-            accounts: part.iter().map(|account| (account.clone(), self.wants_texts(account))).collect(),
+            accounts: part.map(|account| (account.clone(), self.wants_texts(account))).collect(),
         };
         let phase = Phase::Listing { list: list.clone(), accounts: accounts.clone(), told: upto };
         self.phase(phase, Some(ANSWER_WITHIN));

@@ -193,6 +193,13 @@ impl Pushing {
         self.collector.contains(key) || bursts.any(|burst| burst.keys.contains(&key))
     }
 
+    /// What stood in the queue of that session does so no more, or its client is there to fetch it: no push speaks for
+    /// that session.
+    pub fn left_queue(&mut self, sid: &Sid) {
+        let bursts = self.flights.iter_mut().map(|flight| &mut flight.burst).chain(&mut self.waiting);
+        bursts.for_each(|burst| burst.sids.retain(|known| known != sid));
+    }
+
     /// Adds to what waits.
     pub fn wait(&mut self, burst: Burst) {
         match &mut self.waiting {

@@ -76,6 +76,8 @@ pub enum Memory {
     Numbered(u64),
     /// These registrations are to be woken, one after the other.
     ToWake(Vec<RegistrationKey>),
+    /// Whether the store takes no writes: then nothing is done that would only be undone when it does again.
+    ReadOnly(bool),
     /// So many of them are being woken, and no more before that moment.
     Waking(usize, Moment),
 }

@@ -60,6 +60,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
                 publish::publish(state, Waiter::Rules { registration, flight }, *publish, now)
             }
             Inner::HostDue(host) => linking::due(state, &host, now, dice),
+            Inner::Reloaded => linking::reloaded(state, now, dice),
             Inner::Synced { host, node } => batch::synced(state, &host, &node),
             Inner::MissedAll(host) => batch::missed_all(state, &host),
             inner => rules::inner(state, inner, now),

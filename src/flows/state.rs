@@ -2,7 +2,7 @@
 
 mod lanes;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::data::{Change, Waiter};
@@ -58,9 +58,11 @@ pub struct State {
     /// The hosts whose bridge we trust.
     pub hosts: Hosts,
     next_number: u64,
-    /// Who is to be woken, and when the next ones may be.
+    /// Who is to be woken, each once, and when the next ones may be.
     to_wake: VecDeque<RegistrationKey>,
+    in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
+    read_only: bool,
 }
 
 #[derive(Debug)]
@@ -106,7 +108,9 @@ impl State {
             hosts,
             next_number: 1,
             to_wake: VecDeque::new(),
+            in_turn: HashSet::new(),
             next_waking: Moment::default(),
+            read_only: false,
             policy,
             devices: HashMap::new(),
             by_key: HashMap::new(),
@@ -221,25 +225,27 @@ impl State {
         (self.next_waking, self.to_wake.iter())
     }
 
+    /// Whether the store takes no writes.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// When somebody will next have waited for too long.
     #[must_use]
     pub fn next_late(&self) -> Option<Moment> {
         self.lateness.front().map(|(at, ..)| *at)
     }
 
-    /// When time will next bring something, apart from [`State::next_fate`].
+    /// When time will next bring something.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Moment> {
+    pub fn next_deadline(&self, now: Now) -> Option<Moment> {
+        // What goes by the calendar is looked at when the wall clock will be there, if nobody sets it.
+        let calendar = self.registrations.next_due().filter(|_| !self.read_only);
+        let calendar = calendar.map(|at| now.steady + (at - now.wall));
         let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
-        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), waking];
+        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
         next.into_iter().flatten().min()
-    }
-
-    /// When time will next change a registration, if nobody sets the wall clock. That needs the disk: while it takes no
-    /// writes, nothing comes of it.
-    #[must_use]
-    pub fn next_fate(&self, now: Now) -> Option<Moment> {
-        self.registrations.next_due().map(|at| now.steady + (at - now.wall))
     }
 
     /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
@@ -364,9 +370,15 @@ impl State {
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),
             Memory::Numbered(next) => self.next_number = *next,
-            Memory::ToWake(keys) => self.to_wake.extend(keys.iter().cloned()),
+            Memory::ToWake(keys) => {
+                let new = keys.iter().filter(|key| self.in_turn.insert((*key).clone()));
+                self.to_wake.extend(new.cloned());
+            }
+            Memory::ReadOnly(read_only) => self.read_only = *read_only,
             Memory::Waking(count, next) => {
-                self.to_wake.drain(..(*count).min(self.to_wake.len()));
+                for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {
+                    self.in_turn.remove(&key);
+                }
                 self.next_waking = *next;
             }
         }

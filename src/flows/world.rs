@@ -147,8 +147,7 @@ impl World {
         let end = self.uptime + Duration::from_millis(millis);
         let mut all = Happened::default();
         loop {
-            let next = self.state.next_deadline().into_iter().chain(self.state.next_fate(self.now())).min();
-            let next = next.map(Moment::uptime).filter(|next| *next <= end);
+            let next = self.state.next_deadline(self.now()).map(Moment::uptime).filter(|next| *next <= end);
             self.uptime = next.unwrap_or(end).max(self.uptime);
             all.append(self.take(Input::Tick));
             if next.is_none() {

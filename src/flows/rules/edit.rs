@@ -114,8 +114,12 @@ impl<'a> Edit<'a> {
 
     /// The same, under a number that was given out before.
     pub(super) fn order_as(&mut self, number: u64, what: OrderKind) {
+        let hears = match what {
+            OrderKind::Watch { .. } | OrderKind::Unwatch { .. } => Host::takes_lists,
+            _ => Host::is_linked,
+        };
         // Nobody would hear it; when the link is back, all is looked at anew.
-        if !self.host().is_some_and(Host::is_linked) {
+        if !self.host().is_some_and(hears) {
             return;
         }
         let (id, host) = (OrderId(number), self.domain());

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
-use crate::domain::ids::Node;
+use crate::domain::ids::{Account, Node};
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
 use crate::domain::session::{Report, Sid};
+use crate::domain::stanza::bare;
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
 use crate::flows::hosts::Host;
 use crate::flows::signals::{OrderKind, Wish};
@@ -51,7 +52,7 @@ pub(super) fn to_us(edit: &mut Edit<'_>, ticket: Ticket, resource: Arc<str>, wha
 /// An account owner wants pushes to go somewhere, or no longer.
 pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: Wish) {
     match wish {
-        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service, client) => {
+        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service) => {
             enable(edit, client, &service, node, options);
             edit.step.answer(ticket, Answer::Done);
         }
@@ -67,16 +68,11 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: W
 
 /// Whether that can be a push service for this account: not the account itself, nor its host, nor another account of a
 /// host of ours. It would be pushed to by the very messages that it is sent.
-fn may_be(edit: &Edit<'_>, service: &str, client: &Client) -> bool {
-    let account = edit.account.as_str();
-    let domain = edit.domain();
-    let own_full = service.strip_prefix(account).is_some_and(|rest| rest.strip_prefix('/') == Some(&*client.resource));
-    if service == account || own_full || service == domain.as_str() {
-        return false;
-    }
-    let bare = crate::domain::stanza::bare(service);
-    let of_ours = |host| crate::domain::ids::Account::new(bare).is_of(host);
-    !edit.policy().hosts.iter().any(of_ours)
+fn may_be(edit: &Edit<'_>, service: &str) -> bool {
+    // Verbatim as it is, it may be spelt in any way that its host takes for the same.
+    let bare = Account::new(bare(service).to_ascii_lowercase());
+    let is_host = bare.as_str() == edit.domain().as_str();
+    !is_host && !edit.policy().hosts.iter().any(|host| bare.is_of(host))
 }
 
 fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, options: Option<Options>) {
@@ -119,6 +115,8 @@ fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, optio
     if texts || !client.by_bridge {
         let accounts = vec![(edit.account.clone(), texts)];
         edit.order(OrderKind::Watch { list: None, complete: false, accounts });
+    } else {
+        without_texts(edit);
     }
 }
 
@@ -149,17 +147,33 @@ pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneR
 /// If none of the account's registrations is there any more after this step, its host need not tell more of it than of
 /// others.
 pub(super) fn unwatch(edit: &mut Edit<'_>) {
-    let changed = |key: &RegistrationKey| {
-        edit.step
-            .changes
-            .iter()
-            .any(|change| matches!(change, Change::Registration(new) if new.key == *key && !new.is_there()))
-    };
-    let left = edit.registrations().iter().any(|known| known.is_there() && !changed(&known.key));
-    if !left && !edit.registrations().is_empty() {
+    let left = staying(edit).next().is_some();
+    if left {
+        without_texts(edit);
+    } else if !edit.registrations().is_empty() {
         let accounts = vec![edit.account.clone()];
         edit.order(OrderKind::Unwatch { accounts });
     }
+}
+
+/// If none of the account's registrations is sent texts any more after this step, its host keeps them to itself.
+fn without_texts(edit: &mut Edit<'_>) {
+    let has_texts = |of: &Registration| edit.rules().redaction(&of.key.service).with_body;
+    let had = edit.registrations().iter().any(|known| known.is_there() && has_texts(known));
+    let has = staying(edit).any(has_texts);
+    if had && !has {
+        let accounts = vec![(edit.account.clone(), false)];
+        edit.order(OrderKind::Watch { list: None, complete: false, accounts });
+    }
+}
+
+/// The account's registrations that were there before this step, and do not leave in it.
+fn staying<'a>(edit: &'a Edit<'_>) -> impl Iterator<Item = &'a Registration> {
+    let leaves = |key: &RegistrationKey| {
+        let left = |change: &Change| matches!(change, Change::Registration(new) if new.key == *key && !new.is_there());
+        edit.step.changes.iter().any(left)
+    };
+    edit.registrations().iter().filter(move |known| known.is_there() && !leaves(&known.key))
 }
 
 /// An account may have so many registrations. Those that are disabled go first, then the one that was enabled longest

@@ -38,6 +38,10 @@ pub(super) fn described(edit: &mut Edit<'_>, sid: &Sid) {
         return;
     }
     let left = left(&session.report);
+    if let Some(hibernation) = &mut session.hibernation {
+        // If it was told to end, it has not heard.
+        hibernation.ended = false;
+    }
     let Some(hibernation) = session.hibernation.as_mut().filter(|hibernation| hibernation.window != Window::Hosts)
     else {
         return found(edit, sid);

@@ -73,7 +73,10 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
         }
         Inner::Wake(registration) => {
             let mut edit = Edit::new(state, &registration.account, now);
-            fate::wake(&mut edit, &registration);
+            // It may have waited for its turn, and its client be back.
+            if !edit.live().has_session(&registration) {
+                fate::wake(&mut edit, &registration);
+            }
             edit.finish()
         }
         Inner::Window { account, sid, report } => {
@@ -87,7 +90,9 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
             edit.finish()
         }
         // Taken by others.
-        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) => Step::default(),
+        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) | Inner::Reloaded => {
+            Step::default()
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::flows::data::{Change, Decided, Inner, Notice, Registered, Step};
 use crate::flows::hosts::{Host, HostMemory};
 use crate::flows::linking::NOT_LINKED;
 use crate::flows::live::{Flight, Live, MOST_FLIGHTS, RELAY_WITHIN};
-use crate::flows::signals::OrderKind;
+use crate::flows::signals::{OrderId, OrderKind};
 use crate::flows::state::State;
 
 /// Sends a push, or lets it wait until one more may go.
@@ -90,6 +90,8 @@ pub(super) fn settled(edit: &mut Edit<'_>, of: &RegistrationKey, flight: u64, sa
     let flight = edit.live_mut().pushing_mut(of).flights.remove(at);
     if flight.relayed {
         edit.remember(HostMemory::Done(of.service.clone()));
+        // If it was given up, it may never be answered.
+        edit.remember(HostMemory::Answered(OrderId(flight.id)));
         edit.then(Inner::Pump(edit.domain()));
     }
     if matches!(said, Said::Later(why) if why == NOT_LINKED) {

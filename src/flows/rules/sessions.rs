@@ -66,6 +66,9 @@ pub(super) fn seen(edit: &mut Edit<'_>, node: &Arc<str>, report: Report) -> bool
     }
     let away = report.state.is_away();
     let live = edit.live_mut();
+    if !away && live.session(&report.sid).is_some_and(|session| session.report.state.is_away()) {
+        live.pushing.iter_mut().for_each(|pushing| pushing.left_queue(&report.sid));
+    }
     if let Some(session) = live.session_mut(&report.sid) {
         // Another hibernation has another beginning.
         if !away || session.report.since != report.since {
@@ -96,9 +99,11 @@ fn bind(edit: &mut Edit<'_>, sid: &Sid, back: bool) {
 pub(super) fn bind_to(edit: &mut Edit<'_>, key: &RegistrationKey, sid: &Sid, back: bool) {
     let pushing = edit.live_mut().pushing_mut(key);
     pushing.bound = Some(sid.clone());
-    if back && !pushing.collector.is_empty() {
+    if back && !(pushing.collector.is_empty() && pushing.waiting.is_none()) {
         pushing.collector.bound();
-        if pushing.collector.is_empty() {
+        // A call rings all the same: it began before its client was there to hear of it.
+        pushing.waiting.take_if(|waiting| waiting.class != Class::Call && waiting.sids.is_empty());
+        if pushing.collector.is_empty() && pushing.waiting.is_none() {
             edit.decided(key, Decided::Cancelled);
         }
     }
@@ -172,6 +177,7 @@ fn ended(edit: &mut Edit<'_>, sid: &Sid, reason: EndReason) {
     for pushing in &mut live.pushing {
         pushing.bound.take_if(|bound| bound == sid);
         pushing.collector.ended(sid);
+        pushing.left_queue(sid);
     }
 }
 
