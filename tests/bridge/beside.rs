@@ -9,6 +9,13 @@ const LOADED: &str = "mod_cloud_notify is loaded on localhost";
 #[tokio::test]
 async fn beside_mod_cloud_notify_it_says_so_and_stands_back() {
     let host = host_with(&Wanted { pusher: Pusher::Both, ..wanted() }).await;
+    // Prosody 13 opens its ports before it loads the modules of a host.
+    let wait = async {
+        while !host.log().contains(LOADED) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::process::PATIENCE, wait).await.expect("it says so");
     assert_eq!(host.log().matches(LOADED).count(), 1, "{}", host.log());
     let mut keeper = Keeper::connect(&host).await;
     let answer = keeper.order(&sync("t", "")).await;
