@@ -1,7 +1,7 @@
-//! Beside mod_cloud_notify, and unloaded.
+//! Beside mod_cloud_notify, unloaded, and set up wrongly.
 
 use crate::client::Client;
-use crate::prosody::{HOST, PASSWORD, Pusher, SERVICE, Wanted};
+use crate::prosody::{HOST, PASSWORD, Prosody, Pusher, SERVICE, Wanted};
 use crate::rig::{Keeper, NS, chat, host, host_with, online, refusal, sync, wanted};
 
 const LOADED: &str = "mod_cloud_notify is loaded on localhost";
@@ -62,4 +62,35 @@ async fn unloaded_it_leaves_nothing_behind() {
     let (_, answer) = Client::try_to_resume(host.c2s_port(), "alice@localhost/away", PASSWORD, session).await;
     assert_eq!(answer.name(), "failed");
     assert!(!host.log().contains("error\t"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn a_component_that_never_links_is_told_of_once() {
+    const HINT: &str = "has not linked to localhost";
+    let host = host("pushkeeper_answer_timeout = 1").await;
+    let keeper = Keeper::connect(&host).await;
+    wait_for_log(&host, &keeper, HINT).await;
+    assert!(host.log().contains("[[hosts]]"), "{}", host.log());
+    // Several times as long as it took.
+    for _ in 0..10 {
+        host.shell("host:list()").await;
+    }
+    assert_eq!(host.log().matches(HINT).count(), 1, "{}", host.log());
+}
+
+#[tokio::test]
+async fn without_mod_smacks_it_says_what_is_missing() {
+    let host = host_with(&Wanted { without: &["smacks"], ..wanted() }).await;
+    let keeper = Keeper::linked(&host, &[]).await;
+    wait_for_log(&host, &keeper, "mod_smacks is not loaded on localhost").await;
+}
+
+/// Keeps the host busy until its log has this.
+async fn wait_for_log(host: &Prosody, keeper: &Keeper, text: &str) {
+    let logged = async {
+        while !host.log().contains(text) {
+            keeper.order(&format!("<check xmlns='{NS}'/>")).await;
+        }
+    };
+    tokio::time::timeout(crate::process::PATIENCE, logged).await.unwrap_or_else(|_| panic!("{text}\n{}", host.log()));
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
-//! | `beside.rs` | beside mod_cloud_notify, and unloaded |
+//! | `beside.rs` | beside mod_cloud_notify, unloaded, and set up wrongly |
 //! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
 //! | `orders.rs` | the resumption window, and what is published for pushkeeper |
 //! | `registrations.rs` | `<enable/>` and `<disable/>` |

@@ -1158,18 +1158,43 @@ end);
 
 ---- mod_cloud_notify, loading and unloading --------------------------------------------------------------------------
 
--- Tells pushkeeper, if it is there, that it may send a sync.
-local function say_hello()
+-- Whether pushkeeper is connected, as far as Prosody tells.
+local function is_component_there()
 	local component_host = prosody.hosts[component];
 	local instance = component_host and component_host.modules and component_host.modules.component;
-	if not component_host then
+	return component_host ~= nil and not (instance and instance.connected == false);
+end
+
+-- Tells pushkeeper, if it is there, that it may send a sync.
+local function say_hello()
+	if not prosody.hosts[component] then
 		return module:log("warn", "There is no Component %q in the configuration of this Prosody", component);
-	elseif link or standing_back or instance and instance.connected == false then
+	elseif link or standing_back or not is_component_there() then
 		return;  -- it knows, or it speaks first when it comes
 	end
 	seq = seq + 1;
 	local hello = element("hello", { xmlns = NS, epoch = epoch, seq = int(seq), stamp = stamp(now()) });
 	ask(component, hello, { answered = function () end }, answer_within);
+end
+
+-- A pushkeeper that does not know of this host never asks for a link, and neither log would show why nothing happens.
+-- `was_there`: it was connected the last time, too, and did not only just come.
+local function wait_for_link(was_there)
+	module:add_timer(answer_within, guarded("waiting for a link", function ()
+		if link then return; end
+		local is_there = not standing_back and is_component_there();
+		if is_there and was_there then
+			return module:log("warn", "%s is connected, but has not linked to %s: its configuration needs [[hosts]] with "
+				.. "domain = %q", component, host, host);
+		end
+		wait_for_link(is_there);
+	end));
+end
+
+local function see_smacks()
+	if host_object.modules.smacks then return; end
+	module:log("warn", "mod_smacks is not loaded on %s: no session outlives its connection, so what is sent to a phone "
+		.. "that lost it without a word wakes nobody; add \"smacks\" to modules_enabled", host);
 end
 
 local function see_cloud_notify()
@@ -1207,6 +1232,8 @@ guarded("loading", function ()
 	see_cloud_notify();
 	give_windows_back_later();
 	module:add_timer(0.1, guarded("hello", say_hello));
+	module:add_timer(0.1, guarded("what is missing", see_smacks));  -- by then all modules are loaded
+	wait_for_link(false);
 end)();
 
 -- A reload keeps what was missed, and whose messages count as missed until pushkeeper says whom to watch.
