@@ -49,7 +49,8 @@ local function new_fact(user, stanza, archive_id, shape, bytes)
 	return { user = user, key = key, attr = attr or {}, shape = shape, bytes = bytes };
 end
 
--- A record is { count, shape and bytes of the newest message, facts of the newest 10, … }.
+-- A record is { count, shape and bytes of the newest message, user, key and attr of the newest 10, … }: what is not
+-- told of a message is not kept, for nobody knows how long pushkeeper stays away.
 
 local function remember(record, fact)
 	for _, other in ipairs(record) do
@@ -61,7 +62,7 @@ local function remember(record, fact)
 	end
 	record.count = record.count + 1;
 	record.shape, record.bytes = fact.shape, fact.bytes;
-	record[#record + 1] = fact;
+	record[#record + 1] = { user = fact.user, key = fact.key, attr = fact.attr };
 	if #record > KEYS then table.remove(record, 1); end
 end
 
@@ -106,7 +107,10 @@ end
 local function lose_recent()
 	for i = recent.first, recent.last do
 		for user, record in pairs(recent[i].users) do
-			for _, fact in ipairs(record) do lose(fact); end
+			for _, fact in ipairs(record) do
+				fact.shape, fact.bytes = record.shape, record.bytes;
+				lose(fact);
+			end
 			local merged = lost.users[user];
 			if merged then merged.count = merged.count + record.count - #record; end
 		end
