@@ -16,7 +16,7 @@ const GONE_PER_ACCOUNT: usize = 16;
 /// An account owner wants pushes to go somewhere, or no longer.
 pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: Wish) {
     match wish {
-        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service, report) => {
+        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service) => {
             enable(edit, report, &service, node, options);
             edit.step.answer(ticket, Answer::Done);
         }
@@ -30,18 +30,12 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, report: &Report, wish: W
     }
 }
 
-/// Whether that can be a push service for this account: not the account itself, nor its host, nor another account of a
-/// host of ours. It would be pushed to by the very messages that it is sent.
-fn may_be(edit: &Edit<'_>, service: &str, report: &Report) -> bool {
-    let account = edit.account.as_str();
-    let domain = edit.domain();
-    let own_full = service.strip_prefix(account).is_some_and(|rest| rest.strip_prefix('/') == Some(&*report.resource));
-    if service == account || own_full || service == domain.as_str() {
-        return false;
-    }
-    let bare = crate::domain::stanza::bare(service);
-    let of_ours = |host| crate::domain::ids::Account::new(bare).is_of(host);
-    !edit.policy().hosts.iter().any(of_ours)
+/// Whether that can be a push service for this account: neither the account nor another of our hosts', nor a host
+/// itself, however it is spelt. It would be pushed to by the very messages that it is sent.
+fn may_be(edit: &Edit<'_>, service: &str) -> bool {
+    let Ok(service) = jid::BareJid::new(crate::domain::stanza::bare(service)) else { return false };
+    let domain = service.domain().as_str().trim_end_matches('.');
+    domain != edit.domain().as_str() && edit.policy().hosts.iter().all(|host| domain != host.as_str())
 }
 
 fn enable(edit: &mut Edit<'_>, report: &Report, service: &str, node: Node, options: Option<Options>) {
