@@ -7,6 +7,7 @@
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
 //! | `beside.rs` | beside mod_cloud_notify, unloaded, and set up wrongly |
 //! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
+//! | `missed.rs` | what was missed stays within the limits of events |
 //! | `orders.rs` | the resumption window, and what is published for pushkeeper |
 //! | `registrations.rs` | `<enable/>` and `<disable/>` |
 //! | `stock.rs` | clients see what they see without the bridge |
@@ -37,6 +38,7 @@ mod beside;
 mod linking;
 #[cfg(test)]
 mod messages;
+mod missed;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

@@ -217,6 +217,8 @@ async fn nothing_but_a_notification_is_relayed() {
         ("", NOTIFICATION.to_owned(), "jid-malformed"),
         ("@@", NOTIFICATION.to_owned(), "jid-malformed"),
         (HOST, NOTIFICATION.to_owned(), "jid-malformed"),
+        // A push to one of our own makes another one when its phone is away.
+        ("Alice@LOCALHOST./phone", NOTIFICATION.to_owned(), "jid-malformed"),
     ] {
         let answer = keeper.order(&relay(to, &payload)).await;
         assert_eq!(

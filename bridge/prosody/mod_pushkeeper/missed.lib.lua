@@ -9,23 +9,29 @@ local ipairs, pairs, find, floor = ipairs, pairs, string.find, math.floor;
 
 local NS_JINGLE_MESSAGE = "urn:xmpp:jingle-message:";
 local ACCOUNTS, KEYS, SECONDS = 10000, 10, 30;
+-- As long as an attribute of a shape: pushkeeper makes the same key of either. Strangers choose the ids.
+local VALUE_BYTES = 256;
 
 local lost = { users = {}, count = 0, overflow = false };
 local recent = { first = 1, last = 0 };  -- what was answered lately: { second, users }, … in order
 
 -- A fact is one such message: { user, key, attr of its <key/>, shape: its <stanza/>, bytes: of that }.
 
+local function cut(text)
+	return elements.cut(text, VALUE_BYTES);
+end
+
 local function call_of(stanza)
 	for _, child in ipairs(stanza.tags) do
 		if child.name == "propose" and child.attr.xmlns and find(child.attr.xmlns, NS_JINGLE_MESSAGE, 1, true) == 1 then
-			return child.attr.id;
+			return child.attr.id and cut(child.attr.id);
 		end
 	end
 end
 
 -- The key that names a message for good, as text and as attributes.
 local function key_of(stanza, archive_id)
-	local from = stanza.attr.from or "";
+	local from = cut(stanza.attr.from or "");
 	local call = call_of(stanza);
 	if call then
 		from = jid.bare(from) or "";
@@ -33,7 +39,8 @@ local function key_of(stanza, archive_id)
 	elseif archive_id then
 		return "archive\0" .. archive_id, { id = archive_id };
 	elseif stanza.attr.id then
-		return from .. "\0" .. stanza.attr.id, { from = from, id = stanza.attr.id };
+		local id = cut(stanza.attr.id);
+		return from .. "\0" .. id, { from = from, id = id };
 	end
 end
 

@@ -1012,7 +1012,7 @@ obey("relay", function (event, relay)
 	local to = relay.attr.to and jid.prep(relay.attr.to);
 	if not link then
 		origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
-	elseif not to or to == host then
+	elseif not to or jid.host(to) == host then
 		answer_relay(order, "host", new_error("modify", "jid-malformed", "No service to publish to"));
 	elseif not checks.is_notification(relay) then
 		answer_relay(order, "host", new_error("modify", "bad-request", "Only the publish of a notification is relayed"));

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
-use crate::domain::ids::{Account, Node};
+use crate::domain::ids::Node;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
 use crate::domain::session::{Report, Sid};
-use crate::domain::stanza::bare;
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
 use crate::flows::hosts::Host;
 use crate::flows::signals::{OrderKind, Wish};
@@ -66,13 +65,12 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: W
     }
 }
 
-/// Whether that can be a push service for this account: not the account itself, nor its host, nor another account of a
-/// host of ours. It would be pushed to by the very messages that it is sent.
+/// Whether that can be a push service for this account: neither the account nor another of our hosts', nor a host
+/// itself, however it is spelt. It would be pushed to by the very messages that it is sent.
 fn may_be(edit: &Edit<'_>, service: &str) -> bool {
-    // Verbatim as it is, it may be spelt in any way that its host takes for the same.
-    let bare = Account::new(bare(service).to_ascii_lowercase());
-    let is_host = bare.as_str() == edit.domain().as_str();
-    !is_host && !edit.policy().hosts.iter().any(|host| bare.is_of(host))
+    let Ok(service) = jid::BareJid::new(crate::domain::stanza::bare(service)) else { return false };
+    let domain = service.domain().as_str().trim_end_matches('.');
+    domain != edit.domain().as_str() && edit.policy().hosts.iter().all(|host| domain != host.as_str())
 }
 
 fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, options: Option<Options>) {

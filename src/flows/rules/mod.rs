@@ -13,6 +13,8 @@
 mod edit;
 mod enable;
 mod fate;
+#[cfg(test)]
+mod hostile_tests;
 mod keeper;
 #[cfg(test)]
 mod link_tests;
