@@ -153,6 +153,7 @@ fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, 
         What::Registration { account, report, wish } => {
             let mut edit = edit(&account);
             sessions::seen(&mut edit, node, *report.clone());
+            sessions::bind(&mut edit, &report.sid, false);
             if let Some(ticket) = ticket {
                 enable::wish(&mut edit, ticket, &Client::of(&report), wish);
             }

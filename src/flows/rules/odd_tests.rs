@@ -240,3 +240,16 @@ fn what_waits_for_room_is_not_pushed_to_a_client_that_is_back() {
         assert_eq!(host(&rig).relays.waiting(), 0);
     }
 }
+
+#[test]
+fn an_enable_shows_its_session_to_the_other_registrations_of_its_client() {
+    let mut rig = Rig::new();
+    rig.phone();
+    let mut rig = rig.restart();
+    rig.world.take(Input::Link(true));
+    rig.link();
+    rig.enable("push.fourth.example", "node-2", "phone", None);
+    let live = rig.world.state.lives.of(&Account::new(ALICE));
+    let all = rig.world.state.registrations.of(&Account::new(ALICE));
+    assert_eq!((all.len(), all.iter().filter(|of| live.has_session(&of.key)).count()), (2, 2));
+}

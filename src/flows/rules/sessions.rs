@@ -84,7 +84,7 @@ pub(super) fn seen(edit: &mut Edit<'_>, node: &Arc<str>, report: Report) -> bool
 }
 
 /// Binds to a session the registrations whose client it is; `back` if the client has just come back by it.
-fn bind(edit: &mut Edit<'_>, sid: &Sid, back: bool) {
+pub(super) fn bind(edit: &mut Edit<'_>, sid: &Sid, back: bool) {
     let Some(session) = edit.live().session(sid) else { return };
     let report = session.report.clone();
     let its = |registration: &&Registration| is_of(registration, &report);
