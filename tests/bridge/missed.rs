@@ -38,7 +38,8 @@ fn are_within_limits(missed: &Event) {
 #[tokio::test]
 async fn the_keys_of_missed_messages_are_cut_as_their_shapes_are() {
     let long = "&apos;".repeat(10_000);
-    let message = |number| format!("<message type='chat' to='alice@{HOST}' id='{number}{long}'><body>b</body></message>");
+    let message =
+        |number| format!("<message type='chat' to='alice@{HOST}' id='{number}{long}'><body>b</body></message>");
     let missed = missed(&["mam"], message).await;
     are_within_limits(&missed);
     let last = missed.element.children().filter(|child| child.is("key", NS)).last().expect("a key");
