@@ -93,4 +93,6 @@ pub enum Limit {
     RingingDevice(Node),
     /// Calls to an account.
     RingingAccount(Account),
+    /// Calls for a registration.
+    RingingRegistration(RegistrationKey),
 }

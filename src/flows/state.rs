@@ -51,6 +51,8 @@ pub struct State {
     pub ringing_devices: Buckets<Node>,
     /// Calls per account.
     pub ringing_accounts: Buckets<Account>,
+    /// Calls per registration.
+    pub ringing_registrations: Buckets<RegistrationKey>,
     /// All registrations.
     pub registrations: Registrations,
     /// What is going on with accounts.
@@ -121,6 +123,7 @@ impl State {
             registering_accounts: Buckets::new(REMEMBERED),
             ringing_devices: Buckets::new(REMEMBERED),
             ringing_accounts: Buckets::new(REMEMBERED),
+            ringing_registrations: Buckets::new(REMEMBERED),
         }
     }
 
@@ -340,6 +343,7 @@ impl State {
                 Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
                 Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
+                Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
             },
             Memory::Begun { node, lane } => self.begin(node, lane),
             Memory::Joined { node, kind, waiter } => self.join(node, *kind, waiter),

@@ -1,8 +1,19 @@
 //! What users, strangers and hosts do to the rules that nobody in good faith would.
 
-use super::rig::Rig;
+use super::rig::{Rig, message};
 use crate::domain::refusal::Refusal;
+use crate::domain::stanza::{Jingle, JingleStep, Stanza};
 use crate::flows::data::Answer;
+use crate::flows::signals::Relayed;
+
+/// bob calls, or says something about that call.
+fn call(step: JingleStep, number: u32) -> Stanza {
+    Stanza {
+        body: None,
+        jingle: Some(Jingle { step, id: format!("call-{number}").into() }),
+        ..message(&format!("{step:?}{number}"))
+    }
+}
 
 #[test]
 fn no_address_of_a_host_of_ours_is_a_push_service_however_it_is_spelt() {
@@ -27,4 +38,34 @@ fn no_address_of_a_host_of_ours_is_a_push_service_however_it_is_spelt() {
     for address in ["push.example.org", "example.org.third.example", "pubsub@third.example/example.org"] {
         assert_eq!(rig.enable(address, "n", "phone", None).answers[0].1, Answer::Done, "{address}");
     }
+}
+
+#[test]
+fn six_calls_a_minute_ring_and_the_others_are_as_messages() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.hibernates(&[]);
+    let mut pushed = Vec::new();
+    for number in 0..1000 {
+        let called = rig.archived(call(JingleStep::Propose, number));
+        pushed.extend(called.relays().into_iter().cloned());
+        for relay in called.relays() {
+            rig.relayed(relay, Relayed::Taken);
+        }
+    }
+    assert_eq!(pushed.len(), 6, "at once");
+    assert_eq!(rig.pass(1000).relays().len(), 1, "one for all the others");
+    // What did not ring need not be told to stop.
+    let ended = (6..1000).map(|number| rig.archived(call(JingleStep::Retract, number)).relays().len());
+    assert_eq!(ended.sum::<usize>(), 0);
+    rig.pass(10_000);
+    assert_eq!(rig.archived(call(JingleStep::Propose, 1000)).relays().len(), 1, "there is room for one again");
+}
+
+#[test]
+fn many_calls_in_the_queue_of_a_phone_that_loses_its_network_ring_no_more_often() {
+    let mut rig = Rig::new();
+    rig.phone();
+    let calls: Vec<_> = (1..=50).map(|number| (number, call(JingleStep::Propose, number))).collect();
+    assert_eq!(rig.hibernates(&calls).relays().len(), 6);
 }
