@@ -93,6 +93,8 @@ pub enum Limit {
     RingingDevice(Node),
     /// Calls to an account.
     RingingAccount(Account),
+    /// Enabling by an account.
+    Enabling(Account),
     /// Calls for a registration.
     RingingRegistration(RegistrationKey),
 }

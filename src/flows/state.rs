@@ -51,6 +51,8 @@ pub struct State {
     pub ringing_devices: Buckets<Node>,
     /// Calls per account.
     pub ringing_accounts: Buckets<Account>,
+    /// Enabling per account.
+    pub enabling: Buckets<Account>,
     /// Calls per registration.
     pub ringing_registrations: Buckets<RegistrationKey>,
     /// All registrations.
@@ -123,6 +125,7 @@ impl State {
             registering_accounts: Buckets::new(REMEMBERED),
             ringing_devices: Buckets::new(REMEMBERED),
             ringing_accounts: Buckets::new(REMEMBERED),
+            enabling: Buckets::new(REMEMBERED),
             ringing_registrations: Buckets::new(REMEMBERED),
         }
     }
@@ -343,6 +346,7 @@ impl State {
                 Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
                 Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
+                Limit::Enabling(account) => self.enabling.put(account.clone(), *bucket, *now),
                 Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
             },
             Memory::Begun { node, lane } => self.begin(node, lane),

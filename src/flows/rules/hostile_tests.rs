@@ -1,6 +1,6 @@
 //! What users, strangers and hosts do to the rules that nobody in good faith would.
 
-use super::rig::{Rig, message};
+use super::rig::{Rig, THIRD, message};
 use crate::domain::refusal::Refusal;
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
 use crate::flows::data::Answer;
@@ -68,4 +68,18 @@ fn many_calls_in_the_queue_of_a_phone_that_loses_its_network_ring_no_more_often(
     rig.phone();
     let calls: Vec<_> = (1..=50).map(|number| (number, call(JingleStep::Propose, number))).collect();
     assert_eq!(rig.hibernates(&calls).relays().len(), 6);
+}
+
+#[test]
+fn an_account_that_enables_push_without_end_has_to_wait() {
+    let mut rig = Rig::new();
+    let enable = |rig: &mut Rig, node: &str| rig.enable(THIRD, node, "phone", None).answers[0].1.clone();
+    for number in 0..60 {
+        assert_eq!(enable(&mut rig, &format!("node-{number}")), Answer::Done);
+    }
+    let refused = Answer::Refused(Refusal::TooManyRegistrations);
+    assert_eq!(enable(&mut rig, "node-60"), refused);
+    assert_eq!(enable(&mut rig, "node-59"), refused, "known or not");
+    rig.pass(1000);
+    assert_eq!(enable(&mut rig, "node-60"), Answer::Done);
 }
