@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::data::Inner;
 use super::signals::{OrderId, OrderKind};
 use crate::domain::ids::{Account, Domain};
+use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::session::Sid;
 use crate::domain::time::Moment;
@@ -30,6 +31,8 @@ pub struct Host {
     pub orders: HashMap<OrderId, Asked>,
     /// The relays it carries.
     pub relays: Relays,
+    /// How often it may have us link anew.
+    pub relinks: Bucket,
 }
 
 /// How the link to a host's bridge stands.
@@ -204,6 +207,8 @@ impl Relays {
 pub enum HostMemory {
     /// How its link stands.
     Link(Box<Link>),
+    /// It had us link anew.
+    Relinked(Bucket),
     /// These are its nodes, by name: epoch, the last number, whether it is another start. A snapshot of each begins.
     Nodes(Vec<(Arc<str>, Arc<str>, u64, bool)>),
     /// Events up to this number were taken.
@@ -243,6 +248,7 @@ impl Hosts {
             nodes: BTreeMap::new(),
             orders: HashMap::new(),
             relays: Relays::default(),
+            relinks: Bucket::default(),
         };
         Self(domains.iter().map(|domain| (domain.clone(), host())).collect())
     }
@@ -296,6 +302,7 @@ impl Host {
                 };
                 self.nodes = nodes.iter().map(node).collect();
             }
+            HostMemory::Relinked(bucket) => self.relinks = *bucket,
             HostMemory::Asked(order, asked) => drop(self.orders.insert(*order, asked.clone())),
             HostMemory::Answered(order) => drop(self.orders.remove(order)),
             HostMemory::Deaf => self.orders.clear(),

@@ -1,10 +1,12 @@
 //! What users, strangers and hosts do to the rules that nobody in good faith would.
 
-use super::rig::{Rig, THIRD, message};
+use super::rig::{HOST, Rig, THIRD, message};
+use crate::domain::ids::Domain;
 use crate::domain::refusal::Refusal;
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
 use crate::flows::data::Answer;
-use crate::flows::signals::Relayed;
+use crate::flows::hosts::Phase;
+use crate::flows::signals::{OrderKind, Relayed, What};
 
 /// bob calls, or says something about that call.
 fn call(step: JingleStep, number: u32) -> Stanza {
@@ -17,7 +19,7 @@ fn call(step: JingleStep, number: u32) -> Stanza {
 
 #[test]
 fn no_address_of_a_host_of_ours_is_a_push_service_however_it_is_spelt() {
-    let mut rig = Rig::with(|policy| policy.hosts.push(crate::domain::ids::Domain::new("other.example")));
+    let mut rig = Rig::with(|policy| policy.hosts.push(Domain::new("other.example")));
     rig.phone();
     let addresses = [
         "example.org",
@@ -82,4 +84,23 @@ fn an_account_that_enables_push_without_end_has_to_wait() {
     assert_eq!(enable(&mut rig, "node-59"), refused, "known or not");
     rig.pass(1000);
     assert_eq!(enable(&mut rig, "node-60"), Answer::Done);
+}
+
+#[test]
+fn a_bridge_that_starts_without_end_is_linked_now_and_then() {
+    let mut rig = Rig::new();
+    let domain = Domain::new(HOST);
+    let mut lists = 0;
+    for _ in 0..1000 {
+        let orders = rig.event(What::Hello).orders;
+        lists += orders.iter().filter(|order| matches!(order.what, OrderKind::Watch { .. })).count();
+    }
+    assert_eq!(lists, 10, "at once");
+    assert_eq!(rig.world.state.hosts.get(&domain).map(|host| &host.link.phase), Some(&Phase::Unlinked));
+    rig.pass(500);
+    assert!(rig.event(What::Hello).orders.is_empty());
+    assert_eq!(rig.pass(500).orders.len(), 1, "not put off");
+    rig.world.orders.drain(..rig.world.orders.len() - 1);
+    rig.link();
+    assert!(rig.world.state.hosts.get(&domain).is_some_and(|host| host.is_linked()));
 }
