@@ -91,7 +91,7 @@ fn take(
     }
     match event.what {
         What::Synced => step.then.push(Inner::Synced { host: domain.clone(), node: node.clone() }),
-        What::Missed { account: None, .. } => step.then.push(Inner::MissedAll(domain.clone())),
+        What::Missed { account: None, .. } => change(step, HostMemory::MissedAll(node.clone())),
         _ => {
             let waits = waits_for_snapshot(state, &event) && host.holds_back(node);
             let ticket = ticket.take_if(|_| matches!(event.what, What::Registration { .. })).map(Box::new);
@@ -129,6 +129,7 @@ pub fn synced(state: &State, domain: &Domain, name: &Arc<str>) -> Step {
         step.then.extend(unnamed.map(|session| Inner::vanished(account, &session.report.sid, node.restarted)));
     }
     step.then.extend(snapshot.held.iter().cloned());
+    step.then.extend(snapshot.missed_all.then(|| Inner::MissedAll(domain.clone())));
     step.remember(Memory::Host(domain.clone(), HostMemory::Synced(name.clone())));
     step
 }

@@ -102,6 +102,8 @@ pub struct Snapshot {
     pub named: HashSet<Sid>,
     /// What is decided at its end.
     pub held: Vec<Inner>,
+    /// Whether somebody's messages came while nobody listened, and nobody knows whose.
+    pub missed_all: bool,
 }
 
 /// What a host was asked.
@@ -219,6 +221,8 @@ pub enum HostMemory {
     Named(Arc<str>, Sid),
     /// Something is decided at the end of the snapshot.
     Held(Arc<str>, Box<Inner>),
+    /// Somebody's messages came while nobody listened.
+    MissedAll(Arc<str>),
     /// A snapshot is complete.
     Synced(Arc<str>),
     /// It was asked something.
@@ -314,6 +318,7 @@ impl Host {
             | HostMemory::Ahead(name, ..)
             | HostMemory::Named(name, ..)
             | HostMemory::Held(name, ..)
+            | HostMemory::MissedAll(name)
             | HostMemory::Synced(name) => {
                 if let Some(node) = self.nodes.get_mut(name) {
                     node.apply(change);
@@ -330,6 +335,7 @@ impl Node {
             (HostMemory::Ahead(_, ahead), _) => self.ahead = *ahead,
             (HostMemory::Named(_, sid), Some(snapshot)) => drop(snapshot.named.insert(sid.clone())),
             (HostMemory::Held(_, held), Some(snapshot)) => snapshot.held.push((**held).clone()),
+            (HostMemory::MissedAll(_), Some(snapshot)) => snapshot.missed_all = true,
             (HostMemory::Synced(_), snapshot) => *snapshot = None,
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What pushkeeper knows, in memory: devices, what is under way, who waits, and how fast everybody may be.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::data::{Change, Waiter};
@@ -63,8 +63,28 @@ pub struct State {
     pub hosts: Hosts,
     next_number: u64,
     /// Who is to be woken, and when the next ones may be.
-    to_wake: VecDeque<RegistrationKey>,
+    to_wake: WakeList,
     next_waking: Moment,
+}
+
+/// Who is to be woken, in order, each of them once.
+#[derive(Debug, Default)]
+struct WakeList {
+    line: VecDeque<RegistrationKey>,
+    known: HashSet<RegistrationKey>,
+}
+
+impl WakeList {
+    fn add(&mut self, keys: &[RegistrationKey]) {
+        let known = &mut self.known;
+        self.line.extend(keys.iter().filter(|key| known.insert((*key).clone())).cloned());
+    }
+
+    fn take(&mut self, count: usize) {
+        for key in self.line.drain(..count.min(self.line.len())) {
+            self.known.remove(&key);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -109,7 +129,7 @@ impl State {
             lives: Lives::default(),
             hosts,
             next_number: 1,
-            to_wake: VecDeque::new(),
+            to_wake: WakeList::default(),
             next_waking: Moment::default(),
             policy,
             devices: HashMap::new(),
@@ -224,7 +244,7 @@ impl State {
 
     /// Who is to be woken next, and when.
     pub fn to_wake(&self) -> (Moment, impl Iterator<Item = &RegistrationKey>) {
-        (self.next_waking, self.to_wake.iter())
+        (self.next_waking, self.to_wake.line.iter())
     }
 
     /// When somebody will next have waited for too long.
@@ -238,7 +258,7 @@ impl State {
     pub fn next_deadline(&self, now: Now) -> Option<Moment> {
         // What goes by the calendar is looked at when the wall clock will be there, if nobody sets it.
         let calendar = self.registrations.next_due().map(|at| now.steady + (at - now.wall));
-        let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
+        let waking = (!self.to_wake.line.is_empty()).then_some(self.next_waking);
         let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
         next.into_iter().flatten().min()
     }
@@ -367,9 +387,9 @@ impl State {
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),
             Memory::Numbered(next) => self.next_number = *next,
-            Memory::ToWake(keys) => self.to_wake.extend(keys.iter().cloned()),
+            Memory::ToWake(keys) => self.to_wake.add(keys),
             Memory::Waking(count, next) => {
-                self.to_wake.drain(..(*count).min(self.to_wake.len()));
+                self.to_wake.take(*count);
                 self.next_waking = *next;
             }
         }

@@ -1,8 +1,9 @@
 //! What users, strangers and hosts do to the rules that nobody in good faith would.
 
-use super::rig::{HOST, Rig, THIRD, message};
+use super::rig::{HOST, Rig, THIRD, ended, message};
 use crate::domain::ids::Domain;
 use crate::domain::refusal::Refusal;
+use crate::domain::session::EndReason;
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
 use crate::flows::data::Answer;
 use crate::flows::hosts::Phase;
@@ -103,4 +104,23 @@ fn a_bridge_that_starts_without_end_is_linked_now_and_then() {
     rig.world.orders.drain(..rig.world.orders.len() - 1);
     rig.link();
     assert!(rig.world.state.hosts.get(&domain).is_some_and(|host| host.is_linked()));
+}
+
+#[test]
+fn that_nobody_knows_who_missed_something_wakes_everybody_once_a_snapshot() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.event(ended("phone", EndReason::Closed));
+    let missed = || What::Missed { account: None, count: 1, keys: Vec::new(), newest: None };
+    rig.snapshot(missed());
+    assert!(rig.pass(1000).relays().is_empty(), "it is no part of a snapshot");
+    rig.event(What::Hello);
+    rig.link();
+    for _ in 0..100 {
+        rig.snapshot(missed());
+    }
+    assert!(rig.pass(1000).relays().is_empty(), "it is not complete");
+    rig.synced();
+    rig.synced();
+    assert_eq!(rig.pass(10_000).relays().len(), 1);
 }
