@@ -1,13 +1,13 @@
 //! What users, strangers and hosts do to the rules that nobody in good faith would.
 
-use super::rig::{HOST, Rig, THIRD, ended, message};
-use crate::domain::ids::Domain;
+use super::rig::{ALICE, HOST, Rig, THIRD, ended, message, report};
+use crate::domain::ids::{Account, Domain};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::EndReason;
+use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
 use crate::flows::data::Answer;
 use crate::flows::hosts::Phase;
-use crate::flows::signals::{OrderKind, Relayed, What};
+use crate::flows::signals::{OrderKind, Relayed, Turn, What};
 
 /// bob calls, or says something about that call.
 fn call(step: JingleStep, number: u32) -> Stanza {
@@ -123,4 +123,16 @@ fn that_nobody_knows_who_missed_something_wakes_everybody_once_a_snapshot() {
     rig.synced();
     rig.synced();
     assert_eq!(rig.pass(10_000).relays().len(), 1);
+}
+
+#[test]
+fn only_so_many_sessions_of_an_account_are_known() {
+    let mut rig = Rig::new();
+    for number in 0..1100 {
+        let sid = Sid::new(format!("s{number}"));
+        let resource = format!("r{number}").into();
+        rig.turn(Report { sid, resource, ..report("x", Standing::Active) }, Turn::Bound, &[]);
+    }
+    let sessions = &rig.world.state.lives.of(&Account::new(ALICE)).sessions;
+    assert_eq!((sessions.len(), &*sessions[0].report.resource), (1000, "r100"));
 }
