@@ -91,13 +91,14 @@ fn take(
     }
     match event.what {
         What::Synced => step.then.push(Inner::Synced { host: domain.clone(), node: node.clone() }),
+        What::Missed { account: None, .. } if running.is_some() => {
+            change(step, HostMemory::MissedAll(node.clone()));
+        }
+        What::Missed { account: None, .. } => step.then.push(Inner::MissedAll(domain.clone())),
         _ => {
             let waits = waits_for_snapshot(state, &event) && host.holds_back(node);
             let ticket = ticket.take_if(|_| matches!(event.what, What::Registration { .. })).map(Box::new);
-            let inner = match event.what {
-                What::Missed { account: None, .. } => Inner::MissedAll(domain.clone()),
-                _ => Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket },
-            };
+            let inner = Inner::Event { host: domain.clone(), node: node.clone(), event: Box::new(event), ticket };
             if waits {
                 change(step, HostMemory::Held(node.clone(), Box::new(inner)));
             } else {
@@ -131,6 +132,7 @@ pub fn synced(state: &State, domain: &Domain, name: &Arc<str>) -> Step {
         step.then.extend(unnamed.map(|session| Inner::vanished(account, &session.report.sid, node.restarted)));
     }
     step.then.extend(snapshot.held.iter().cloned());
+    step.then.extend(snapshot.missed_all.then(|| Inner::MissedAll(domain.clone())));
     step.remember(Memory::Host(domain.clone(), HostMemory::Synced(name.clone())));
     step
 }

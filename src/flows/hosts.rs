@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::data::Inner;
 use super::signals::{OrderId, OrderKind};
 use crate::domain::ids::{Account, Domain};
+use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::session::Sid;
 use crate::domain::time::Moment;
@@ -30,6 +31,8 @@ pub struct Host {
     pub orders: HashMap<OrderId, Asked>,
     /// The relays it carries.
     pub relays: Relays,
+    /// How often it may have us link anew.
+    pub relinks: Bucket,
 }
 
 /// How the link to a host's bridge stands.
@@ -99,6 +102,8 @@ pub struct Snapshot {
     pub named: HashSet<Sid>,
     /// What is decided at its end.
     pub held: Vec<Inner>,
+    /// Whether somebody's messages came while nobody listened, and nobody knows whose.
+    pub missed_all: bool,
 }
 
 /// What a host was asked.
@@ -217,6 +222,8 @@ impl Relays {
 pub enum HostMemory {
     /// How its link stands.
     Link(Box<Link>),
+    /// It had us link anew.
+    Relinked(Bucket),
     /// These are its nodes, by name: epoch, the last number, whether it is another start. A snapshot of each begins.
     Nodes(Vec<(Arc<str>, Arc<str>, u64, bool)>),
     /// Events up to this number were taken.
@@ -227,6 +234,8 @@ pub enum HostMemory {
     Named(Arc<str>, Sid),
     /// Something is decided at the end of the snapshot.
     Held(Arc<str>, Box<Inner>),
+    /// Somebody's messages came while nobody listened.
+    MissedAll(Arc<str>),
     /// A snapshot is complete.
     Synced(Arc<str>),
     /// It was asked something.
@@ -258,6 +267,7 @@ impl Hosts {
             nodes: BTreeMap::new(),
             orders: HashMap::new(),
             relays: Relays::default(),
+            relinks: Bucket::default(),
         };
         Self(domains.iter().map(|domain| (domain.clone(), host())).collect())
     }
@@ -313,14 +323,15 @@ impl Host {
                 let mut before = std::mem::take(&mut self.nodes);
                 let node = |(name, epoch, taken, restarted): &(Arc<str>, Arc<str>, u64, bool)| {
                     // What was to be decided at the end of a snapshot that was cut short is not told again.
-                    let unfinished = before.remove(name).and_then(|node| Some((node.restarted, node.snapshot?.held)));
-                    let (died, held) = unfinished.unwrap_or_default();
-                    let snapshot = Some(Snapshot { held, ..Snapshot::default() });
+                    let unfinished = before.remove(name).and_then(|node| Some((node.restarted, node.snapshot?)));
+                    let (died, Snapshot { held, missed_all, .. }) = unfinished.unwrap_or_default();
+                    let snapshot = Some(Snapshot { named: HashSet::new(), held, missed_all });
                     let restarted = *restarted || died;
                     (name.clone(), Node { epoch: epoch.clone(), taken: *taken, restarted, ahead: 0, snapshot })
                 };
                 self.nodes = nodes.iter().map(node).collect();
             }
+            HostMemory::Relinked(bucket) => self.relinks = *bucket,
             HostMemory::Asked(order, asked) => drop(self.orders.insert(*order, asked.clone())),
             HostMemory::Answered(order) => drop(self.orders.remove(order)),
             HostMemory::Deaf => self.orders.clear(),
@@ -333,6 +344,7 @@ impl Host {
             | HostMemory::Ahead(name, ..)
             | HostMemory::Named(name, ..)
             | HostMemory::Held(name, ..)
+            | HostMemory::MissedAll(name)
             | HostMemory::Synced(name) => {
                 if let Some(node) = self.nodes.get_mut(name) {
                     node.apply(change);
@@ -349,6 +361,7 @@ impl Node {
             (HostMemory::Ahead(_, ahead), _) => self.ahead = *ahead,
             (HostMemory::Named(_, sid), Some(snapshot)) => drop(snapshot.named.insert(sid.clone())),
             (HostMemory::Held(_, held), Some(snapshot)) => snapshot.held.push((**held).clone()),
+            (HostMemory::MissedAll(_), Some(snapshot)) => snapshot.missed_all = true,
             (HostMemory::Synced(_), snapshot) => *snapshot = None,
             _ => {}
         }

@@ -13,6 +13,7 @@ use super::signals::{HostState, Order, OrderId, OrderKind, Relayed, Reply};
 use super::state::State;
 use crate::domain::ids::{Account, Domain};
 use crate::domain::outcome::Reason;
+use crate::domain::rate::Rate;
 use crate::domain::registration::{Registration, Said};
 use crate::domain::time::Now;
 
@@ -28,6 +29,12 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// How soon one that was linked is tried again; one that never was is tried less and less often, up to the latter.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const RETRY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a bridge may have us link anew by what it tells. All that is known of its host is looked at each time.
+const RELINKS: Rate = Rate { count: 10, per: Duration::from_secs(10) };
+
+/// Beyond that, how long until we do.
+const RELINK_AFTER: Duration = Duration::from_secs(1);
 
 /// The stream to the host's server is up, or no longer.
 #[must_use]
@@ -131,10 +138,14 @@ pub(super) fn again(state: &State, domain: &Domain, whole: bool, now: Now, dice:
     let mut number = state.next_number();
     let Some(host) = state.hosts.get(domain).filter(|host| host.link.phase != Phase::Down) else { return };
     let mut pen = Pen { state, domain, host, now, step, number: &mut number };
-    if whole {
-        pen.begin(dice);
-    } else {
-        pen.sync(dice);
+    match host.relinks.less_one(RELINKS, now.steady) {
+        Some(bucket) => {
+            pen.change(HostMemory::Relinked(bucket));
+            if whole { pen.begin(dice) } else { pen.sync(dice) }
+        }
+        // Then all of it, and not put off by what is told meanwhile.
+        None if host.link.phase != Phase::Unlinked => pen.phase(Phase::Unlinked, Some(RELINK_AFTER)),
+        None => {}
     }
     numbered(state, number, step);
 }

@@ -95,4 +95,8 @@ pub enum Limit {
     RingingDevice(Node),
     /// Calls to an account.
     RingingAccount(Account),
+    /// Enabling by an account.
+    Enabling(Account),
+    /// Calls for a registration.
+    RingingRegistration(RegistrationKey),
 }

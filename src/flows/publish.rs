@@ -16,9 +16,9 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::Now;
 
-/// How often a device, or an account, may ring: the class is the publisher's claim, and the publisher may be
-/// anybody.
-const RINGING: Rate = Rate { count: 6, per: Duration::from_secs(60) };
+/// How often a device, an account, or a registration may ring: the class is the publisher's claim, and the publisher
+/// may be anybody; and anybody may call.
+pub(super) const RINGING: Rate = Rate { count: 6, per: Duration::from_secs(60) };
 
 /// Decides about a publish: refused, sent, joined to the push under way, or queued behind it.
 #[must_use]

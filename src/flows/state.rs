@@ -51,6 +51,10 @@ pub struct State {
     pub ringing_devices: Buckets<Node>,
     /// Calls per account.
     pub ringing_accounts: Buckets<Account>,
+    /// Enabling per account.
+    pub enabling: Buckets<Account>,
+    /// Calls per registration.
+    pub ringing_registrations: Buckets<RegistrationKey>,
     /// All registrations.
     pub registrations: Registrations,
     /// What is going on with accounts.
@@ -125,6 +129,8 @@ impl State {
             registering_accounts: Buckets::new(REMEMBERED),
             ringing_devices: Buckets::new(REMEMBERED),
             ringing_accounts: Buckets::new(REMEMBERED),
+            enabling: Buckets::new(REMEMBERED),
+            ringing_registrations: Buckets::new(REMEMBERED),
         }
     }
 
@@ -351,6 +357,8 @@ impl State {
                 Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
                 Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
+                Limit::Enabling(account) => self.enabling.put(account.clone(), *bucket, *now),
+                Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
             },
             Memory::Begun { node, lane } => self.begin(node, lane),
             Memory::Joined { node, kind, waiter } => self.join(node, *kind, waiter),

@@ -10,8 +10,9 @@ use crate::domain::time::Now;
 use crate::flows::data::{Change, Decided, Decision, Effect, Inner, Notice, Step};
 use crate::flows::hosts::{Asked, Host, HostMemory};
 use crate::flows::live::{Live, Session};
-use crate::flows::memory::Memory;
+use crate::flows::memory::{Limit, Memory};
 use crate::flows::policy::{Policy, Rules};
+use crate::flows::publish::RINGING;
 use crate::flows::signals::{Order, OrderId, OrderKind};
 use crate::flows::state::State;
 
@@ -138,6 +139,25 @@ impl<'a> Edit<'a> {
             window,
         };
         self.order(what);
+    }
+
+    /// Whether one more call may ring there by now; counts it if so.
+    pub(super) fn may_ring(&mut self, registration: &RegistrationKey) -> bool {
+        let drawn = |change: &Change| match change {
+            Change::Memory(Memory::Drawn(Limit::RingingRegistration(key), bucket, _)) if key == registration => {
+                Some(*bucket)
+            }
+            _ => None,
+        };
+        let now = self.now.steady;
+        let left = match self.step.changes.iter().rev().find_map(drawn) {
+            Some(bucket) => bucket.less_one(RINGING, now),
+            None => self.state.ringing_registrations.less_one(registration, RINGING, now),
+        };
+        if let Some(bucket) = left {
+            self.step.remember(Memory::Drawn(Limit::RingingRegistration(registration.clone()), bucket, now));
+        }
+        left.is_some()
     }
 
     /// Something changes about the account's host.

@@ -1,16 +1,19 @@
 //! `<enable/>` and `<disable/>` (XEP-0357 §5, §6).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
 use crate::domain::ids::Node;
+use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
 use crate::domain::session::{Report, Sid};
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
 use crate::flows::hosts::Host;
+use crate::flows::memory::{Limit, Memory};
 use crate::flows::signals::{OrderKind, Wish};
 
 /// How many registrations that are gone an account keeps.
@@ -47,11 +50,18 @@ pub(super) fn to_us(edit: &mut Edit<'_>, ticket: Ticket, resource: Arc<str>, wha
     };
     wish(edit, ticket, &client, what);
 }
+/// How often an account may enable push. Clients do so whenever they connect; each time is written to the disk before
+/// it is answered, and said in the log.
+const ENABLING: Rate = Rate { count: 60, per: Duration::from_secs(60) };
 
 /// An account owner wants pushes to go somewhere, or no longer.
 pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: Wish) {
     match wish {
         Wish::Enable { service: Some(service), node, options } if may_be(edit, &service) => {
+            let Some(bucket) = edit.state.enabling.less_one(&edit.account, ENABLING, edit.now.steady) else {
+                return edit.step.answer(ticket, Answer::Refused(Refusal::TooManyRegistrations));
+            };
+            edit.step.remember(Memory::Drawn(Limit::Enabling(edit.account.clone()), bucket, edit.now.steady));
             enable(edit, client, &service, node, options);
             edit.step.answer(ticket, Answer::Done);
         }

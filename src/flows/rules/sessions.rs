@@ -13,6 +13,10 @@ use crate::flows::data::{Decided, Inner};
 use crate::flows::live::{Live, Old, Session};
 use crate::flows::signals::{Queued, Turn};
 
+/// How many sessions of an account are known at a time; the one known longest is forgotten. Each event of an account
+/// looks at all of them.
+const MOST_SESSIONS: usize = 1000;
+
 /// Something happened to a session.
 pub(super) fn turned(edit: &mut Edit<'_>, node: &Arc<str>, report: Report, turn: Turn, stanzas: &[Queued]) {
     let sid = report.sid.clone();
@@ -65,6 +69,12 @@ pub(super) fn seen(edit: &mut Edit<'_>, node: &Arc<str>, report: Report) -> bool
         ended(edit, &sid, EndReason::Replaced);
     }
     let away = report.state.is_away();
+    if edit.live().session(&report.sid).is_none()
+        && edit.live().sessions.len() >= MOST_SESSIONS
+        && let Some(oldest) = edit.live().sessions.first().map(|session| session.report.sid.clone())
+    {
+        ended(edit, &oldest, EndReason::Unknown);
+    }
     let live = edit.live_mut();
     if !away && live.session(&report.sid).is_some_and(|session| session.report.state.is_away()) {
         live.pushing.iter_mut().for_each(|pushing| pushing.left_queue(&report.sid));

@@ -120,10 +120,11 @@ pub(super) fn offer(
         }
     }
     let words = edit.rules().redaction(&registration.key.service).words(stanza, class);
-    if class == Class::Call {
+    if class == Class::Call && edit.may_ring(&registration.key) {
         ring(edit, &registration.key, stanza, key, words, waits_in);
     } else {
-        collect(edit, registration, key, class, words, place, ready);
+        // One call too many is worth as much as a message.
+        collect(edit, registration, key, class.min(Class::Important), words, place, ready);
     }
     false
 }

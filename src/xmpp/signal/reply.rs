@@ -11,6 +11,9 @@ use crate::domain::session::Standing;
 use crate::flows::signals::{HostState, NodeState, Relayed, Reply};
 use crate::xmpp::{ns, read as xml};
 
+/// How many nodes a host may have. Each session is looked for among them.
+const MAX_NODES: usize = 256;
+
 /// Reads an iq of type result or error.
 #[must_use]
 pub fn read(iq: Element<'_, '_>) -> Reply {
@@ -40,6 +43,9 @@ fn known(payload: Element<'_, '_>) -> Result<Reply, Malformed> {
 fn state(element: Element<'_, '_>) -> Result<HostState, Malformed> {
     let mut nodes = Vec::new();
     for child in element.children().filter(|&child| xml::is(child, ns::HOST, "node")) {
+        if nodes.len() == MAX_NODES {
+            return Err(Malformed("more nodes than any host has"));
+        }
         let name = match child.attribute("name") {
             None => "",
             Some(_) => word(child, "name").ok_or(Malformed("an unreadable node"))?,
@@ -158,6 +164,16 @@ mod tests {
         let nodes = vec![node("a@h1", "e1", 0), node("a@h2", "e2", 1 << 53)];
         let expected = HostState { token: None, software: "".into(), bridge: "".into(), nodes };
         assert_eq!(reply("result", two), Reply::State(expected));
+    }
+
+    #[test]
+    fn a_host_has_so_many_nodes_at_most() {
+        let state = |count: usize| {
+            let nodes: String = (0..count).map(|n| format!("<node name='n{n}' epoch='e' seq='0'/>")).collect();
+            reply("result", &format!("<state xmlns='urn:pushkeeper:host:0'>{nodes}</state>"))
+        };
+        assert!(matches!(state(256), Reply::State(_)));
+        assert_eq!(state(257), Reply::Unreadable);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const MAX_WORD: usize = 256;
 /// The longest part of a JID, in bytes (RFC 7622 §3.1).
 const MAX_PART: usize = 1023;
 
+/// Characters that end a line and are no control characters (Unicode's line and paragraph separators).
+const LINE_ENDS: [char; 2] = ['\u{2028}', '\u{2029}'];
+
 /// The largest number of an event: what every language can count to.
 const MAX_SEQ: u64 = 1 << 53;
 
@@ -104,11 +107,12 @@ pub fn account(element: Element<'_, '_>, host: &Domain) -> Result<Account, Malfo
     Ok(Account::new(format!("{user}@{host}")))
 }
 
-/// Whether it is a JID. Its resource is not judged: that is its host's affair.
+/// Whether it is a JID. Its resource is not judged, that is its host's affair; but none breaks a line (RFC 7622 §3.4),
+/// for it comes by in the log.
 #[must_use]
 pub fn is_jid(text: &str) -> bool {
     let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
-    let known = resource.is_none_or(|resource| (1..=MAX_PART).contains(&resource.len()));
+    let known = resource.is_none_or(|resource| is_printable(resource, MAX_PART) && !resource.contains(LINE_ENDS));
     known && BareJid::new(bare).is_ok()
 }
 
@@ -207,6 +211,9 @@ mod tests {
             ("@", false),
             ("a@b@c", false),
             ("a/", false),
+            ("a/x\ny", false),
+            ("a/x\u{85}y", false),
+            ("a/x\u{2028}y", false),
             (&*long, false),
         ];
         for (text, expected) in rows {
