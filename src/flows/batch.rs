@@ -91,10 +91,7 @@ fn take(
     }
     match event.what {
         What::Synced => step.then.push(Inner::Synced { host: domain.clone(), node: node.clone() }),
-        What::Missed { account: None, .. } if running.is_some() => {
-            change(step, HostMemory::MissedAll(node.clone()));
-        }
-        What::Missed { account: None, .. } => step.then.push(Inner::MissedAll(domain.clone())),
+        What::Missed { account: None, .. } => change(step, HostMemory::MissedAll(node.clone())),
         _ => {
             let waits = waits_for_snapshot(state, &event) && host.holds_back(node);
             let ticket = ticket.take_if(|_| matches!(event.what, What::Registration { .. })).map(Box::new);

@@ -107,8 +107,12 @@ fn whoever_may_have_missed_something_is_woken_once_and_not_if_they_came_back_bef
         registration.key.service = format!("push{n}.example").into();
         rig.world.state.apply(&Change::Registration(Box::new(registration)));
     }
+    rig.world.take(Input::Link(false));
+    rig.world.take(Input::Link(true));
+    rig.link();
     rig.snapshot(NOBODY_KNOWS_WHOSE);
     rig.snapshot(NOBODY_KNOWS_WHOSE);
+    rig.synced();
     let report = Box::new(report("phone", Standing::Active));
     rig.event(What::Session { account: account(7), report, turn: Turn::Bound, stanzas: Vec::new() });
     let first = rig.pass(99).relays().len();
