@@ -93,6 +93,11 @@ impl Hibernation {
         self.ends = Some(now + left);
     }
 
+    /// It could not be told to end: it is over by now, and told when that is due.
+    pub fn ends_later(&mut self, now: Moment) {
+        (self.ends, self.woken, self.ended) = (Some(now), true, false);
+    }
+
     /// What time will bring next.
     #[must_use]
     pub fn next(&self, windows: &Windows) -> Option<(Moment, Due)> {

@@ -136,7 +136,7 @@ fn end(edit: &mut Edit<'_>, sid: &Sid, why: Decided) {
     if let Some(hibernation) = hibernation {
         if !linked {
             // Nobody would hear it. Later, then.
-            hibernation.ends = Some(now);
+            hibernation.ends_later(now);
             return;
         }
         hibernation.ended = true;
@@ -176,7 +176,13 @@ pub(super) fn due(edit: &mut Edit<'_>) {
 pub(super) fn told(edit: &mut Edit<'_>, sid: &Sid, report: Option<&Report>) {
     let now = edit.now.steady;
     let Some(session) = edit.live_mut().session_mut(sid) else { return };
-    let Some(report) = report else { return };
+    let Some(report) = report else {
+        // Most likely an event that says why is on its way.
+        if let Some(hibernation) = session.hibernation.as_mut().filter(|hibernation| hibernation.ended) {
+            hibernation.ends_later(now);
+        }
+        return;
+    };
     if report.since != session.report.since {
         return;
     }

@@ -9,7 +9,7 @@ use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::flows::data::{Change, Decided, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
-use crate::flows::signals::{Order, OrderKind, Relayed, Turn, What, Wish};
+use crate::flows::signals::{Order, OrderKind, Relayed, Reply, Turn, What, Wish};
 use crate::flows::world::Happened;
 
 fn host(rig: &Rig) -> &Host {
@@ -136,6 +136,19 @@ fn a_session_that_was_told_to_end_and_is_still_there_is_told_again() {
     told.append(rig.snapshot(session(tablet(), Turn::Described, &[])));
     told.append(rig.synced());
     assert!(told.windows().contains(&("p1".to_owned(), 0)), "{:?}", told.windows());
+}
+
+#[test]
+fn a_session_whose_end_was_refused_is_told_again_and_not_woken_for_it() {
+    let mut rig = Rig::with(|policy| policy.sessions.max_hibernated = 1);
+    rig.phone();
+    rig.hibernates(&[]);
+    rig.pass(1000);
+    let ends = rig.turn(report("tablet", Standing::Hibernated), Turn::Hibernated, &[]);
+    assert_eq!(ends.windows(), [("p1".to_owned(), 0)]);
+    rig.reply(&ends.orders[0], Reply::Refused("cancel".into(), "unexpected-request".into()));
+    let again = rig.pass(30_000);
+    assert_eq!((again.windows(), again.relays().len()), (vec![("p1".to_owned(), 0)], 0));
 }
 
 #[test]
