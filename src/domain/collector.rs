@@ -8,8 +8,8 @@ use super::session::{Sid, is_acked};
 use super::stanza::Key;
 use super::time::Moment;
 
-/// How many stanzas a collector holds, and a push speaks for. What comes beyond them adds nothing to the push but its
-/// own class and words.
+/// How many stanzas a collector holds, and a push speaks for. What comes beyond them adds nothing to the collector but
+/// its own class and words; in a push, the oldest make room.
 const MOST: usize = 128;
 
 /// A stanza that is worth a push.
@@ -41,7 +41,7 @@ pub struct Burst {
     pub class: Class,
     /// The words that came with it, the latest among equals.
     pub words: Words,
-    /// All stanzas that it speaks for.
+    /// The stanzas that it speaks for, the newest of them if there are many.
     pub keys: Vec<Key>,
     /// The sessions in whose queues it speaks for something urgent.
     pub sids: Vec<Sid>,
@@ -260,5 +260,15 @@ mod tests {
         collector.add(item(1001, Class::Unimportant, None), at(0));
         let burst = collector.take(WINDOW, at(1000)).unwrap();
         assert_eq!((burst.class, burst.keys.len()), (Class::Important, MOST));
+    }
+
+    #[test]
+    fn a_push_that_waits_for_long_speaks_for_the_newest() {
+        let burst = |key| Burst::from(item(key, Class::Important, None));
+        let all = (1..1000).map(burst).fold(burst(0), |mut all, later| {
+            all.merge(later);
+            all
+        });
+        assert_eq!((all.keys.len(), all.keys.last()), (MOST, Some(&Key(999))));
     }
 }

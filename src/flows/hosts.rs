@@ -20,6 +20,9 @@ const MOST_RELAYS_TO_ONE: usize = 8;
 /// How many events are held back while a snapshot runs; what comes beyond them is decided at once.
 const MOST_HELD: usize = 10_000;
 
+/// How many orders without an answer are remembered; the answers to older ones mean nothing any more.
+const MOST_ORDERS: usize = 100_000;
+
 /// A host.
 #[derive(Debug)]
 pub struct Host {
@@ -27,8 +30,8 @@ pub struct Host {
     pub link: Link,
     /// Its nodes, by name.
     pub nodes: BTreeMap<Arc<str>, Node>,
-    /// What it was asked and has not answered.
-    pub orders: HashMap<OrderId, Asked>,
+    /// What it was asked and has not answered, the newest [`MOST_ORDERS`].
+    pub orders: BTreeMap<OrderId, Asked>,
     /// The relays it carries.
     pub relays: Relays,
     /// How often it may have us link anew.
@@ -145,6 +148,8 @@ pub struct Relays {
     services: HashMap<Arc<str>, Lane>,
     /// Whose service has room, while the host has none.
     waiting: VecDeque<RegistrationKey>,
+    /// All who wait, here or for their service.
+    known: HashSet<RegistrationKey>,
 }
 
 #[derive(Debug, Default)]
@@ -208,8 +213,18 @@ impl Relays {
         }
     }
 
-    /// Waits for its service if that has no room, else for the host.
+    /// The one that waited longest for the host goes.
+    fn go(&mut self) {
+        if let Some(key) = self.waiting.pop_front() {
+            self.known.remove(&key);
+        }
+    }
+
+    /// Waits for its service if that has no room, else for the host. It waits once, however often it has reason to.
     fn wait(&mut self, key: &RegistrationKey) {
+        if !self.known.insert(key.clone()) {
+            return;
+        }
         match self.services.get_mut(&key.service).filter(|lane| lane.under_way >= MOST_RELAYS_TO_ONE) {
             Some(lane) => lane.waiting.push_back(key.clone()),
             None => self.waiting.push_back(key.clone()),
@@ -265,7 +280,7 @@ impl Hosts {
         let host = || Host {
             link: Link { phase: Phase::Down, due: None, fails: 0, was_linked: false, listed: None },
             nodes: BTreeMap::new(),
-            orders: HashMap::new(),
+            orders: BTreeMap::new(),
             relays: Relays::default(),
             relinks: Bucket::default(),
         };
@@ -332,13 +347,18 @@ impl Host {
                 self.nodes = nodes.iter().map(node).collect();
             }
             HostMemory::Relinked(bucket) => self.relinks = *bucket,
-            HostMemory::Asked(order, asked) => drop(self.orders.insert(*order, asked.clone())),
+            HostMemory::Asked(order, asked) => {
+                self.orders.insert(*order, asked.clone());
+                if self.orders.len() > MOST_ORDERS {
+                    self.orders.pop_first();
+                }
+            }
             HostMemory::Answered(order) => drop(self.orders.remove(order)),
             HostMemory::Deaf => self.orders.clear(),
             HostMemory::Sent(service) => self.relays.sent(service),
             HostMemory::Done(service) => self.relays.done(service),
             HostMemory::Waits(key) => self.relays.wait(key),
-            HostMemory::Goes => drop(self.relays.waiting.pop_front()),
+            HostMemory::Goes => self.relays.go(),
             HostMemory::Passes(service) => self.relays.call_next(service),
             HostMemory::Taken(name, ..)
             | HostMemory::Ahead(name, ..)

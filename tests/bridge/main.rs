@@ -38,6 +38,7 @@ mod beside;
 mod linking;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod missed;
 #[cfg(test)]
 mod orders;

@@ -5,9 +5,10 @@ use crate::domain::ids::{Account, Domain};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
-use crate::flows::data::Answer;
-use crate::flows::hosts::Phase;
-use crate::flows::signals::{OrderKind, Relayed, Turn, What};
+use crate::flows::data::{Answer, Change};
+use crate::flows::hosts::{Asked, HostMemory, Phase};
+use crate::flows::memory::Memory;
+use crate::flows::signals::{OrderId, OrderKind, Relayed, Turn, What, Wish};
 
 /// bob calls, or says something about that call.
 fn call(step: JingleStep, number: u32) -> Stanza {
@@ -135,4 +136,33 @@ fn only_so_many_sessions_of_an_account_are_known() {
     }
     let sessions = &rig.world.state.lives.of(&Account::new(ALICE)).sessions;
     assert_eq!((sessions.len(), &*sessions[0].report.resource), (1000, "r100"));
+}
+
+#[test]
+fn orders_that_are_never_answered_fill_no_memory() {
+    let mut rig = Rig::new();
+    let domain = Domain::new(HOST);
+    for number in 0..100_500 {
+        let asked = HostMemory::Asked(OrderId(number), Asked::Check);
+        rig.world.state.apply(&Change::Memory(Memory::Host(domain.clone(), asked)));
+    }
+    let orders = &rig.world.state.hosts.get(&domain).expect("a host").orders;
+    assert_eq!((orders.len(), orders.contains_key(&OrderId(100_499))), (100_000, true));
+}
+
+#[test]
+fn who_waits_for_a_service_that_never_answers_waits_once() {
+    let mut rig = Rig::new();
+    rig.phone();
+    for number in 0..50 {
+        rig.offline(message(&format!("m{number}")));
+        rig.pass(1100);
+        if number >= 10 {
+            let disable = Wish::Disable { service: Some(THIRD.into()), node: None };
+            rig.wish("phone", disable);
+            rig.phone();
+        }
+    }
+    let domain = Domain::new(HOST);
+    assert_eq!(rig.world.state.hosts.get(&domain).map(|host| host.relays.waiting()), Some(1));
 }
