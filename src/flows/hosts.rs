@@ -191,6 +191,13 @@ impl Relays {
         self.under_way
     }
 
+    /// Whether that registration waits.
+    #[cfg(test)]
+    pub(super) fn knows(&self, key: &RegistrationKey) -> bool {
+        let mut waiting = self.services.values().flat_map(|lane| &lane.waiting).chain(&self.waiting);
+        waiting.any(|waiting| waiting == key)
+    }
+
     fn sent(&mut self, service: &Arc<str>) {
         self.under_way += 1;
         self.services.entry(service.clone()).or_default().under_way += 1;

@@ -32,6 +32,10 @@ mod session_tests;
 mod sessions;
 mod stanzas;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
+mod storm_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
