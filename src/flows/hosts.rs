@@ -30,7 +30,7 @@ pub struct Host {
     pub link: Link,
     /// Its nodes, by name.
     pub nodes: BTreeMap<Arc<str>, Node>,
-    /// What it was asked and has not answered, the newest [`MOST_ORDERS`].
+    /// What it was asked and has not answered, the newest 100,000.
     pub orders: BTreeMap<OrderId, Asked>,
     /// The relays it carries.
     pub relays: Relays,

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bridged;
 mod check;
 mod gateway_apns;
 mod gateway_fcm;

@@ -115,14 +115,22 @@ style = "conversations"
 
 /// Registers a device, of an account of its own, over the dialect of Conversations.
 pub(crate) async fn register(session: &mut Session<TcpStream>, service: &str, device: &str, token: &str) -> Device {
-    let command = format!(
+    session.send(&registration(service, device, token)).await;
+    registered(&session.stanza().await)
+}
+
+/// What registers a device: an iq whose id is `r-` and the device's.
+pub(crate) fn registration(service: &str, device: &str, token: &str) -> String {
+    format!(
         "<iq type='set' id='r-{device}' from='{device}@example.org/app' to='{JID}'>\
          <command xmlns='http://jabber.org/protocol/commands' node='register-push-{service}' action='execute'>\
          <x xmlns='jabber:x:data' type='submit'><field var='token'><value>{token}</value></field>\
          <field var='android-id'><value>{device}</value></field></x></command></iq>"
-    );
-    session.send(&command).await;
-    let answer = session.stanza().await;
+    )
+}
+
+/// What its answer says.
+pub(crate) fn registered(answer: &str) -> Device {
     let field = |name: &str| {
         let (_, rest) =
             answer.split_once(&format!("var='{name}'")).or_else(|| answer.split_once(&format!("var=\"{name}\"")))?;
