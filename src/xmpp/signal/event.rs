@@ -35,9 +35,7 @@ pub fn read(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Resu
         "archived" => {
             let account = account(element, host)?;
             let mut stanza = stanza(element, &account)?;
-            if stanza.archive_id.is_none() {
-                stanza.archive_id = text(element, "archive-id");
-            }
+            stanza.archive_id = text(element, "archive-id").or(stanza.archive_id);
             What::Archived { account, stanza: stanza.into() }
         }
         "offline" => {

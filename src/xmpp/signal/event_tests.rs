@@ -118,7 +118,8 @@ fn messages_that_are_stored() {
     assert_eq!(what("archived", "user='alice'", SHAPE), of(None));
     let id = "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='a2'/></message>";
     let with_id = SHAPE.replace("</message>", id);
-    assert_eq!(what("archived", "user='alice' archive-id='a1'", &with_id), of(Some("a2")));
+    assert_eq!(what("archived", "user='alice' archive-id='a1'", &with_id), of(Some("a1")));
+    assert_eq!(what("archived", "user='alice'", &with_id), of(Some("a2")));
     let expected = What::Offline { account: alice(), stanza: stanza().into() };
     assert_eq!(what("offline", "user='alice' archive-id='a1'", SHAPE), expected);
 }

@@ -80,7 +80,8 @@ fn content(element: Element<'_, '_>, account: &Account, stanza: &mut Stanza) {
         }
         match (tag.namespace().unwrap_or_default(), tag.name()) {
             (ns::STANZA_ID, "stanza-id") if child.attribute("by") == Some(account.as_str()) => {
-                stanza.archive_id = stanza.archive_id.take().or_else(|| text(child, "id"));
+                // Some hosts let one pass that a stranger made up; their own comes after it.
+                stanza.archive_id = text(child, "id").or(stanza.archive_id.take());
             }
             (omemo, "encrypted") if ns::OMEMO.contains(&omemo) => {
                 // Without a payload it carries keys only (XEP-0384 §4.6).

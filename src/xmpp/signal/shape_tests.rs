@@ -160,7 +160,7 @@ fn only_the_accounts_own_archive_gives_archive_ids() {
         ("<stanza-id xmlns='urn:xmpp:sid:0' id='a1'/>".into(), None),
         ("<origin-id xmlns='urn:xmpp:sid:0' id='a1'/>".into(), None),
         (id(ALICE, ""), None),
-        (format!("{}{}{}", id("mallory.example", "m"), id(ALICE, "a1"), id(ALICE, "a2")), Some("a1")),
+        (format!("{}{}{}", id("mallory.example", "m"), id(ALICE, "a1"), id(ALICE, "a2")), Some("a2")),
     ];
     for (content, expected) in rows {
         assert_eq!(message(&content).archive_id.as_deref(), expected, "{content}");
