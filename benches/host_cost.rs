@@ -21,12 +21,12 @@ mod component;
 #[path = "../tests/support/process.rs"]
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod process;
-#[path = "../tests/support/prosody.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
-mod prosody;
 #[path = "../tests/bridge/rig.rs"]
 #[expect(dead_code, clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod rig;
+#[path = "../tests/support/server.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
+mod server;
 #[path = "../tests/support/stream.rs"]
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod stream;
@@ -35,8 +35,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use client::Client;
-use prosody::{HOST, Prosody, Pusher, SERVICE, Wanted};
 use rig::{Keeper, chat, online};
+use server::{HOST, Pusher, SERVICE, Server, Wanted};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -47,7 +47,7 @@ const PACED: usize = 4;
 
 /// Who pushes, as the table names them.
 const WAYS: [(&str, Pusher); 3] =
-    [("neither", Pusher::Neither), ("mod_cloud_notify", Pusher::CloudNotify), ("our bridge", Pusher::Bridge)];
+    [("neither", Pusher::Neither), ("mod_cloud_notify", Pusher::Stock), ("our bridge", Pusher::Bridge)];
 
 /// Microseconds of Prosody's CPU per message.
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ async fn main() -> Fallible<()> {
 
 /// A host, and who is there.
 struct Candidate {
-    host: Prosody,
+    host: Server,
     _keeper: Keeper,
     bob: Client,
     phones: Vec<String>,
@@ -90,10 +90,8 @@ impl Candidate {
     async fn start(pusher: Pusher) -> Self {
         let names: Vec<String> = (0..PHONES).map(|n| format!("u{n}")).collect();
         let wanted = Wanted { users: &["bob", "carol"], components: &[SERVICE], pusher, ..Wanted::default() };
-        let host = Prosody::start(&wanted).await;
-        // One by one, prosodyctl would take its time.
-        let create = "require\"core.usermanager\".create_user(\"u\"..i, \"pw\", \"localhost\")";
-        host.shell(&format!("> for i = 0, {} do {create} end", PHONES - 1)).await;
+        let host = Server::start(&wanted).await;
+        host.create_users(&names).await;
         let mut keeper = Keeper::connect(&host).await;
         if pusher == Pusher::Bridge {
             keeper.sync("bench").await;
@@ -161,7 +159,7 @@ async fn settle() {
 }
 
 /// CPU time of Prosody so far, in nanoseconds.
-fn cpu(host: &Prosody) -> Fallible<f64> {
+fn cpu(host: &Server) -> Fallible<f64> {
     let pid = host.pid().ok_or("Prosody is gone")?;
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
     Ok(text.split_whitespace().next().ok_or("no schedstat")?.parse()?)

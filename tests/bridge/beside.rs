@@ -1,12 +1,11 @@
 //! Beside mod_cloud_notify, and unloaded.
 
 use crate::client::Client;
-use crate::prosody::{HOST, PASSWORD, Pusher, SERVICE, Wanted};
 use crate::rig::{Keeper, NS, chat, host, host_with, online, refusal, sync, wanted};
+use crate::server::{HOST, PASSWORD, Pusher, SERVICE, Tune, Wanted};
 
 const LOADED: &str = "mod_cloud_notify is loaded on localhost";
 
-#[tokio::test]
 async fn beside_mod_cloud_notify_it_says_so_and_stands_back() {
     let host = host_with(&Wanted { pusher: Pusher::Both, ..wanted() }).await;
     assert_eq!(host.log().matches(LOADED).count(), 1, "{}", host.log());
@@ -21,19 +20,18 @@ async fn beside_mod_cloud_notify_it_says_so_and_stands_back() {
     assert!(keeper.all().iter().all(|it| it.name() == "hello"), "nobody told us of it");
 
     // Without it, we do ours, and with it again we do not.
-    host.shell("module:unload(\"cloud_notify\",\"localhost\")").await;
+    host.stock_pusher(false).await;
     keeper.link(&["alice"], "t").await;
     assert_eq!(refusal(&phone.enable_push(SERVICE, "n", "").await), None);
     keeper.next("registration").await;
-    host.shell("module:load(\"cloud_notify\",\"localhost\")").await;
+    host.stock_pusher(true).await;
     let check = keeper.order(&format!("<check xmlns='{NS}'/>")).await;
     assert_eq!(refusal(&check).as_deref(), Some("cancel/unexpected-request"));
     assert_eq!(host.log().matches(LOADED).count(), 2, "{}", host.log());
 }
 
-#[tokio::test]
 async fn unloaded_it_leaves_nothing_behind() {
-    let host = host("smacks_hibernation_time = 1\nsmacks_max_ack_delay = 1").await;
+    let host = host(&[Tune::Window(1), Tune::AckDelay(1)]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let away = online(&host, "alice", "away").await;
@@ -50,15 +48,22 @@ async fn unloaded_it_leaves_nothing_behind() {
     bob.send(&chat(&format!("alice@{HOST}/phone"), "m1", "Hello")).await;
     keeper.event("the delay", |it| it.name() == "ack-delayed" && it.attr("resource") == "phone").await;
 
-    host.shell("module:unload(\"pushkeeper\",\"localhost\")").await;
+    host.take_bridge_away().await;
     bob.send(&chat(&format!("alice@{HOST}/phone"), "m2", "Hello")).await;
     phone.wait_for("the message", |it| it.attr("id") == Some("m2")).await;
     let answer = keeper.order(&sync("t", "")).await;
     assert_eq!(refusal(&answer).as_deref(), Some("cancel/service-unavailable"), "there is no bridge");
     assert_eq!(refusal(&phone.enable_push(SERVICE, "n", "").await).as_deref(), Some("cancel/service-unavailable"));
-    let wait = async { while host.shell("c2s:show()").await.contains("alice@localhost/away") {} };
+    let wait = async { while host.has_session("alice", "away").await {} };
     tokio::time::timeout(crate::process::PATIENCE, wait).await.expect("it has the host's own window again");
     let (_, answer) = Client::try_to_resume(host.c2s_port(), "alice@localhost/away", PASSWORD, session).await;
     assert_eq!(answer.name(), "failed");
-    assert!(!host.log().contains("error\t"), "{}", host.log());
+    assert_eq!(host.errors(), Vec::<String>::new());
+}
+
+crate::server::on_hosts! {
+    both: [
+        beside_mod_cloud_notify_it_says_so_and_stands_back,
+        unloaded_it_leaves_nothing_behind,
+    ],
 }

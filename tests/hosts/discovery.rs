@@ -2,7 +2,7 @@
 
 use minidom::Element;
 
-use crate::prosody::HOST;
+use crate::server::HOST;
 use crate::steps::{SERVICE, STUB_APP, host, online, pushkeeper, refusal};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";

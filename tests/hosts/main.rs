@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
-//! | `registrations.rs` | devices, registered through Prosody; they survive kill -9 |
+//! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
 //! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
 //! | `vendor_pushes.rs` | what APNs and FCM get of all this |
 //! | `../support/` | what the tests have in common |
@@ -24,9 +24,9 @@ mod daemon;
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
-#[path = "../support/prosody.rs"]
+#[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
-mod prosody;
+mod server;
 #[cfg(test)]
 #[path = "../support/steps.rs"]
 mod steps;

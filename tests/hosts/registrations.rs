@@ -1,7 +1,7 @@
 //! Devices, registered through a real Prosody in the dialect of Conversations.
 
 use crate::component::Component;
-use crate::prosody::PASSWORD;
+use crate::server::PASSWORD;
 use crate::steps::{
     Device, FOREIGN, SERVICE, STUB_APP, foreign_iq, foreign_publish, host, online, pushkeeper, refusal, register,
     register_command,

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::component::Component;
 use crate::daemon::Daemon;
-use crate::prosody::{PASSWORD, Prosody};
+use crate::server::{PASSWORD, Server};
 use crate::steps::{
     Device, FOREIGN, SERVICE, STUB_APP, configuration, foreign_iq, foreign_publish, host, online, pushkeeper, refusal,
     register_command,
@@ -94,7 +94,7 @@ async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_th
     assert_eq!(tokens.len(), PUBLISHES, "and none twice");
 }
 
-async fn answers_pings(host: &Prosody) {
+async fn answers_pings(host: &Server) {
     let mut client = online(host, "alice", "phone").await;
     assert_eq!(refusal(&client.iq("get", Some(SERVICE), PING).await), None);
     client.close().await;

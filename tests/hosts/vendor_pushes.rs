@@ -4,7 +4,7 @@ use pushkeeper::clock::Clock;
 use serde_json::json;
 
 use crate::component::Component;
-use crate::prosody::PASSWORD;
+use crate::server::PASSWORD;
 use crate::steps::{
     Device, FOREIGN, foreign_iq, foreign_publish, goes_away, host, message_from_bob, pushkeeper, reads_the_message,
     refusal, register_command,

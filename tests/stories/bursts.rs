@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pushkeeper::clock::Clock;
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, Setting};
+use crate::server::HOST;
 
 #[tokio::test]
 async fn row_04_twenty_messages_in_three_hundred_milliseconds_are_one_push() {

@@ -5,12 +5,12 @@ use tokio::time::timeout;
 
 use crate::client::{Client, Session};
 use crate::process::PATIENCE;
-use crate::prosody::{HOST, PASSWORD, Prosody, SERVICE};
 use crate::scene::{Scene, Setting, THIRD, host};
+use crate::server::{HOST, PASSWORD, SERVICE, Server};
 use crate::steps::{online, refusal};
 
 /// What clients of a host see of a day's work: they bind, chat, hibernate, resume, time out, are replaced, and go.
-async fn a_days_work(host: &mut Prosody) -> Vec<String> {
+async fn a_days_work(host: &mut Server) -> Vec<String> {
     let mut seen = Vec::new();
     let mut bob = Client::connect(host.c2s_port(), &format!("bob@{HOST}/desk"), PASSWORD).await;
     let mut phone = online(host, "alice", "phone").await;
@@ -143,13 +143,13 @@ fn without(element: &Element, attribute: &str) -> String {
 }
 
 /// The phone loses its network; the host has noticed.
-async fn lose(host: &mut Prosody, phone: Client) -> Session {
+async fn lose(host: &mut Server, phone: Client) -> Session {
     let before = host.disconnects();
     let session = phone.lose_connection().expect("a session");
     host.wait_for_disconnects(before + 1).await;
     session
 }
 
-async fn resume(host: &Prosody, session: Session) -> (Client, Element) {
+async fn resume(host: &Server, session: Session) -> (Client, Element) {
     Client::try_to_resume(host.c2s_port(), &format!("alice@{HOST}/phone"), PASSWORD, session).await
 }

@@ -2,8 +2,8 @@
 
 use minidom::Element;
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, THIRD};
+use crate::server::HOST;
 use crate::tap::{SIGNALS, Speaker};
 
 /// The largest batch, event, and stanza of an event, in bytes; the largest attribute; the deepest element.

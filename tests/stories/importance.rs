@@ -1,7 +1,7 @@
 //! Row 11: what is important enough to be shown.
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, Setting, THIRD};
+use crate::server::HOST;
 
 const OMEMO: &str = "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'><key rid='2'>a2V5</key>\
                      <iv>aXY=</iv></header><payload>c2VjcmV0</payload></encrypted><store xmlns='urn:xmpp:hints'/>";

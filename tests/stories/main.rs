@@ -46,9 +46,9 @@ mod daemon;
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
-#[path = "../support/prosody.rs"]
+#[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
-mod prosody;
+mod server;
 #[cfg(test)]
 #[path = "../support/service.rs"]
 mod service;

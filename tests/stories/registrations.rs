@@ -1,7 +1,7 @@
 //! Rows 12, 18 and 21: who may register, and how many.
 
-use crate::prosody::{HOST, SERVICE};
 use crate::scene::{Scene, Setting, THIRD};
+use crate::server::{HOST, SERVICE};
 use crate::steps::refusal;
 
 #[tokio::test]
