@@ -1,20 +1,19 @@
-//! Beside mod_cloud_notify, and unloaded.
+//! Beside what the host itself has for push notifications, and unloaded.
 
 use crate::client::Client;
 use crate::rig::{Keeper, NS, chat, host, host_with, online, refusal, sync, wanted};
 use crate::server::{HOST, PASSWORD, Pusher, SERVICE, Tune, Wanted};
 
-const LOADED: &str = "mod_cloud_notify is loaded on localhost";
-
-async fn beside_mod_cloud_notify_it_says_so_and_stands_back() {
+async fn beside_the_hosts_own_push_module_it_says_so_and_stands_back() {
     let host = host_with(&Wanted { pusher: Pusher::Both, ..wanted() }).await;
-    assert_eq!(host.log().matches(LOADED).count(), 1, "{}", host.log());
+    let loaded = format!("{} is loaded on localhost", host.stock_name());
+    assert_eq!(host.log().matches(&loaded).count(), 1, "{}", host.log());
     let mut keeper = Keeper::connect(&host).await;
     let answer = keeper.order(&sync("t", "")).await;
     assert_eq!(refusal(&answer).as_deref(), Some("cancel/unexpected-request"));
-    assert!(String::from(&answer).contains("mod_cloud_notify"), "{}", String::from(&answer));
+    assert!(String::from(&answer).contains(host.stock_name()), "{}", String::from(&answer));
 
-    // mod_cloud_notify does its work: a registration, and a push for a message.
+    // It does its work: a registration, and a push for a message.
     let mut phone = online(&host, "alice", "phone").await;
     assert_eq!(refusal(&phone.enable_push(SERVICE, "n", "").await), None);
     assert!(keeper.all().iter().all(|it| it.name() == "hello"), "nobody told us of it");
@@ -27,7 +26,7 @@ async fn beside_mod_cloud_notify_it_says_so_and_stands_back() {
     host.stock_pusher(true).await;
     let check = keeper.order(&format!("<check xmlns='{NS}'/>")).await;
     assert_eq!(refusal(&check).as_deref(), Some("cancel/unexpected-request"));
-    assert_eq!(host.log().matches(LOADED).count(), 2, "{}", host.log());
+    assert_eq!(host.log().matches(&loaded).count(), 2, "{}", host.log());
 }
 
 async fn unloaded_it_leaves_nothing_behind() {
@@ -63,7 +62,7 @@ async fn unloaded_it_leaves_nothing_behind() {
 
 crate::server::on_hosts! {
     both: [
-        beside_mod_cloud_notify_it_says_so_and_stands_back,
+        beside_the_hosts_own_push_module_it_says_so_and_stands_back,
         unloaded_it_leaves_nothing_behind,
     ],
 }

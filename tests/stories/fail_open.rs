@@ -51,7 +51,6 @@ async fn a_days_work(host: &mut Server) -> Vec<String> {
     seen
 }
 
-#[tokio::test]
 async fn row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let (mut with, mut without) = (host(&setting).await, host(&Setting { bridge: false, ..setting }).await);
@@ -60,7 +59,6 @@ async fn row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge() {
     assert_eq!(with, without);
 }
 
-#[tokio::test]
 async fn row_17_the_same_after_pushkeeper_died() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
@@ -70,7 +68,6 @@ async fn row_17_the_same_after_pushkeeper_died() {
     assert_eq!(with, without);
 }
 
-#[tokio::test]
 async fn row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_there() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
@@ -80,7 +77,6 @@ async fn row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_t
     assert_eq!(scene.tap.windows("alice"), [] as [u64; 0]);
 }
 
-#[tokio::test]
 async fn row_17_enable_is_answered_come_again_and_push_is_not_advertised() {
     let host = host(&Setting::default()).await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -91,7 +87,6 @@ async fn row_17_enable_is_answered_come_again_and_push_is_not_advertised() {
     assert!(!advertises_push(&mut phone).await);
 }
 
-#[tokio::test]
 async fn row_17_push_is_advertised_as_long_as_pushkeeper_is_there() {
     let mut scene = Scene::start().await;
     let mut phone = scene.phone().await;
@@ -152,4 +147,14 @@ async fn lose(host: &mut Server, phone: Client) -> Session {
 
 async fn resume(host: &Server, session: Session) -> (Client, Element) {
     Client::try_to_resume(host.c2s_port(), &format!("alice@{HOST}/phone"), PASSWORD, session).await
+}
+
+crate::server::on_hosts! {
+    both: [
+        row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge,
+        row_17_the_same_after_pushkeeper_died,
+        row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_there,
+        row_17_enable_is_answered_come_again_and_push_is_not_advertised,
+        row_17_push_is_advertised_as_long_as_pushkeeper_is_there,
+    ],
 }

@@ -161,7 +161,8 @@ impl Ejabberd {
         let environment = [
             ("HOME", folder.clone()),
             ("EJABBERD_CONFIG_PATH", format!("{folder}/ejabberd.yml")),
-            ("EJABBERD_LOG_PATH", log.to_string_lossy().into_owned()),
+            // It writes that one late.
+            ("EJABBERD_LOG_PATH", format!("{folder}/ejabberd.log")),
             ("EJABBERD_PID_PATH", format!("{folder}/ejabberd.pid")),
             ("ERL_CRASH_DUMP", format!("{folder}/crash.dump")),
             ("ERL_LIBS", installed().parent().expect("a folder").to_string_lossy().into_owned()),
@@ -185,7 +186,7 @@ impl Ejabberd {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.folder.path().join("ejabberd.log")
+        self.folder.path().join("console.log")
     }
 
     fn write_configuration(&self) {

@@ -149,6 +149,14 @@ impl Server {
         }
     }
 
+    /// What it has for push notifications without us.
+    pub(crate) fn stock_name(&self) -> &'static str {
+        match self {
+            Self::Prosody(_) => "mod_cloud_notify",
+            Self::Ejabberd(_) => "mod_push",
+        }
+    }
+
     /// How many clients it has lost so far, closed connections included.
     pub(crate) fn disconnects(&self) -> usize {
         either!(self, it => it.disconnects())

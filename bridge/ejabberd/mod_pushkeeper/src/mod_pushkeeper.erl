@@ -536,17 +536,17 @@ registration(#iq{type = set, from = #jid{luser = User, lserver = Host, lresource
     #xmlel{name = Name} = Request = mod_pushkeeper_iq:first(Iq),
     Known = Name == <<"enable">> orelse Name == <<"disable">>,
     case {Known, mod_pushkeeper_server:is_linked(Host), mod_pushkeeper_checks:registration_size(Request)} of
-        {false, _, _} -> xmpp:make_error(Iq, xmpp:err_bad_request());
+        {false, _, _} -> mod_pushkeeper_iq:refusal(Iq, xmpp:err_bad_request());
         {_, false, _} -> unavailable(Iq);
         {_, _, too_large} ->
-            xmpp:make_error(Iq, mod_pushkeeper_iq:failure(modify, 'policy-violation', <<"This registration is too large">>));
+            mod_pushkeeper_iq:refusal(Iq, mod_pushkeeper_iq:failure(modify, 'policy-violation', <<"This registration is too large">>));
         {_, _, Bytes} ->
             case ejabberd_sm:get_session_pid(User, Host, Resource) of
                 none -> unavailable(Iq);
                 Pid -> ejabberd_c2s:cast(Pid, {mod_pushkeeper, {register, Iq, Request, Bytes}}), ignore
             end
     end;
-registration(#iq{type = get} = Iq) -> xmpp:make_error(Iq, xmpp:err_service_unavailable());
+registration(#iq{type = get} = Iq) -> mod_pushkeeper_iq:refusal(Iq, xmpp:err_service_unavailable());
 %% mod_push lets bob register on alice's address; nobody but the owner may.
 registration(Iq) -> mod_pushkeeper_iq:forbidden(Iq).
 
@@ -558,7 +558,7 @@ order(#iq{type = set, from = #jid{luser = <<>>, lserver = From, lresource = <<>>
             #xmlel{name = Name} = Order = mod_pushkeeper_iq:first(Iq),
             case lists:member(Name, [<<"check">>, <<"sync">>, <<"watch">>, <<"unwatch">>, <<"timeout">>, <<"relay">>]) of
                 true -> say(Host, {order, Name, Order, Iq}), ignore;
-                false -> xmpp:make_error(Iq, xmpp:err_feature_not_implemented())
+                false -> mod_pushkeeper_iq:refusal(Iq, xmpp:err_feature_not_implemented())
             end;
         _ -> mod_pushkeeper_iq:forbidden(Iq)
     end;

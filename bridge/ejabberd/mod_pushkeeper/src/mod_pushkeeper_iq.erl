@@ -1,7 +1,7 @@
 %% Questions and answers of mod_pushkeeper.
 -module(mod_pushkeeper_iq).
 
--export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refuse/2,
+-export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refusal/2, refuse/2,
          unavailable/1]).
 
 -include("xmpp.hrl").
@@ -13,13 +13,17 @@ answer(Iq) -> ejabberd_router:route(xmpp:make_iq_result(Iq)).
 answer(Iq, Element) -> ejabberd_router:route(xmpp:make_iq_result(Iq, Element)).
 
 -spec refuse(iq(), stanza_error()) -> ok.
-refuse(Iq, Error) -> ejabberd_router:route(xmpp:make_error(Iq, Error)).
+refuse(Iq, Error) -> ejabberd_router:route(refusal(Iq, Error)).
+
+%% Without what was asked: it may be large, and what no parser takes.
+-spec refusal(iq(), stanza_error()) -> iq().
+refusal(Iq, Error) -> xmpp:make_error(Iq#iq{sub_els = []}, Error).
 
 -spec failure(atom(), atom(), binary()) -> stanza_error().
 failure(Type, Condition, Text) -> #stanza_error{type = Type, reason = Condition, text = xmpp:mk_text(Text)}.
 
 -spec forbidden(iq()) -> iq().
-forbidden(Iq) -> xmpp:make_error(Iq, failure(auth, forbidden, <<"Only the owner, or the configured component">>)).
+forbidden(Iq) -> refusal(Iq, failure(auth, forbidden, <<"Only the owner, or the configured component">>)).
 
 -spec not_linked(iq()) -> ok.
 not_linked(Iq) -> refuse(Iq, failure(cancel, 'unexpected-request', <<"Not linked">>)).

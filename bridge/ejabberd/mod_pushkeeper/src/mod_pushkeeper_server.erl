@@ -66,6 +66,7 @@
                 orders = #{} :: #{reference() => {iq(), reference()}},
                 collects = #{} :: #{reference() => #collect{}},
                 relays = 0 :: non_neg_integer(), relays_to = #{} :: #{ljid() => pos_integer()},
+                standing_back = false :: boolean(),
                 losses = 0 :: non_neg_integer(), faults = #{} :: #{term() => true}}).
 
 %%% For everybody ------------------------------------------------------------------------------------------------------
@@ -129,8 +130,7 @@ init([Host | _]) ->
     mod_pushkeeper:add_hooks(Host),
     is_alive() andalso net_kernel:monitor_nodes(true),
     erlang:send_after(?BATCH_GAP, self(), hello),
-    _ = stands_back(Host) andalso log_standing_back(Host),
-    {ok, give_back_later(meet_all(S1))}.
+    {ok, give_back_later(meet_all(stand_back(stands_back(Host) orelse will_stand_back(Host), S1)))}.
 
 handle_call(_, _, S) -> {reply, ok, S}.
 
@@ -230,8 +230,8 @@ on({user_deleted, User, Event}, S) ->
     end;
 
 %% From pushkeeper, and from other nodes.
-on({order, <<"check">>, _, Iq}, S) -> check(Iq, S);
-on({order, <<"sync">>, Sync, Iq}, S) -> sync(Sync, Iq, S);
+on({order, <<"check">>, _, Iq}, S) -> check(Iq, stand_back(stands_back(S#state.host), S));
+on({order, <<"sync">>, Sync, Iq}, S) -> sync(Sync, Iq, stand_back(stands_back(S#state.host), S));
 on({order, Name, Order, Iq}, S) when Name == <<"watch">>; Name == <<"unwatch">> ->
     gen_server:abcast(other_nodes(), S#state.name, {passed, Name, Order}),
     mod_pushkeeper_iq:answer(Iq),
@@ -631,11 +631,23 @@ give_back(#state{stretched = Stretched} = S) ->
     [ejabberd_c2s:cast(Pid, {mod_pushkeeper, own_window}) || Pid <- maps:values(Stretched)],
     S#state{stretched = #{}}.
 
-stands_back(Host) -> gen_mod:is_loaded(Host, mod_push) orelse gen_mod:is_loaded(Host, mod_push_keepalive).
+-define(RIVALS, [mod_push, mod_push_keepalive]).
 
-log_standing_back(Host) ->
+stands_back(Host) -> lists:any(fun(Module) -> gen_mod:is_loaded(Host, Module) end, ?RIVALS).
+
+%% When ejabberd starts, they may be loaded after us.
+will_stand_back(Host) ->
+    lists:any(fun(Module) -> lists:keymember(Module, 1, ejabberd_option:modules(Host)) end, ?RIVALS).
+
+%% Says so once, each time that it begins or ends.
+stand_back(Before, #state{standing_back = Before} = S) -> S;
+stand_back(true, #state{host = Host} = S) ->
     ?ERROR_MSG("mod_push is loaded on ~ts: both would act on the same registrations and timeouts. mod_pushkeeper does "
-               "nothing until mod_push and mod_push_keepalive are removed from the modules of this host", [Host]).
+               "nothing until mod_push and mod_push_keepalive are removed from the modules of this host", [Host]),
+    unlink("mod_push was loaded", S#state{standing_back = true});
+stand_back(false, S) ->
+    ?INFO_MSG("mod_push is gone from ~ts, mod_pushkeeper works again", [S#state.host]),
+    S#state{standing_back = false}.
 
 %% Tells pushkeeper, if it is there, that it may send a sync.
 hello(#state{host = Host, seq = Seq} = S) ->
@@ -664,28 +676,23 @@ state_element(#state{link = #link{token = Token}, options = Options}, Nodes) ->
                 || {Name, Epoch, Seq, Sessions} <- Nodes],
     #xmlel{name = <<"state">>, attrs = Attrs, children = Children}.
 
-check(Iq, #state{host = Host} = S) ->
-    case {stands_back(Host), S#state.link} of
-        {true, _} -> refuse_standing_back(Iq, S);
-        {_, undefined} -> mod_pushkeeper_iq:not_linked(Iq), S;
-        _ -> collect(check, none, Iq, S)
-    end.
+check(Iq, #state{standing_back = true} = S) -> refuse_standing_back(Iq, S);
+check(Iq, #state{link = undefined} = S) -> mod_pushkeeper_iq:not_linked(Iq), S;
+check(Iq, S) -> collect(check, none, Iq, S).
 
-refuse_standing_back(Iq, #state{host = Host} = S) ->
+refuse_standing_back(Iq, S) ->
     mod_pushkeeper_iq:refuse(Iq, mod_pushkeeper_iq:failure(cancel, 'unexpected-request',
-                                                         <<"mod_push is loaded on this host">>)),
-    S#state.link /= undefined andalso log_standing_back(Host),
-    unlink("mod_push was loaded", S).
+                                                           <<"mod_push is loaded on this host">>)),
+    S.
 
-sync(Sync, Iq, #state{host = Host, full_at = FullAt, options = Options} = S) ->
+sync(_, Iq, #state{standing_back = true} = S) -> refuse_standing_back(Iq, S);
+sync(Sync, Iq, #state{full_at = FullAt, options = Options} = S) ->
     Token = mod_pushkeeper_xml:attr(<<"token">>, Sync),
     Pause = maps:get(full_pause, Options) * 1000,
-    case stands_back(Host) of
-        true -> refuse_standing_back(Iq, S);
-        _ when Token == undefined; Token == <<>>; byte_size(Token) > ?MAX_VALUE_BYTES ->
+    if Token == undefined; Token == <<>>; byte_size(Token) > ?MAX_VALUE_BYTES ->
             mod_pushkeeper_iq:refuse(Iq, mod_pushkeeper_iq:failure(modify, 'bad-request', <<"A sync needs a token">>)),
             S;
-        _ ->
+       true ->
             case FullAt /= undefined andalso now_ms() - FullAt < Pause of
                 true ->
                     Error = mod_pushkeeper_iq:failure(wait, 'resource-constraint', <<"The queue was full">>),
