@@ -3,8 +3,10 @@
 //! | File | What it shows |
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
+//! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
+//! | `twice.rs` | two pushkeepers with the same name |
 //! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
 //! | `vendor_pushes.rs` | what APNs and FCM get of all this |
 //! | `../support/` | what the tests have in common |
@@ -44,10 +46,14 @@ mod vendors;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod mod_push;
+#[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod registrations;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod twice;
 #[cfg(test)]
 mod vendor_pushes;

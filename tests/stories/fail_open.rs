@@ -125,6 +125,7 @@ async fn message(client: &mut Client, id: &str) -> String {
     let children = message.children().map(|child| match child.name() {
         "stanza-id" => format!("stanza-id by {:?}", child.attr("by")),
         "delay" => format!("delay from {:?}", child.attr("from")),
+        "archived" => format!("archived by {:?}", child.attr("by")),
         _ => String::from(child),
     });
     let children: Vec<_> = children.collect();
