@@ -60,7 +60,7 @@ async fn unloaded_it_leaves_nothing_behind() {
     assert_eq!(host.errors(), Vec::<String>::new());
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         beside_the_hosts_own_push_module_it_says_so_and_stands_back,
         unloaded_it_leaves_nothing_behind,

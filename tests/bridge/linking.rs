@@ -415,7 +415,7 @@ async fn a_list_counts_when_it_is_complete_and_unwatch_takes_away() {
     assert!(events.iter().all(|it| !it.ids().contains(&"m3")), "{events:#?}");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         nobody_but_the_configured_component_is_obeyed,
         before_a_sync_nothing_is_advertised_taken_or_relayed,

@@ -21,6 +21,9 @@ mod client;
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]

@@ -295,7 +295,7 @@ async fn the_end_of_an_account_is_told_after_the_end_of_its_sessions() {
     assert!(end.seq < gone.seq && end.attr("reason") == "kicked", "{}", end.text());
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         archived_is_what_the_account_itself_received,
         a_message_for_nobody_online_is_archived_then_goes_offline,

@@ -241,7 +241,7 @@ async fn eight_relays_may_be_under_way_to_a_service() {
     assert_eq!(relayed(&keeper.order(&relay(THIRD, NOTIFICATION)).await).0, "service", "there is room again");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         a_window_can_be_made_shorter,
         a_window_can_be_made_longer_and_the_next_hibernation_has_the_hosts_own,

@@ -175,7 +175,7 @@ async fn many_registrations_at_once_are_all_answered_in_order() {
     assert_eq!(keeper.gaps(), []);
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         a_registration_travels_alone_and_untouched_and_the_client_gets_the_answer,
         an_account_is_watched_from_its_enable_on_unless_it_is_refused,

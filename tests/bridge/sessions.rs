@@ -227,7 +227,7 @@ async fn client_state_is_told() {
     assert_eq!(keeper.next("hibernate").await.attr("csi"), "inactive");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         a_session_that_loses_its_connection_hibernates_with_what_is_unacknowledged_and_resumes,
         an_overdue_acknowledgement_is_told_once_then_every_stanza_until_it_comes,

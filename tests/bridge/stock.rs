@@ -163,7 +163,7 @@ async fn a_timeout_with_an_archive_is_the_same() {
     assert!(stock.iter().any(|line| line.starts_with("failed")), "{stock:#?}");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         bind_chat_hibernate_resume_and_disconnect_are_the_same,
         a_timeout_of_the_last_session_with_offline_storage_is_the_same,

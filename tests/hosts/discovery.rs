@@ -51,7 +51,7 @@ fn query<'a>(answer: &'a Element, namespace: &str) -> &'a Element {
     answer.get_child("query", namespace).unwrap_or_else(|| panic!("no query: {}", String::from(answer)))
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         a_client_finds_the_push_service_among_the_items_of_its_server,
         pings_are_answered_and_what_is_not_known_is_refused,

@@ -23,6 +23,9 @@ mod component;
 #[path = "../support/daemon.rs"]
 mod daemon;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]

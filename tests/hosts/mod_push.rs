@@ -60,7 +60,7 @@ async fn a_registration_is_still_there_after_a_vendor_outage() {
     reads_the_message(&host, session, "m2").await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [],
     ejabberd: [
         a_message_is_one_important_push,

@@ -25,7 +25,7 @@ async fn a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server() {
     reads_the_message(&host, session, "m1").await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
     ],
     prosody: [

@@ -72,7 +72,7 @@ fn juliet(payload: &str) -> String {
     foreign_iq("r1", "juliet", payload)
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         every_version_of_the_app_gets_the_same_node_and_secret_again,
         a_registration_survives_kill_9_right_after_the_answer,

@@ -96,7 +96,7 @@ async fn answers_pings(host: &Server) {
     client.close().await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         the_link_is_back_after_a_restart_and_after_a_crash_of_the_host,
         the_link_is_back_after_the_host_was_away_for_ten_seconds,

@@ -17,7 +17,7 @@ async fn a_second_pushkeeper_on_the_same_store_does_not_start() {
     assert_eq!(first.log().matches("the link is up").count(), 1, "{}", first.log());
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         a_second_pushkeeper_on_the_same_store_does_not_start,
     ],

@@ -94,7 +94,7 @@ async fn once_the_vendor_says_gone_every_publish_is_answered_item_not_found() {
     assert_eq!(Device::from_answer(&server.next_answer().await), device, "a new registration revives it");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         once_the_vendor_says_gone_every_publish_is_answered_item_not_found,
     ],

@@ -56,7 +56,7 @@ async fn row_09_a_message_is_pushed_to_the_phone_that_is_away_and_not_to_the_lap
     assert_eq!(archived.len(), 1, "that is how we know");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_08_a_message_to_offline_storage_is_one_push_to_every_registration,
         row_08_with_an_archive_as_well_it_is_still_one_push_to_every_registration,

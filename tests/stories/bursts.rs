@@ -73,7 +73,7 @@ async fn row_06_a_phone_that_is_back_within_the_burst_window_gets_no_push() {
     assert_eq!(scene.third.published().len(), 0, "it has the message");
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_04_twenty_messages_in_three_hundred_milliseconds_are_one_push,
         row_05_presence_and_iq_results_are_at_most_one_unimportant_push_and_leave_the_window,

@@ -111,7 +111,7 @@ fn propose(id: &str) -> String {
     )
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_10_a_call_rings_every_device_at_once,
         row_10_a_call_rings_every_device_at_once_without_an_archive,

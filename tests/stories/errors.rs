@@ -132,7 +132,7 @@ async fn row_19_a_service_that_never_answers_delays_nobody_else() {
     assert!(!is_disabled(&scene), "{}", scene.daemon.log());
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_13_a_push_service_that_refuses_sixteen_times_gets_no_more,
         row_13_a_push_service_that_is_busy_a_hundred_times_is_not_given_up,

@@ -150,7 +150,7 @@ async fn resume(host: &Server, session: Session) -> (Client, Element) {
     Client::try_to_resume(host.c2s_port(), &format!("alice@{HOST}/phone"), PASSWORD, session).await
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge,
         row_17_the_same_after_pushkeeper_died,

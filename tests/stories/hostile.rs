@@ -115,7 +115,7 @@ fn longest_attribute(element: &Element) -> usize {
     element.children().map(longest_attribute).max().unwrap_or_default().max(own)
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events,
     ],

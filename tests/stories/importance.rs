@@ -56,7 +56,7 @@ async fn row_11_what_is_important() {
     scene.tap.wait_for_windows("alice", &[72 * 3600, 600]).await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_11_what_is_important,
     ],

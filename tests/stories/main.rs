@@ -43,6 +43,9 @@ mod component;
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod daemon;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]

@@ -110,7 +110,7 @@ async fn row_14_where_only_one_service_gets_texts_those_of_others_stay_on_the_ho
     assert!(words.contains("Hello, this is for-dave") && !words.contains("Hello, this is for-alice"));
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_14_by_default_a_push_says_nothing_and_no_text_leaves_the_host,
         row_14_with_body_the_text_goes_out,

@@ -145,7 +145,7 @@ async fn row_12_a_registration_that_nobody_renews_expires() {
     gone(&mut scene, "alice@localhost", "expired").await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_12_the_sixth_registration_takes_the_place_of_the_one_enabled_longest_ago,
         row_12_a_removed_registration_is_not_pushed_to,

@@ -211,7 +211,7 @@ async fn row_22_a_host_without_a_bridge_is_no_reason_to_forget_anybody() {
     scene.third.wait_for(1).await;
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_16_pushkeeper_is_killed_and_nothing_is_pushed_twice_or_forgotten,
         row_16_what_came_while_pushkeeper_was_dead_is_pushed_when_it_is_back,

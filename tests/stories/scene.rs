@@ -74,7 +74,6 @@ pub(crate) async fn host(setting: &Setting<'_>) -> Server {
         options: &[Tune::Window(*host_window), Tune::AckDelay(*ack_delay)],
         pusher: if setting.bridge { Pusher::Bridge } else { Pusher::Neither },
         without: &without,
-        ..Wanted::default()
     })
     .await
 }

@@ -80,7 +80,7 @@ async fn row_07_what_was_pushed_while_the_phone_was_silent_is_not_pushed_again_w
     }
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_03_a_phone_that_fell_silent_is_pushed_to_for_each_message_though_its_connection_lives,
         row_03_an_acknowledgement_in_the_last_moment_saves_the_push,

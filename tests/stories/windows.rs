@@ -157,7 +157,7 @@ async fn row_15_of_eleven_hibernated_sessions_the_longest_hibernated_one_ends() 
     }
 }
 
-crate::server::on_hosts! {
+crate::on_hosts::on_hosts! {
     both: [
         row_01_a_message_to_a_phone_that_was_reset_is_one_push_and_shrinks_its_window,
         row_01_the_third_partys_push_service_gets_what_the_client_gave_for_it,

@@ -1,5 +1,6 @@
 //! A private XMPP server for one test: a Prosody or an ejabberd, on loopback, on free ports, in a temporary folder. Which
-//! one it is says [`on`], which `on_hosts!` puts around a test; what the test wants of it is said in words of neither.
+//! one it is says [`on`], which `on_hosts!` (`on_hosts.rs`) puts around a test; what the test wants of it is said in the
+//! words of neither.
 
 mod ejabberd;
 mod prosody;
@@ -37,21 +38,6 @@ pub(crate) async fn on(kind: Kind, test: impl Future<Output = ()>) {
 pub(crate) fn kind() -> Kind {
     KIND.try_with(|kind| *kind).unwrap_or_default()
 }
-
-/// Makes tests of functions: `both` run on either server, `prosody` and `ejabberd` on that one only.
-macro_rules! on_hosts {
-    (both: [$($both:ident),* $(,)?] $(, prosody: [$($prosody:ident),* $(,)?])? $(, ejabberd: [$($ejabberd:ident),* $(,)?])? $(,)?) => {
-        mod prosody {
-            $(#[tokio::test] async fn $both() { crate::server::on(crate::server::Kind::Prosody, super::$both()).await })*
-            $($(#[tokio::test] async fn $prosody() { crate::server::on(crate::server::Kind::Prosody, super::$prosody()).await })*)?
-        }
-        mod ejabberd {
-            $(#[tokio::test] async fn $both() { crate::server::on(crate::server::Kind::Ejabberd, super::$both()).await })*
-            $($(#[tokio::test] async fn $ejabberd() { crate::server::on(crate::server::Kind::Ejabberd, super::$ejabberd()).await })*)?
-        }
-    };
-}
-pub(crate) use on_hosts;
 
 /// Who acts on the push registrations of the users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
