@@ -327,7 +327,7 @@ async fn a_new_sync_replaces_the_old_link_and_its_unanswered_batches_end_nothing
 
 async fn a_full_queue_ends_the_link_and_a_sync_has_to_wait() {
     // However long the filling takes, it is not the missing answers that end the link.
-    let host = host(&[Tune::FullPause(2), Tune::AnswerTimeout(600)]).await;
+    let host = host(&[Tune::FullPause(4), Tune::AnswerTimeout(600)]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     keeper.answers_batches(Manner::Ignore);
@@ -372,6 +372,7 @@ async fn a_reload_of_the_bridge_keeps_sessions_and_forgets_no_message() {
     assert_eq!(check(&keeper).await.expect_err("not linked"), "cancel/unexpected-request");
     bob.send(&chat(&format!("alice@{HOST}"), "m1", "Hello")).await;
     bob.acknowledge_all().await;
+    host.settle("alice", "phone").await;
     keeper.link(&["alice"], "new").await;
     let events = keeper.all();
     let of = |name: &str| events.iter().rev().find(|it| it.name() == name && it.attr("token") == "new").expect(name);

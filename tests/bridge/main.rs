@@ -1,11 +1,11 @@
-//! The bridge, `mod_pushkeeper`, in a real Prosody: raw clients on one side, and the test itself plays pushkeeper on
+//! The bridge, `mod_pushkeeper`, in a real Prosody and in a real ejabberd: raw clients on one side, and the test itself plays pushkeeper on
 //! the other. What the namespace promises is `docs/signals.md`.
 //!
 //! | File | What it shows |
 //! |---|---|
 //! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
-//! | `beside.rs` | beside mod_cloud_notify, and unloaded |
+//! | `beside.rs` | beside what the host itself has for push notifications, and unloaded |
 //! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
 //! | `orders.rs` | the resumption window, and what is published for pushkeeper |
 //! | `registrations.rs` | `<enable/>` and `<disable/>` |

@@ -1,4 +1,4 @@
-//! pushkeeper beside a real Prosody: its own `mod_cloud_notify` publishes, real clients lose their connection.
+//! pushkeeper beside a real Prosody or a real ejabberd: its own push module publishes, real clients lose their connection.
 //!
 //! | File | What it shows |
 //! |---|---|

@@ -106,8 +106,21 @@ impl Ejabberd {
     }
 
     pub(super) async fn has_session(&self, user: &str, resource: &str) -> bool {
-        let asked = format!("ejabberd_sm:get_session_pid({}, {}, {}).", bin(user), bin(HOST), bin(resource));
-        self.shell(&asked).await != "{ok,none}"
+        // A session that has ended may have messages to put away still: its process lives on until then.
+        let asked = format!(
+            "{{ejabberd_sm:get_session_pid({}, {}, {}), length(supervisor:which_children(ejabberd_c2s_sup)) > \
+             ejabberd_sm:get_vh_session_number({})}}.",
+            bin(user),
+            bin(HOST),
+            bin(resource),
+            bin(HOST)
+        );
+        self.shell(&asked).await != "{ok,{none,false}}"
+    }
+
+    pub(super) async fn settle(&self, user: &str, resource: &str) {
+        let pid = format!("ejabberd_sm:get_session_pid({}, {}, {})", bin(user), bin(HOST), bin(resource));
+        self.shell(&format!("is_map(sys:get_state({pid})), ok.")).await;
     }
 
     pub(super) async fn take_bridge_away(&self) {

@@ -197,6 +197,13 @@ impl Server {
         either!(self, it => it.has_session(user, resource).await)
     }
 
+    /// Waits until this session has dealt with what others have sent it so far. Prosody does that at once.
+    pub(crate) async fn settle(&self, user: &str, resource: &str) {
+        if let Self::Ejabberd(ejabberd) = self {
+            ejabberd.settle(user, resource).await;
+        }
+    }
+
     /// Unloads our bridge; nothing else changes.
     pub(crate) async fn take_bridge_away(&self) {
         either!(self, it => it.take_bridge_away().await);

@@ -23,7 +23,7 @@
 -define(RESTARTS_WITHIN, 3000).
 -define(GIVE_BACK_WITHIN, 2000).
 
-%%% A module of ejabberd -------------------------------------------------------------------------------------------------
+%%% A module of ejabberd -----------------------------------------------------------------------------------------------
 
 start(Host, Opts) -> gen_mod:start_child(mod_pushkeeper_server, Host, Opts).
 
@@ -50,10 +50,13 @@ mod_options(_) ->
 mod_doc() ->
     #{desc => <<"Tells pushkeeper, an external component, about sessions and messages, so that it can wake phones "
                 "(XEP-0357) and keep their sessions. In place of mod_push and mod_push_keepalive.">>,
-      opts => [{component, #{value => <<"Domain">>, desc => <<"The domain of pushkeeper's component. Nobody else is obeyed.">>}},
-               {max_timeout, #{value => <<"Seconds">>, desc => <<"The longest resumption window that pushkeeper may give.">>}},
+      opts => [{component, #{value => <<"Domain">>,
+                             desc => <<"The domain of pushkeeper's component. Nobody else is obeyed.">>}},
+               {max_timeout, #{value => <<"Seconds">>,
+                               desc => <<"The longest resumption window that pushkeeper may give.">>}},
                {ack_delay, #{value => <<"Seconds">>,
-                             desc => <<"When an acknowledgement is overdue, unless pushkeeper wants to know sooner. 0: never.">>}}]}.
+                             desc => <<"When an acknowledgement is overdue, unless pushkeeper wants to know "
+                                       "sooner. 0: never.">>}}]}.
 
 -spec options(binary()) -> map().
 options(Host) ->
@@ -95,7 +98,8 @@ add_hooks(Host) ->
 delete_hooks(Host) ->
     %% component_disconnected is everybody's.
     [ejabberd_hooks:delete(Hook, On, ?MODULE, Function, Priority)
-     || {Hook, On, Function, Priority} <- hooks(Host), On == Host],
+     || {Hook, On, Function, Priority} <- hooks(Host),
+        On == Host orelse not gen_mod:is_loaded_elsewhere(Host, ?MODULE)],
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_PUSHKEEPER),
     is_loaded(Host, mod_push) orelse gen_iq_handler:remove_iq_handler(ejabberd_sm, Host, ?NS_PUSH),
     ok.
@@ -134,7 +138,7 @@ observe(Host, Place, Unchanged, Fun) ->
 
 say(Host, What) -> mod_pushkeeper_server:say(Host, What).
 
-%%% Sessions --------------------------------------------------------------------------------------------------------------
+%%% Sessions -----------------------------------------------------------------------------------------------------------
 
 opened(#{lserver := Host} = State0) ->
     observe(Host, opened, State0,
@@ -200,16 +204,9 @@ reason(_) -> <<"closed">>.
 sent_to(#{mgmt_state := active, lserver := Host} = State, #sm_r{}, _) ->
     observe(Host, sent_to, State, fun() -> watch_acknowledgement(State) end);
 sent_to(#{mgmt_state := Stream, lserver := Host} = State0, Stanza, _) when Stream == pending; Stream == active ->
-    case Stream == pending orelse mod_pushkeeper_session:is_unresponsive(State0) of
-        true ->
-            observe(Host, sent_to, State0,
-                    fun() ->
-                            case is_new(Stanza) andalso watched(State0) of
-                                Full when is_boolean(Full), Full /= none ->
-                                    queued(Stanza, State0);
-                                _ -> State0
-                            end
-                    end);
+    Waits = Stream == pending orelse mod_pushkeeper_session:is_unresponsive(State0),
+    case Waits andalso is_new(Stanza) andalso watched(State0) /= none of
+        true -> observe(Host, sent_to, State0, fun() -> queued(Stanza, State0) end);
         false -> State0
     end;
 sent_to(State, _, _) -> State.
@@ -303,7 +300,7 @@ with_list(Event, State) ->
         Full -> mod_pushkeeper_session:list(Event, Full, State)
     end.
 
-%%% What our own process asks of a session -----------------------------------------------------------------------------------
+%%% What our own process asks of a session -----------------------------------------------------------------------------
 
 cast(#{lserver := Host} = State, {mod_pushkeeper, Wish}) ->
     {stop, observe(Host, cast, State, fun() -> fulfil(Wish, State) end)};
@@ -313,7 +310,7 @@ fulfil(meet, #{lserver := Host} = State0) ->
     case mod_pushkeeper_session:is_bound(State0) of
         true ->
             State = mod_pushkeeper_session:ensure(State0),
-            say(Host, {met, mod_pushkeeper_session:who(State)}),
+            say(Host, {met, mod_pushkeeper_session:who(State), mod_pushkeeper_session:is_stretched(State)}),
             State;
         false -> say(Host, {gone, meeting, self()}), State0
     end;
@@ -375,7 +372,7 @@ end_hibernation(#{mgmt_pending_timer := Timer} = State) ->
     self() ! {timeout, Timer, pending_timeout},
     State.
 
-%%% Messages --------------------------------------------------------------------------------------------------------------
+%%% Messages -----------------------------------------------------------------------------------------------------------
 
 %% Whose message it is, if it is to be told: while not linked also those count who were watched before a restart.
 counts(Host, User) ->
@@ -391,7 +388,7 @@ archived(#message{type = Type} = Message, User, Host, _, _, chat, recv) when Typ
                     case counts(Host, User) of
                         none -> ok;
                         Full ->
-                            Id = integer_to_binary(xmpp:get_meta(Message, stanza_id)),
+                            Id = integer_to_binary(xmpp:get_meta(Message, stanza_id, 0)),
                             %% It gets its stanza-id after this hook.
                             #xmlel{children = Children} = Stanza = xmpp:encode(Message, ?NS_CLIENT),
                             StanzaId = #xmlel{name = <<"stanza-id">>,
@@ -440,7 +437,8 @@ archive_id(Stanza, Account) ->
     end.
 
 %% A room's message to the bare account.
-bounced({bounce, #message{type = groupchat, to = #jid{luser = User, lserver = Host, lresource = <<>>}} = Message} = Acc) ->
+bounced({bounce, #message{type = groupchat, to = #jid{lresource = <<>>} = To} = Message} = Acc) ->
+    #jid{luser = User, lserver = Host} = To,
     observe(Host, bounced, ok,
             fun() ->
                     case counts(Host, User) of
@@ -470,17 +468,15 @@ sent({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #j
     Acc;
 sent(Acc) -> Acc.
 
-call(Host, User, #message{sub_els = [_ | _]} = Message, Attrs) ->
-    case mod_pushkeeper_server:watched(Host, User) of
+call(Host, User, #message{sub_els = Elements} = Message, Attrs) ->
+    Watched = case lists:any(fun mod_pushkeeper_shape:is_of_call/1, Elements) of
+                  true -> mod_pushkeeper_server:watched(Host, User);
+                  false -> none
+              end,
+    case Watched of
         none -> ok;
-        Full ->
-            Stanza = xmpp:encode(Message, ?NS_CLIENT),
-            case mod_pushkeeper_shape:is_call(Stanza) of
-                true -> tell_message(<<"urgent">>, Host, User, Stanza, undefined, Attrs, Full);
-                false -> ok
-            end
-    end;
-call(_, _, _, _) -> ok.
+        Full -> tell_message(<<"urgent">>, Host, User, xmpp:encode(Message, ?NS_CLIENT), undefined, Attrs, Full)
+    end.
 
 %% A message that the account got, or sent.
 tell_message(Name, Host, User, Stanza, ArchiveId, Attrs, Full) ->
@@ -496,7 +492,7 @@ account_event(Name, User, Attrs, Children) ->
     Stamped = [{<<"stamp">>, mod_pushkeeper_xml:stamp()}, {<<"user">>, User} | Attrs],
     #xmlel{name = Name, attrs = Stamped, children = Children}.
 
-%%% Accounts, and the component ------------------------------------------------------------------------------------------------
+%%% Accounts, and the component ----------------------------------------------------------------------------------------
 
 user_removed(User, Server) ->
     Host = jid:nameprep(Server),
@@ -526,7 +522,7 @@ disco(Acc, #jid{luser = User, lserver = Host}, #jid{luser = User, lserver = Host
     end;
 disco(Acc, _, _, _, _) -> Acc.
 
-%%% Registrations and orders -----------------------------------------------------------------------------------------------------
+%%% Registrations and orders -------------------------------------------------------------------------------------------
 
 %% Both are taken as they are.
 decode_iq_subel(Element) -> Element.
@@ -539,7 +535,8 @@ registration(#iq{type = set, from = #jid{luser = User, lserver = Host, lresource
         {false, _, _} -> mod_pushkeeper_iq:refusal(Iq, xmpp:err_bad_request());
         {_, false, _} -> unavailable(Iq);
         {_, _, too_large} ->
-            mod_pushkeeper_iq:refusal(Iq, mod_pushkeeper_iq:failure(modify, 'policy-violation', <<"This registration is too large">>));
+            Error = mod_pushkeeper_iq:failure(modify, 'policy-violation', <<"This registration is too large">>),
+            mod_pushkeeper_iq:refusal(Iq, Error);
         {_, _, Bytes} ->
             case ejabberd_sm:get_session_pid(User, Host, Resource) of
                 none -> unavailable(Iq);
@@ -556,7 +553,8 @@ order(#iq{type = set, from = #jid{luser = <<>>, lserver = From, lresource = <<>>
     case gen_mod:get_module_opt(Host, ?MODULE, component) of
         From ->
             #xmlel{name = Name} = Order = mod_pushkeeper_iq:first(Iq),
-            case lists:member(Name, [<<"check">>, <<"sync">>, <<"watch">>, <<"unwatch">>, <<"timeout">>, <<"relay">>]) of
+            Known = [<<"check">>, <<"sync">>, <<"watch">>, <<"unwatch">>, <<"timeout">>, <<"relay">>],
+            case lists:member(Name, Known) of
                 true -> say(Host, {order, Name, Order, Iq}), ignore;
                 false -> mod_pushkeeper_iq:refusal(Iq, xmpp:err_feature_not_implemented())
             end;

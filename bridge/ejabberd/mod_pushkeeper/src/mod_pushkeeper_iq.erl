@@ -1,8 +1,8 @@
 %% Questions and answers of mod_pushkeeper.
 -module(mod_pushkeeper_iq).
 
--export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refusal/2, refuse/2,
-         unavailable/1]).
+-export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refusal/2,
+         refuse/2, unavailable/1]).
 
 -include("xmpp.hrl").
 

@@ -1,6 +1,6 @@
 %% The one process per host and node that knows whether pushkeeper is there. It has the queue of events and their
-%% numbers, makes the snapshot, remembers what was missed, and obeys the orders. Sessions and senders only cast to it and
-%% never wait for it; what they have to know at once is in a table of the same name.
+%% numbers, makes the snapshot, remembers what was missed, and obeys the orders. Sessions and senders only cast to it
+%% and never wait for it; what they have to know at once is in a table of the same name.
 -module(mod_pushkeeper_server).
 -behaviour(gen_server).
 
@@ -183,12 +183,13 @@ now_ms() -> erlang:monotonic_time(millisecond).
 own_ack_delay(#{ack_delay := Seconds}) when Seconds > 0 -> Seconds * 1000;
 own_ack_delay(_) -> off.
 
-%%% What comes ----------------------------------------------------------------------------------------------------------
+%%% What comes ---------------------------------------------------------------------------------------------------------
 
 %% From sessions.
-on({met, #who{pid = Pid} = Who}, #state{meeting = Meeting} = S0) ->
+on({met, #who{sid = Sid, pid = Pid} = Who, Stretched}, #state{meeting = Meeting} = S0) ->
     S1 = see(Who, S0#state{meeting = settle_monitor(Pid, Meeting)}),
-    describe_later(Who#who.sid, S1);
+    S2 = if Stretched -> S1#state{stretched = (S1#state.stretched)#{Sid => Pid}}; true -> S1 end,
+    describe_later(Sid, S2);
 on({bound, Who, Event}, S0) ->
     S1 = see(Who, replace(Who, S0)),
     report(Who, Event, case S1#state.snapshot of undefined -> S1; _ -> mark_described(Who#who.sid, S1) end);
@@ -215,7 +216,8 @@ on({described, Ref, #who{sid = Sid}, Event, watched}, #state{link = #link{ref = 
     end;
 on({gone, Ref, Pid}, #state{link = #link{ref = Ref}} = S) -> not_there(Pid, S);
 on({gone, meeting, Pid}, #state{meeting = Meeting} = S) -> S#state{meeting = settle_monitor(Pid, Meeting)};
-on({registration, Who, Description, Event, Iq, Enables}, S) -> register(Who, Description, Event, Iq, Enables, see(Who, S));
+on({registration, Who, Description, Event, Iq, Enables}, S) ->
+    register(Who, Description, Event, Iq, Enables, see(Who, S));
 on({window, Ref, Answer}, S) -> window_answered(Ref, Answer, S);
 
 %% From whoever sends or receives a message.
@@ -271,7 +273,7 @@ on({unseen, Sid, Pid}, #state{sessions = Sessions} = S) ->
     end;
 on(_, S) -> S.
 
-%%% Sessions ------------------------------------------------------------------------------------------------------------
+%%% Sessions -----------------------------------------------------------------------------------------------------------
 
 %% The sessions that are there already; some have met an earlier instance of this module.
 meet_all(#state{host = Host} = S) ->
@@ -311,7 +313,7 @@ forget(Sid, #state{sessions = Sessions, users = Users, monitors = Monitors} = S)
                  It -> It
              end,
     Left = case map_size(OfUser) of 0 -> maps:remove(User, Users); _ -> Users#{User => OfUser} end,
-    S#state{sessions = Rest, users = Left, monitors = maps:remove(Monitor, Monitors),
+    (not_asked(Sid, S))#state{sessions = Rest, users = Left, monitors = maps:remove(Monitor, Monitors),
             stretched = maps:remove(Sid, S#state.stretched), asking = maps:remove(Sid, S#state.asking)}.
 
 sids(User, #state{users = Users}) -> maps:values(maps:get(User, Users, #{})).
@@ -345,18 +347,23 @@ process_ended(Monitor, Pid, #state{monitors = Monitors, orders = Orders} = S0) -
         _ ->
             case [{Ref, Iq} || {Ref, {Iq, It}} <- maps:to_list(Orders), It == Monitor] of
                 [{Ref, Iq}] ->
-                    mod_pushkeeper_iq:refuse(Iq, mod_pushkeeper_iq:failure(cancel, 'item-not-found', <<"It has ended">>)),
+                    Error = mod_pushkeeper_iq:failure(cancel, 'item-not-found', <<"It has ended">>),
+                    mod_pushkeeper_iq:refuse(Iq, Error),
                     S1#state{orders = maps:remove(Ref, Orders)};
                 [] -> S1
             end
     end.
+
+not_asked(Sid, #state{snapshot = #snapshot{asked = Asked} = Snapshot} = S) ->
+    S#state{snapshot = Snapshot#snapshot{asked = maps:remove(Sid, Asked)}};
+not_asked(_, S) -> S.
 
 %% Nobody in this process describes a session any more.
 not_there(Pid, #state{snapshot = #snapshot{asked = Asked} = Snapshot} = S) ->
     S#state{snapshot = Snapshot#snapshot{asked = maps:filter(fun(_, It) -> It /= Pid end, Asked)}};
 not_there(_, S) -> S.
 
-%%% The snapshot ---------------------------------------------------------------------------------------------------------
+%%% The snapshot -------------------------------------------------------------------------------------------------------
 
 is_described(Sid, #state{link = #link{ref = Ref}, sessions = Sessions}) ->
     case Sessions of
@@ -444,7 +451,7 @@ describe_missed(User, #state{link = Link, missed = Missed, watch = Watch}) ->
         _ -> nothing
     end.
 
-%%% The queue, and batches -------------------------------------------------------------------------------------------------
+%%% The queue, and batches ---------------------------------------------------------------------------------------------
 
 event({Element, Bytes}) -> #event{element = Element, bytes = Bytes}.
 
@@ -585,12 +592,12 @@ no_result(Iq, _) ->
     {Type, Condition} = mod_pushkeeper_iq:condition(mod_pushkeeper_iq:error_element(Iq)),
     ["an error: ", Type, "/", Condition].
 
-%%% The link ------------------------------------------------------------------------------------------------------------
+%%% The link -----------------------------------------------------------------------------------------------------------
 
-link({Token, Delay, Features}, Held, #state{name = Name, options = Options, missed = Missed0} = S0) ->
+link({Token, Delay, Features}, Held, #state{name = Name, options = Options} = S0) ->
     First = S0#state.link == undefined,
     S1 = drop_all(S0),
-    S2 = S1#state{missed = mod_pushkeeper_missed:lose_recent(case First of true -> Missed0; false -> S1#state.missed end)},
+    S2 = S1#state{missed = mod_pushkeeper_missed:lose_recent(S1#state.missed)},
     ets:insert(Name, [{link, Features}, {ack_delay, smaller(Delay, own_ack_delay(Options))}]),
     First andalso ?INFO_MSG("Linked to ~ts", [S0#state.component]),
     mod_pushkeeper:take_registrations(S0#state.host),
@@ -658,7 +665,7 @@ hello(#state{host = Host, seq = Seq} = S) ->
         false -> S
     end.
 
-%%% sync and check ----------------------------------------------------------------------------------------------------------
+%%% sync and check -----------------------------------------------------------------------------------------------------
 
 other_nodes() -> ejabberd_cluster:get_nodes() -- [node()].
 
@@ -745,18 +752,20 @@ collected(#collect{kind = check, iq = Iq, states = States}, S) ->
         false -> mod_pushkeeper_iq:answer(Iq, state_element(S, States))
     end,
     S;
-collected(#collect{kind = sync, iq = Iq, states = States}, #state{link = #link{token = Token} = Link, name = Name} = S) ->
+collected(#collect{kind = sync, iq = Iq, states = States},
+          #state{link = #link{token = Token} = Link, name = Name} = S) ->
     mod_pushkeeper_iq:answer(Iq, state_element(S, [State || State <- States, State /= not_linked])),
     gen_server:abcast(other_nodes(), Name, {go, Token}),
     S#state{link = Link#link{held = false}}.
 
-%%% Whom to watch -------------------------------------------------------------------------------------------------------------
+%%% Whom to watch ------------------------------------------------------------------------------------------------------
 
 obey(<<"watch">>, Order, #state{watch = Before, name = Name} = S0) ->
     Accounts = [{User, mod_pushkeeper_xml:attr(<<"content">>, It) == <<"full">>} || {User, It} <- accounts(Order)],
     Complete = lists:member(mod_pushkeeper_xml:attr(<<"complete">>, Order), [<<"true">>, <<"1">>]),
     case mod_pushkeeper_xml:attr(<<"list">>, Order) of
-        undefined -> touch([User || {User, _} <- Accounts], S0#state{watch = mod_pushkeeper_watch:add(Accounts, Before)});
+        undefined ->
+            touch([User || {User, _} <- Accounts], S0#state{watch = mod_pushkeeper_watch:add(Accounts, Before)});
         List ->
             Built = mod_pushkeeper_watch:build(List, Accounts, Before),
             case Complete of
@@ -797,7 +806,7 @@ became_watched(User, #state{link = #link{ref = Ref}, sessions = Sessions} = S) -
      end || Sid <- sids(User, S), may_report(Sid, S)],
     S.
 
-%%% The window of a hibernated session -----------------------------------------------------------------------------------------
+%%% The window of a hibernated session ---------------------------------------------------------------------------------
 
 window(_, Iq, #state{link = undefined} = S) -> mod_pushkeeper_iq:not_linked(Iq), S;
 window(Order, Iq, #state{options = Options} = S) ->
@@ -855,7 +864,7 @@ window_answered(Ref, Answer, #state{orders = Orders} = S) ->
         error -> S
     end.
 
-%%% Publishing for pushkeeper ------------------------------------------------------------------------------------------------------
+%%% Publishing for pushkeeper ------------------------------------------------------------------------------------------
 
 relay(_, Iq, #state{link = undefined} = S) -> mod_pushkeeper_iq:not_linked(Iq), S;
 relay(Order, Iq, #state{host = Host, relays = Relays, relays_to = To} = S) ->
@@ -927,7 +936,7 @@ answer_relay(Iq, Origin, Children) ->
     Attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"origin">>, Origin}],
     mod_pushkeeper_iq:answer(Iq, #xmlel{name = <<"relayed">>, attrs = Attrs, children = Children}).
 
-%%% Registrations -----------------------------------------------------------------------------------------------------------------
+%%% Registrations ------------------------------------------------------------------------------------------------------
 
 register(_, _, _, Iq, _, #state{link = undefined} = S) -> mod_pushkeeper_iq:unavailable(Iq), S;
 register(#who{sid = Sid, user = User}, Description, {Element, Bytes}, Iq, Enables, #state{asking = Asking} = S0) ->

@@ -2,7 +2,7 @@
 %% more of it than the limits of the namespace allow, whatever a stranger sends.
 -module(mod_pushkeeper_shape).
 
--export([is_call/1, shape/4]).
+-export([is_call/1, is_of_call/1, shape/4]).
 
 -include("xmpp.hrl").
 
@@ -46,10 +46,14 @@ is_call(Stanza) ->
     lists:any(fun(Child) -> is_jingle_message(mod_pushkeeper_xml:ns(Child, <<>>)) end,
               mod_pushkeeper_xml:children(Stanza)).
 
+%% Whether this child of a message makes it one.
+-spec is_of_call(xmlel() | xmpp_element()) -> boolean().
+is_of_call(Child) -> is_jingle_message(xmpp:get_ns(Child)).
+
 is_jingle_message(<<?JINGLE_MESSAGE, _/binary>>) -> true;
 is_jingle_message(_) -> false.
 
-%%% What may stay of an element ---------------------------------------------------------------------------------------
+%%% What may stay of an element ----------------------------------------------------------------------------------------
 
 %% Those attributes that may leave the host, and how many bytes they take.
 attributes(#xmlel{name = Name, attrs = Attrs}, Ns, Limit) ->
@@ -79,7 +83,7 @@ is_content(<<"body">>, ?NS_CLIENT_NAME) -> true;
 is_content(<<"nick">>, ?NS_NICK_NAME) -> true;
 is_content(_, _) -> false.
 
-%%% A stanza that keeps all limits: what almost every one goes through ---------------------------------------------------
+%%% A stanza that keeps all limits: what almost every one goes through -------------------------------------------------
 
 whole(#xmlel{name = Name} = Source, Outer, Level, Full, {Elements, Bytes}) ->
     Ns = mod_pushkeeper_xml:ns(Source, Outer),
@@ -99,7 +103,7 @@ whole(#xmlel{name = Name} = Source, Outer, Level, Full, {Elements, Bytes}) ->
                                     {Elements - 1, Left}, Children),
     {#xmlel{name = Name, attrs = Attrs, children = Text ++ Shapes}, Rest}.
 
-%%% A stanza that passes a limit: breadth-first, what matters first --------------------------------------------------------
+%%% A stanza that passes a limit: breadth-first, what matters first ----------------------------------------------------
 
 -record(node, {name :: binary(), attrs :: [{binary(), binary()}], text = blank :: binary() | blank,
                kids = [] :: [pos_integer()]}).
