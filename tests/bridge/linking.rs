@@ -327,12 +327,18 @@ async fn a_new_sync_replaces_the_old_link_and_its_unanswered_batches_end_nothing
 
 async fn a_full_queue_ends_the_link_and_a_sync_has_to_wait() {
     // However long the filling takes, it is not the missing answers that end the link.
-    let host = host(&[Tune::FullPause(4), Tune::AnswerTimeout(600)]).await;
+    let host = host(&[Tune::FullPause(3), Tune::AnswerTimeout(600)]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
+    // Each message is told many times: it is archived, and queued for each of these.
+    let mut phones = Vec::new();
+    for n in 0..10 {
+        phones.push(online(&host, "alice", &format!("phone{n}")).await.lose_connection());
+        keeper.next("hibernate").await;
+    }
     keeper.answers_batches(Manner::Ignore);
     let filling: String = (0..13).map(|n| format!("<x xmlns='urn:x:{n}' id='{}'/>", "i".repeat(256))).collect();
-    let many: String = (0..50)
+    let many: String = (0..20)
         .map(|_| format!("<message type='chat' to='alice@{HOST}' id='m'><body>b</body>{filling}</message>"))
         .collect();
     let full = "No longer linked to push.localhost: the queue is full";
@@ -353,7 +359,7 @@ async fn a_full_queue_ends_the_link_and_a_sync_has_to_wait() {
     };
     tokio::time::timeout(crate::process::PATIENCE, again).await.expect("the pause ends");
     let missed = keeper.next("missed").await;
-    assert!(missed.number("count") > 1000, "{}", missed.attr("count"));
+    assert!(missed.number("count") > 100, "{}", missed.attr("count"));
     assert_eq!(missed.element.children().filter(|child| child.is("key", NS)).count(), 10);
 }
 
