@@ -20,7 +20,7 @@ help: ## show this
 demo: ## a message becomes a push, on this machine, in a private Prosody (DEMO_EXIT=1: do not stay up)
 	@demo/run
 
-test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody too)
+test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody and a real ejabberd too)
 	@echo '== format' && cargo fmt --check
 	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
 	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -50,4 +50,4 @@ deny-installed:
 
 deps:
 	@command -v cargo >/dev/null || { echo 'No cargo: install Rust first, see https://rustup.rs'; exit 1; }
-	@scripts/install-deps.sh build prosody client lint
+	@scripts/install-deps.sh build prosody ejabberd client lint

@@ -1,4 +1,5 @@
-//! What the bridge costs its host: CPU of Prosody per message, with our bridge, with `mod_cloud_notify`, with neither.
+//! What the bridge costs its host: CPU of Prosody or ejabberd per message, with our bridge, with what the host itself has
+//! (`mod_cloud_notify`, or `mod_push` with `mod_push_keepalive`), with neither.
 //!
 //! `cargo bench --bench host_cost`. Three hosts run side by side, each with forty phones that are away and have push, and
 //! one client without push that is online. They take turns, so that a busy machine is unfair to none. In each round:
@@ -7,8 +8,9 @@
 //! 2. a burst to the phones: all messages at once;
 //! 3. paced: one message a second to each phone, so that nothing can be merged.
 //!
-//! The table has the medians of the rounds, and of the ratios to the host with neither in the same round. A component answers publishes
-//! and batches as fast as it can. `PUSHKEEPER_BENCH_ROUNDS` changes the number of rounds.
+//! The table has the medians of the rounds, and of the ratios to the host with neither in the same round. A component
+//! answers publishes and batches as fast as it can. `PUSHKEEPER_BENCH_ROUNDS` changes the number of rounds,
+//! `PUSHKEEPER_BENCH_HOST=ejabberd` the host.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -21,12 +23,12 @@ mod component;
 #[path = "../tests/support/process.rs"]
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod process;
-#[path = "../tests/support/prosody.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
-mod prosody;
 #[path = "../tests/bridge/rig.rs"]
 #[expect(dead_code, clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod rig;
+#[path = "../tests/support/server.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "what the tests stand on")]
+mod server;
 #[path = "../tests/support/stream.rs"]
 #[expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests stand on")]
 mod stream;
@@ -35,8 +37,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use client::Client;
-use prosody::{HOST, Prosody, Pusher, SERVICE, Wanted};
 use rig::{Keeper, chat, online};
+use server::{HOST, Kind, Pusher, SERVICE, Server, Wanted};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -47,9 +49,9 @@ const PACED: usize = 2;
 
 /// Who pushes, as the table names them.
 const WAYS: [(&str, Pusher); 3] =
-    [("neither", Pusher::Neither), ("mod_cloud_notify", Pusher::CloudNotify), ("our bridge", Pusher::Bridge)];
+    [("neither", Pusher::Neither), ("its own", Pusher::Stock), ("our bridge", Pusher::Bridge)];
 
-/// Microseconds of Prosody's CPU per message.
+/// Microseconds of the host's CPU per message.
 #[derive(Clone, Copy)]
 struct Costs {
     burst: f64,
@@ -60,9 +62,13 @@ struct Costs {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Fallible<()> {
     let rounds: usize = std::env::var("PUSHKEEPER_BENCH_ROUNDS").map_or(Ok(5), |text| text.parse())?;
+    let kind = match std::env::var("PUSHKEEPER_BENCH_HOST").as_deref() {
+        Ok("ejabberd") => Kind::Ejabberd,
+        _ => Kind::Prosody,
+    };
     let mut candidates = Vec::new();
     for (_, pusher) in WAYS {
-        candidates.push(Candidate::start(pusher).await);
+        candidates.push(Candidate::start(kind, pusher).await);
     }
     let mut measured = [const { Vec::new() }; 3];
     // The first round warms up.
@@ -82,27 +88,25 @@ async fn main() -> Fallible<()> {
 
 /// A host, and who is there.
 struct Candidate {
-    host: Prosody,
+    host: Server,
     _keeper: Keeper,
     bob: Client,
     phones: Vec<String>,
 }
 
 impl Candidate {
-    async fn start(pusher: Pusher) -> Self {
+    async fn start(kind: Kind, pusher: Pusher) -> Self {
         let names: Vec<String> = (0..PHONES).map(|n| format!("u{n}")).collect();
         let wanted = Wanted {
             users: &["bob", "carol"],
             components: &[SERVICE],
             pusher,
             // A full archive is cut for every message that comes, which takes longer than all else.
-            options: "storage_archive_item_limit = 10000000",
+            prosody: "storage_archive_item_limit = 10000000",
             ..Wanted::default()
         };
-        let host = Prosody::start(&wanted).await;
-        // One by one, prosodyctl would take its time.
-        let create = "require\"core.usermanager\".create_user(\"u\"..i, \"pw\", \"localhost\")";
-        host.shell(&format!("> for i = 0, {} do {create} end", PHONES - 1)).await;
+        let host = Server::start_on(kind, &wanted).await;
+        host.create_users(&names).await;
         let mut keeper = Keeper::connect(&host).await;
         if pusher == Pusher::Bridge {
             keeper.sync("bench").await;
@@ -169,11 +173,16 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
 }
 
-/// CPU time of Prosody so far, in nanoseconds.
-fn cpu(host: &Prosody) -> Fallible<f64> {
-    let pid = host.pid().ok_or("Prosody is gone")?;
-    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    Ok(text.split_whitespace().next().ok_or("no schedstat")?.parse()?)
+/// CPU time of the host so far, of all its threads, in nanoseconds.
+fn cpu(host: &Server) -> Fallible<f64> {
+    let pid = host.pid().ok_or("the host is gone")?;
+    let mut total = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let spent: f64 = text.split_whitespace().next().ok_or("no schedstat")?.parse()?;
+        total += spent;
+    }
+    Ok(total)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for show")]
@@ -215,5 +224,5 @@ fn table(measured: &[Vec<Costs>; 3]) {
                 .map(|(_, of)| format!("{:.1} ({:.3} x)", median(costs, None, of), median(costs, Some(neither), of))),
         );
     }
-    line("bridge / cloud_notify", COLUMNS.map(|(_, of)| format!("{:.3}", median(bridge, Some(notify), of))));
+    line("bridge / its own", COLUMNS.map(|(_, of)| format!("{:.3}", median(bridge, Some(notify), of))));
 }

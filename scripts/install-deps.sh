@@ -5,10 +5,11 @@
 #
 #   build    a C compiler, for the crypto library
 #   prosody  Prosody and mod_cloud_notify, for the tests and the demo
+#   ejabberd ejabberd and the Erlang compiler, for the tests
 #   client   the stock XMPP client of the demo (slixmpp)
 #   lint     luacheck, for the bridge
 #
-# Needs root, or sudo. Starts no service and enables none: the Prosody that the tests and the demo use is their own.
+# Needs root, or sudo. Starts no service and enables none: the servers that the tests and the demo use are their own.
 set -euo pipefail
 
 packages=()
@@ -16,10 +17,11 @@ for group in "$@"; do
     case $group in
         build) packages+=(build-essential ca-certificates) ;;
         prosody) packages+=(prosody prosody-modules lua-unbound) ;;
+        ejabberd) packages+=(ejabberd erlang-base) ;;
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
         *)
-            echo "install-deps: there is no group '$group' (build, prosody, client, lint)" >&2
+            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint)" >&2
             exit 2
             ;;
     esac
@@ -48,16 +50,24 @@ main() {
     fi
 
     echo "install-deps: installing ${missing[*]} with apt-get${as_root:+, by sudo}"
-    case " ${missing[*]} " in *" prosody "*) no_services ;; esac
+    case " ${missing[*]} " in *" prosody "* | *" ejabberd "*) no_services ;; esac
     root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update
     root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
         install --no-install-recommends "${missing[@]}" >/dev/null
     # Debian enables a new service for the next boot as well.
-    case " ${missing[*]} " in *" prosody "*) root update-rc.d prosody disable >/dev/null 2>&1 || true ;; esac
+    local service
+    for service in prosody ejabberd; do
+        case " ${missing[*]} " in *" $service "*) disable "$service" ;; esac
+    done
 }
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+disable() {
+    root update-rc.d "$1" disable >/dev/null 2>&1 || true
+    root systemctl disable "$1" >/dev/null 2>&1 || true
 }
 
 root() {

@@ -1,11 +1,11 @@
-//! The bridge, `mod_pushkeeper`, in a real Prosody: raw clients on one side, and the test itself plays pushkeeper on
+//! The bridge, `mod_pushkeeper`, in a real Prosody and in a real ejabberd: raw clients on one side, and the test itself plays pushkeeper on
 //! the other. What the namespace promises is `docs/signals.md`.
 //!
 //! | File | What it shows |
 //! |---|---|
 //! | `linking.rs` | who is obeyed, the snapshot, numbers, batches, when the link is given up |
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
-//! | `beside.rs` | beside mod_cloud_notify, unloaded, and set up wrongly |
+//! | `beside.rs` | beside what the host itself has for push notifications, unloaded, and set up wrongly |
 //! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
 //! | `missed.rs` | what was missed stays within the limits of events |
 //! | `orders.rs` | the resumption window, and what is published for pushkeeper |
@@ -22,12 +22,15 @@ mod client;
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
-#[path = "../support/prosody.rs"]
+#[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
-mod prosody;
+mod server;
 #[cfg(test)]
 #[path = "../support/stream.rs"]
 mod stream;

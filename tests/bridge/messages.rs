@@ -1,8 +1,8 @@
 //! What is told of messages, and how little of them.
 
 use crate::client::Client;
-use crate::prosody::{HOST, Prosody, Wanted};
 use crate::rig::{Event, Keeper, THIRD, chat, host, host_with, online, wanted};
+use crate::server::{HOST, Server, Wanted};
 
 const CALL: &str = "<propose xmlns='urn:xmpp:jingle-message:0' id='c1'><description xmlns='urn:xmpp:jingle:apps:rtp:1' \
                     media='audio'/></propose>";
@@ -12,7 +12,7 @@ fn ways(events: &[Event], id: &str) -> Vec<String> {
     events.iter().filter(|it| it.ids().contains(&id)).map(|it| it.name().to_owned()).collect()
 }
 
-async fn host_without(modules: &[&str]) -> Prosody {
+async fn host_without(modules: &[&str]) -> Server {
     host_with(&Wanted { without: modules, ..wanted() }).await
 }
 
@@ -25,9 +25,8 @@ async fn sent(client: &mut Client, stanza: &str) {
     client.acknowledge_all().await;
 }
 
-#[tokio::test]
 async fn archived_is_what_the_account_itself_received() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice", "bob"]).await;
     let third = Keeper::connect_as(&host, THIRD).await;
     let mut alice = online(&host, "alice", "phone").await;
@@ -50,9 +49,8 @@ async fn archived_is_what_the_account_itself_received() {
     assert_eq!(told, [("alice", "to-alice", "archived"), ("alice", "from-another-alice", "archived")]);
 }
 
-#[tokio::test]
 async fn a_message_for_nobody_online_is_archived_then_goes_offline() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     sent(&mut bob, &chat(&format!("alice@{HOST}"), "m1", "Hello")).await;
@@ -63,7 +61,6 @@ async fn a_message_for_nobody_online_is_archived_then_goes_offline() {
     assert!(!id.is_empty() && inside(&events[1]).contains(id), "the same stanza-id: {}", inside(&events[1]));
 }
 
-#[tokio::test]
 async fn without_an_archive_there_is_offline_alone() {
     let host = host_without(&["mam"]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
@@ -82,11 +79,11 @@ async fn without_an_archive_there_is_offline_alone() {
     assert!(all.iter().all(|it| it.attr("user") != "bob" || it.name() == "session"), "bob is not watched");
 }
 
-#[tokio::test]
 async fn a_call_is_urgent_when_it_is_not_archived_or_when_a_session_of_the_account_sent_it() {
     for (without, hint, expected) in [
         (&["mam"][..], "", ["urgent"]),
-        (&[][..], "", ["archived"]),
+        // Not every archive keeps what has no body, unless it is told to.
+        (&[][..], "<store xmlns='urn:xmpp:hints'/>", ["archived"]),
         (&[][..], "<no-store xmlns='urn:xmpp:hints'/>", ["urgent"]),
     ] {
         let host = host_without(without).await;
@@ -110,9 +107,8 @@ async fn a_call_is_urgent_when_it_is_not_archived_or_when_a_session_of_the_accou
     }
 }
 
-#[tokio::test]
 async fn no_text_leaves_the_host_unless_the_account_is_watched_with_its_content() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice", "bob full"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let rest = "<subject>Secret-1</subject><body>Secret-2 &amp; more</body>\
@@ -138,9 +134,8 @@ async fn no_text_leaves_the_host_unless_the_account_is_watched_with_its_content(
     }
 }
 
-#[tokio::test]
 async fn a_shape_keeps_its_limits_and_what_matters_first() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice", "bob full"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let to = format!("alice@{HOST}");
@@ -206,9 +201,8 @@ fn measure(element: &minidom::Element) -> (usize, usize) {
     (1 + below.iter().map(|it| it.0).max().unwrap_or(0), 1 + below.iter().map(|it| it.1).sum::<usize>())
 }
 
-#[tokio::test]
 async fn of_five_hundred_queued_stanzas_the_newest_that_fit_are_told() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -247,9 +241,8 @@ async fn of_five_hundred_queued_stanzas_the_newest_that_fit_are_told() {
     assert_eq!((session.attr("unacked"), session.attr("resumable")), ("560", "false"));
 }
 
-#[tokio::test]
 async fn a_carbon_keeps_the_addresses_of_what_it_carries() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -275,9 +268,8 @@ async fn a_carbon_keeps_the_addresses_of_what_it_carries() {
     assert_eq!(inner.get_child("body", "jabber:client").expect("a body").text(), "*");
 }
 
-#[tokio::test]
 async fn another_module_may_ask_for_a_wake() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let fire = |what: &str| format!("> prosody.hosts.localhost.events.fire_event(\"cloud-notify-ping\", {{ {what} }})");
     host.shell(&fire("user = \"alice\"")).await;
@@ -290,16 +282,32 @@ async fn another_module_may_ask_for_a_wake() {
     assert_eq!(keeper.fence(&host).await.iter().filter(|it| it.name() == "ping").count(), 0, "bob is not watched");
 }
 
-#[tokio::test]
 async fn the_end_of_an_account_is_told_after_the_end_of_its_sessions() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut phone = online(&host, "alice", "phone").await;
-    host.shell("user:delete(\"alice@localhost\")").await;
+    host.delete_user("alice").await;
     phone.wait_for_the_end().await;
     let gone = keeper.next("user-deleted").await;
     assert_eq!(gone.attr("user"), "alice");
     let all = keeper.all();
     let end = all.iter().find(|it| it.name() == "end" && it.attr("resource") == "phone").expect("an end");
     assert!(end.seq < gone.seq && end.attr("reason") == "kicked", "{}", end.text());
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        archived_is_what_the_account_itself_received,
+        a_message_for_nobody_online_is_archived_then_goes_offline,
+        without_an_archive_there_is_offline_alone,
+        a_call_is_urgent_when_it_is_not_archived_or_when_a_session_of_the_account_sent_it,
+        no_text_leaves_the_host_unless_the_account_is_watched_with_its_content,
+        a_shape_keeps_its_limits_and_what_matters_first,
+        a_carbon_keeps_the_addresses_of_what_it_carries,
+        the_end_of_an_account_is_told_after_the_end_of_its_sessions,
+    ],
+    prosody: [
+        of_five_hundred_queued_stanzas_the_newest_that_fit_are_told,
+        another_module_may_ask_for_a_wake,
+    ],
 }

@@ -2,8 +2,8 @@
 
 use minidom::Element;
 
-use crate::prosody::HOST;
 use crate::rig::{Event, Keeper, NS, host_with, online, wanted};
+use crate::server::{HOST, Wanted};
 
 /// What the bridge may say of one account at most, and the longest attribute.
 const EVENT: usize = 96 * 1024;
@@ -11,7 +11,7 @@ const ATTRIBUTE: usize = 256;
 
 /// Ten messages with this content and these ids are missed.
 async fn missed(without: &'static [&'static str], message: impl Fn(usize) -> String) -> Event {
-    let host = host_with(&crate::prosody::Wanted { without, ..wanted() }).await;
+    let host = host_with(&Wanted { without, ..wanted() }).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     drop(keeper);
@@ -36,7 +36,6 @@ fn are_within_limits(missed: &Event) {
     }
 }
 
-#[tokio::test]
 async fn the_keys_of_missed_messages_are_cut_as_their_shapes_are() {
     let long = "&apos;".repeat(10_000);
     let message =
@@ -47,7 +46,6 @@ async fn the_keys_of_missed_messages_are_cut_as_their_shapes_are() {
     assert_eq!(last.attr("id"), missed.ids().last().copied(), "the same id makes the same key");
 }
 
-#[tokio::test]
 async fn the_keys_of_missed_calls_are_cut_too() {
     let long = "x".repeat(60_000);
     let message = |number| {
@@ -57,4 +55,11 @@ async fn the_keys_of_missed_calls_are_cut_too() {
         )
     };
     are_within_limits(&missed(&[], message).await);
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        the_keys_of_missed_messages_are_cut_as_their_shapes_are,
+        the_keys_of_missed_calls_are_cut_too,
+    ],
 }

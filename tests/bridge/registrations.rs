@@ -1,15 +1,14 @@
 //! `<enable/>` and `<disable/>`.
 
-use crate::prosody::{HOST, SERVICE};
 use crate::rig::{Keeper, Manner, NS, bound, chat, host, online, refusal};
+use crate::server::{HOST, SERVICE, Tune};
 
 const FORM: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
                     <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
                     <field var='secret'><value>s3cret</value></field></x>";
 
-#[tokio::test]
 async fn a_registration_travels_alone_and_untouched_and_the_client_gets_the_answer() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &[]).await;
     let mut phone = online(&host, "alice", "phone").await;
     assert_eq!(refusal(&phone.enable_push(SERVICE, "node-1", FORM).await), None);
@@ -35,9 +34,8 @@ async fn a_registration_travels_alone_and_untouched_and_the_client_gets_the_answ
     assert_eq!(refusal(&get).as_deref(), Some("cancel/service-unavailable"));
 }
 
-#[tokio::test]
 async fn an_account_is_watched_from_its_enable_on_unless_it_is_refused() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &[]).await;
     let mut phone = online(&host, "alice", "phone").await;
     let mut bob = online(&host, "bob", "desk").await;
@@ -67,9 +65,8 @@ async fn an_account_is_watched_from_its_enable_on_unless_it_is_refused() {
     assert_eq!(keeper.next("archived").await.ids(), ["m3"]);
 }
 
-#[tokio::test]
 async fn an_error_that_is_not_for_the_client_ends_the_link() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let keeper = Keeper::linked(&host, &[]).await;
     let mut phone = online(&host, "alice", "phone").await;
     keeper.answers_registrations(Manner::Refuse(
@@ -80,9 +77,8 @@ async fn an_error_that_is_not_for_the_client_ends_the_link() {
     assert_eq!(refusal(&check).as_deref(), Some("cancel/unexpected-request"));
 }
 
-#[tokio::test]
 async fn no_answer_in_time_is_a_wait_for_the_client() {
-    let host = host("pushkeeper_answer_timeout = 1").await;
+    let host = host(&[Tune::AnswerTimeout(1)]).await;
     let keeper = Keeper::linked(&host, &[]).await;
     let mut phone = online(&host, "alice", "phone").await;
     keeper.answers_registrations(Manner::Ignore);
@@ -91,9 +87,8 @@ async fn no_answer_in_time_is_a_wait_for_the_client() {
     assert_eq!(refusal(&check).as_deref(), Some("cancel/unexpected-request"));
 }
 
-#[tokio::test]
 async fn nobody_registers_for_somebody_else() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &[]).await;
     let mut bob = online(&host, "bob", "desk").await;
     for name in ["enable", "disable"] {
@@ -104,9 +99,8 @@ async fn nobody_registers_for_somebody_else() {
     assert_eq!(keeper.fence(&host).await.iter().filter(|it| it.name() == "registration").count(), 0);
 }
 
-#[tokio::test]
 async fn a_registration_that_is_too_large_does_not_leave_the_host() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &[]).await;
     let mut phone = online(&host, "alice", "phone").await;
     let field = |text: &str| format!("<x xmlns='jabber:x:data'><field var='a'><value>{text}</value></field></x>");
@@ -129,9 +123,8 @@ async fn a_registration_that_is_too_large_does_not_leave_the_host() {
     assert_eq!(forwarded, 3);
 }
 
-#[tokio::test]
 async fn events_before_a_registration_come_before_it() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -149,9 +142,8 @@ async fn events_before_a_registration_come_before_it() {
     assert_eq!(keeper.gaps(), []);
 }
 
-#[tokio::test]
 async fn many_registrations_at_once_are_all_answered_in_order() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut clients = Vec::new();
     for n in 0..10 {
@@ -181,4 +173,17 @@ async fn many_registrations_at_once_are_all_answered_in_order() {
         assert_eq!(of(n), expected);
     }
     assert_eq!(keeper.gaps(), []);
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        a_registration_travels_alone_and_untouched_and_the_client_gets_the_answer,
+        an_account_is_watched_from_its_enable_on_unless_it_is_refused,
+        an_error_that_is_not_for_the_client_ends_the_link,
+        no_answer_in_time_is_a_wait_for_the_client,
+        nobody_registers_for_somebody_else,
+        a_registration_that_is_too_large_does_not_leave_the_host,
+        events_before_a_registration_come_before_it,
+        many_registrations_at_once_are_all_answered_in_order,
+    ],
 }

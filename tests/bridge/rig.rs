@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::client::Client;
 use crate::component::Component;
 use crate::process::PATIENCE;
-use crate::prosody::{HOST, PASSWORD, Prosody, Pusher, SERVICE, Wanted};
+use crate::server::{HOST, PASSWORD, Pusher, SERVICE, Server, Tune, Wanted};
 
 /// The namespace between a host and pushkeeper.
 pub(crate) const NS: &str = "urn:pushkeeper:host:0";
@@ -25,7 +25,7 @@ pub(crate) const THIRD: &str = "push.third.localhost";
 const FENCE: &str = "fence";
 
 /// A host with the bridge and two users; `options` are lines for its configuration.
-pub(crate) async fn host(options: &str) -> Prosody {
+pub(crate) async fn host(options: &[Tune]) -> Server {
     host_with(&Wanted { options, ..wanted() }).await
 }
 
@@ -40,12 +40,12 @@ pub(crate) fn wanted() -> Wanted<'static> {
 }
 
 /// A host as the test wants it.
-pub(crate) async fn host_with(wanted: &Wanted<'_>) -> Prosody {
-    Prosody::start(wanted).await
+pub(crate) async fn host_with(wanted: &Wanted<'_>) -> Server {
+    Server::start(wanted).await
 }
 
 /// A user who is online with this resource, with a session that can be resumed; everything is acknowledged.
-pub(crate) async fn online(host: &Prosody, user: &str, resource: &str) -> Client {
+pub(crate) async fn online(host: &Server, user: &str, resource: &str) -> Client {
     let mut client = bound(host, user, resource).await;
     client.enable_resumption().await;
     present(&mut client).await;
@@ -54,7 +54,7 @@ pub(crate) async fn online(host: &Prosody, user: &str, resource: &str) -> Client
 }
 
 /// A user who has bound a resource, and nothing more.
-pub(crate) async fn bound(host: &Prosody, user: &str, resource: &str) -> Client {
+pub(crate) async fn bound(host: &Server, user: &str, resource: &str) -> Client {
     Client::connect(host.c2s_port(), &format!("{user}@{HOST}/{resource}"), PASSWORD).await
 }
 
@@ -165,12 +165,12 @@ impl Drop for Keeper {
 
 impl Keeper {
     /// Connects; says nothing yet.
-    pub(crate) async fn connect(host: &Prosody) -> Self {
+    pub(crate) async fn connect(host: &Server) -> Self {
         Self::connect_as(host, SERVICE).await
     }
 
     /// Connects as this component.
-    pub(crate) async fn connect_as(host: &Prosody, jid: &str) -> Self {
+    pub(crate) async fn connect_as(host: &Server, jid: &str) -> Self {
         let mut component = Component::connect(host.component_port(), jid, PASSWORD).await;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let manners = Arc::new(Mutex::new(Manners { batches: Manner::Accept, registrations: Manner::Accept }));
@@ -199,7 +199,7 @@ impl Keeper {
     }
 
     /// Connects and links: these accounts are watched, as `name` or `name full`.
-    pub(crate) async fn linked(host: &Prosody, accounts: &[&str]) -> Self {
+    pub(crate) async fn linked(host: &Server, accounts: &[&str]) -> Self {
         let mut keeper = Self::connect(host).await;
         keeper.link(accounts, "token").await;
         keeper
@@ -293,7 +293,7 @@ impl Keeper {
     }
 
     /// Everything that was not yet read, up to now: events are in order, so one that is made now comes after them.
-    pub(crate) async fn fence(&mut self, host: &Prosody) -> Vec<Event> {
+    pub(crate) async fn fence(&mut self, host: &Server) -> Vec<Event> {
         let from = self.read;
         let resource = format!("r{}", self.asked.fetch_add(1, Ordering::Relaxed));
         let client = bound(host, FENCE, &resource).await;

@@ -1,8 +1,8 @@
 //! What is told of sessions.
 
 use crate::client::Client;
-use crate::prosody::{HOST, PASSWORD, Prosody};
 use crate::rig::{Event, Keeper, bound, chat, host, online};
+use crate::server::{HOST, PASSWORD, Server, Tune};
 
 /// Names and states of the events of one resource.
 fn story(events: &[Event], resource: &str) -> Vec<(String, String)> {
@@ -14,13 +14,12 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
 }
 
-async fn resumed(host: &Prosody, jid: &str, session: crate::client::Session) -> Client {
+async fn resumed(host: &Server, jid: &str, session: crate::client::Session) -> Client {
     Client::resume(host.c2s_port(), jid, PASSWORD, session).await
 }
 
-#[tokio::test]
 async fn a_session_that_loses_its_connection_hibernates_with_what_is_unacknowledged_and_resumes() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let phone = online(&host, "alice", "phone").await;
     let bind = keeper.next("bind").await;
@@ -70,9 +69,8 @@ async fn a_session_that_loses_its_connection_hibernates_with_what_is_unacknowled
     assert_eq!(keeper.next("hibernate").await.attr("queued"), "0");
 }
 
-#[tokio::test]
 async fn an_overdue_acknowledgement_is_told_once_then_every_stanza_until_it_comes() {
-    let host = host("smacks_max_ack_delay = 1").await;
+    let host = host(&[Tune::AckDelay(1)]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -98,9 +96,8 @@ async fn an_overdue_acknowledgement_is_told_once_then_every_stanza_until_it_come
     assert_eq!(story(&events, "phone"), [], "nobody waits for it any more");
 }
 
-#[tokio::test]
 async fn an_unresponsive_session_that_hibernates_or_is_resumed_is_not_told_of_twice() {
-    let host = host("smacks_max_ack_delay = 1").await;
+    let host = host(&[Tune::AckDelay(1)]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut bob = online(&host, "bob", "desk").await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -136,9 +133,8 @@ async fn an_unresponsive_session_that_hibernates_or_is_resumed_is_not_told_of_tw
     assert_eq!(story(&keeper.fence(&host).await, "phone"), pairs(&[("queued", "unresponsive")]));
 }
 
-#[tokio::test]
 async fn the_smaller_ack_delay_counts() {
-    let host = host("smacks_max_ack_delay = 600").await;
+    let host = host(&[Tune::AckDelay(600)]).await;
     let mut keeper = Keeper::connect(&host).await;
     keeper.watch(&["alice"]).await;
     keeper.order(&crate::rig::sync("t", "ack-delay='1'")).await;
@@ -153,9 +149,8 @@ async fn the_smaller_ack_delay_counts() {
     keeper.next("ack").await;
 }
 
-#[tokio::test]
 async fn an_end_has_its_reason() {
-    let host = host("smacks_hibernation_time = 1").await;
+    let host = host(&[Tune::Window(1)]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let phone = online(&host, "alice", "phone").await;
     phone.close().await;
@@ -171,15 +166,14 @@ async fn an_end_has_its_reason() {
     assert_eq!(["resource", "reason", "state"].map(|name| cut.attr(name)), ["web", "closed", "plain"]);
 
     let mut desk = online(&host, "alice", "desk").await;
-    host.shell("c2s:close(\"alice@localhost/desk\",\"Out\")").await;
+    host.kick("alice", "desk").await;
     desk.wait_for_the_end().await;
     let kicked = keeper.next("end").await;
     assert_eq!(["resource", "reason"].map(|name| kicked.attr(name)), ["desk", "kicked"]);
 }
 
-#[tokio::test]
 async fn a_bind_of_a_taken_resource_comes_after_one_end_of_the_former() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let first = online(&host, "alice", "phone").await;
     let one = keeper.next("bind").await;
@@ -197,9 +191,8 @@ async fn a_bind_of_a_taken_resource_comes_after_one_end_of_the_former() {
     assert_eq!(keeper.fence(&host).await.iter().filter(|it| it.name() == "end").count(), 0, "each ends once");
 }
 
-#[tokio::test]
 async fn of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told_without_stanzas() {
-    let mut host = host("smacks_max_ack_delay = 1").await;
+    let mut host = host(&[Tune::AckDelay(1)]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut alice = online(&host, "alice", "desk").await;
     keeper.next("bind").await;
@@ -226,13 +219,25 @@ async fn of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told
     assert_eq!(events[0].attr("unacked"), "1");
 }
 
-#[tokio::test]
 async fn client_state_is_told() {
-    let host = host("").await;
+    let host = host(&[]).await;
     let mut keeper = Keeper::linked(&host, &["alice"]).await;
     let mut phone = online(&host, "alice", "phone").await;
     phone.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
     phone.acknowledge_all().await;
     phone.lose_connection();
     assert_eq!(keeper.next("hibernate").await.attr("csi"), "inactive");
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        a_session_that_loses_its_connection_hibernates_with_what_is_unacknowledged_and_resumes,
+        an_overdue_acknowledgement_is_told_once_then_every_stanza_until_it_comes,
+        an_unresponsive_session_that_hibernates_or_is_resumed_is_not_told_of_twice,
+        the_smaller_ack_delay_counts,
+        an_end_has_its_reason,
+        a_bind_of_a_taken_resource_comes_after_one_end_of_the_former,
+        of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told_without_stanzas,
+        client_state_is_told,
+    ],
 }

@@ -2,13 +2,12 @@
 
 use minidom::Element;
 
-use crate::prosody::HOST;
+use crate::server::HOST;
 use crate::steps::{SERVICE, STUB_APP, host, online, pushkeeper, refusal};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
-#[tokio::test]
 async fn a_client_finds_the_push_service_among_the_items_of_its_server() {
     let host = host().await;
     let _pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -28,7 +27,6 @@ async fn a_client_finds_the_push_service_among_the_items_of_its_server() {
     }
 }
 
-#[tokio::test]
 async fn pings_are_answered_and_what_is_not_known_is_refused() {
     let host = host().await;
     let _pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -51,4 +49,11 @@ async fn pings_are_answered_and_what_is_not_known_is_refused() {
 
 fn query<'a>(answer: &'a Element, namespace: &str) -> &'a Element {
     answer.get_child("query", namespace).unwrap_or_else(|| panic!("no query: {}", String::from(answer)))
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        a_client_finds_the_push_service_among_the_items_of_its_server,
+        pings_are_answered_and_what_is_not_known_is_refused,
+    ],
 }

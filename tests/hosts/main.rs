@@ -1,10 +1,12 @@
-//! pushkeeper beside a real Prosody: its own `mod_cloud_notify` publishes, real clients lose their connection.
+//! pushkeeper beside a real Prosody or a real ejabberd: its own push module publishes, real clients lose their connection.
 //!
 //! | File | What it shows |
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
+//! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
-//! | `registrations.rs` | devices, registered through Prosody; they survive kill -9 |
+//! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
+//! | `twice.rs` | two pushkeepers with the same name |
 //! | `restarts.rs` | the link comes back by itself, and nothing is lost or sent twice |
 //! | `vendor_pushes.rs` | what APNs and FCM get of all this |
 //! | `../support/` | what the tests have in common |
@@ -21,12 +23,15 @@ mod component;
 #[path = "../support/daemon.rs"]
 mod daemon;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
-#[path = "../support/prosody.rs"]
+#[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
-mod prosody;
+mod server;
 #[cfg(test)]
 #[path = "../support/steps.rs"]
 mod steps;
@@ -44,10 +49,14 @@ mod vendors;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod mod_push;
+#[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod registrations;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod twice;
 #[cfg(test)]
 mod vendor_pushes;

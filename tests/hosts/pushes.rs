@@ -3,7 +3,6 @@
 
 use crate::steps::{STUB_APP, goes_away, host, is_push, message_from_bob, pushkeeper, reads_the_message};
 
-#[tokio::test]
 async fn a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server() {
     let host = host().await;
     let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -24,4 +23,12 @@ async fn a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server() {
         assert!(!log.contains(secret), "{secret:?} is nobody's business but theirs:\n{log}");
     }
     reads_the_message(&host, session, "m1").await;
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+    ],
+    prosody: [
+        a_message_to_a_lost_connection_is_one_push_and_waits_on_the_server,
+    ],
 }

@@ -1,13 +1,12 @@
 //! Devices, registered through a real Prosody in the dialect of Conversations.
 
 use crate::component::Component;
-use crate::prosody::PASSWORD;
+use crate::server::PASSWORD;
 use crate::steps::{
     Device, FOREIGN, SERVICE, STUB_APP, foreign_iq, foreign_publish, host, online, pushkeeper, refusal, register,
     register_command,
 };
 
-#[tokio::test]
 async fn every_version_of_the_app_gets_the_same_node_and_secret_again() {
     let host = host().await;
     let _pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -24,7 +23,6 @@ async fn every_version_of_the_app_gets_the_same_node_and_secret_again() {
     assert_ne!(Device::from_answer(&other).node, device.node, "another device has another node");
 }
 
-#[tokio::test]
 async fn a_registration_survives_kill_9_right_after_the_answer() {
     let host = host().await;
     let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -46,7 +44,6 @@ async fn a_registration_survives_kill_9_right_after_the_answer() {
     }
 }
 
-#[tokio::test]
 async fn only_the_owners_server_with_the_right_secret_reaches_a_device() {
     let host = host().await;
     let _pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -73,4 +70,12 @@ async fn only_the_owners_server_with_the_right_secret_reaches_a_device() {
 /// An iq to us from a user of the foreign server.
 fn juliet(payload: &str) -> String {
     foreign_iq("r1", "juliet", payload)
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        every_version_of_the_app_gets_the_same_node_and_secret_again,
+        a_registration_survives_kill_9_right_after_the_answer,
+        only_the_owners_server_with_the_right_secret_reaches_a_device,
+    ],
 }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::component::Component;
 use crate::daemon::Daemon;
-use crate::prosody::{PASSWORD, Prosody};
+use crate::server::{PASSWORD, Server};
 use crate::steps::{
     Device, FOREIGN, SERVICE, STUB_APP, configuration, foreign_iq, foreign_publish, host, online, pushkeeper, refusal,
     register_command,
@@ -16,7 +16,6 @@ use crate::vendors::Vendors;
 
 const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
 
-#[tokio::test]
 async fn the_link_is_back_after_a_restart_and_after_a_crash_of_the_host() {
     let mut host = host().await;
     let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -32,7 +31,6 @@ async fn the_link_is_back_after_a_restart_and_after_a_crash_of_the_host() {
     assert_eq!(pushkeeper.terminate().await, Some(0), "SIGTERM is no failure");
 }
 
-#[tokio::test]
 async fn the_link_is_back_after_the_host_was_away_for_ten_seconds() {
     let mut host = host().await;
     let mut pushkeeper = pushkeeper(&host, STUB_APP).await;
@@ -43,7 +41,6 @@ async fn the_link_is_back_after_the_host_was_away_for_ten_seconds() {
     answers_pings(&host).await;
 }
 
-#[tokio::test]
 async fn a_wrong_secret_at_the_first_start_is_one_clear_sentence_and_exit_code_1() {
     let host = host().await;
     let wrong = configuration(&host, STUB_APP).replace(&format!("secret = \"{PASSWORD}\""), "secret = \"wrong\"");
@@ -53,7 +50,6 @@ async fn a_wrong_secret_at_the_first_start_is_one_clear_sentence_and_exit_code_1
 }
 
 /// What the host loses when it crashes, nobody can answer: the vendor holds all of them before it does.
-#[tokio::test]
 async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_the_next_link() {
     const PUBLISHES: usize = 1000;
     let (mut host, vendors) = (host().await, Vendors::start().await);
@@ -94,8 +90,17 @@ async fn a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_th
     assert_eq!(tokens.len(), PUBLISHES, "and none twice");
 }
 
-async fn answers_pings(host: &Prosody) {
+async fn answers_pings(host: &Server) {
     let mut client = online(host, "alice", "phone").await;
     assert_eq!(refusal(&client.iq("get", Some(SERVICE), PING).await), None);
     client.close().await;
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        the_link_is_back_after_a_restart_and_after_a_crash_of_the_host,
+        the_link_is_back_after_the_host_was_away_for_ten_seconds,
+        a_wrong_secret_at_the_first_start_is_one_clear_sentence_and_exit_code_1,
+        a_thousand_publishes_survive_a_crash_of_the_host_and_are_answered_on_the_next_link,
+    ],
 }

@@ -4,7 +4,7 @@ use pushkeeper::clock::Clock;
 use serde_json::json;
 
 use crate::component::Component;
-use crate::prosody::PASSWORD;
+use crate::server::PASSWORD;
 use crate::steps::{
     Device, FOREIGN, foreign_iq, foreign_publish, goes_away, host, message_from_bob, pushkeeper, reads_the_message,
     refusal, register_command,
@@ -17,7 +17,6 @@ const FCM_TOKEN: &str = "fcm-token-1";
 /// SHA-1 of `alice@localhost`, NUL and the device id that `steps::register` sends.
 const ALICE_ON_HER_PHONE: &str = "12f8203e15c0732329f525206c5d8c3b8d9410a3";
 
-#[tokio::test]
 async fn a_message_to_a_lost_connection_is_exactly_one_push_to_apns() {
     let (host, vendors) = (host().await, Vendors::start().await);
     let _pushkeeper = pushkeeper(&host, &vendors.apps()).await;
@@ -49,7 +48,6 @@ async fn a_message_to_a_lost_connection_is_exactly_one_push_to_apns() {
     reads_the_message(&host, session, "m1").await;
 }
 
-#[tokio::test]
 async fn a_message_to_a_lost_connection_is_exactly_one_push_to_fcm() {
     let (host, vendors) = (host().await, Vendors::start().await);
     let _pushkeeper = pushkeeper(&host, &vendors.apps()).await;
@@ -72,7 +70,6 @@ async fn a_message_to_a_lost_connection_is_exactly_one_push_to_fcm() {
     reads_the_message(&host, session, "m1").await;
 }
 
-#[tokio::test]
 async fn once_the_vendor_says_gone_every_publish_is_answered_item_not_found() {
     let (host, vendors) = (host().await, Vendors::start().await);
     let _pushkeeper = pushkeeper(&host, &vendors.apps()).await;
@@ -95,4 +92,14 @@ async fn once_the_vendor_says_gone_every_publish_is_answered_item_not_found() {
 
     server.send(&register).await;
     assert_eq!(Device::from_answer(&server.next_answer().await), device, "a new registration revives it");
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        once_the_vendor_says_gone_every_publish_is_answered_item_not_found,
+    ],
+    prosody: [
+        a_message_to_a_lost_connection_is_exactly_one_push_to_apns,
+        a_message_to_a_lost_connection_is_exactly_one_push_to_fcm,
+    ],
 }

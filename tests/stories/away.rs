@@ -25,23 +25,19 @@ async fn one_push_each(mut scene: Scene) {
     assert_eq!(scene.tap.windows("alice"), [] as [u64; 0], "no session, no window");
 }
 
-#[tokio::test]
 async fn row_08_a_message_to_offline_storage_is_one_push_to_every_registration() {
     let scene = two_devices_away(&Setting { archive: false, ..Setting::default() }).await;
     one_push_each(scene).await;
 }
 
-#[tokio::test]
 async fn row_08_with_an_archive_as_well_it_is_still_one_push_to_every_registration() {
     one_push_each(two_devices_away(&Setting::default()).await).await;
 }
 
-#[tokio::test]
 async fn row_08_and_so_it_is_with_an_archive_instead() {
     one_push_each(two_devices_away(&Setting { offline: false, ..Setting::default() }).await).await;
 }
 
-#[tokio::test]
 async fn row_09_a_message_is_pushed_to_the_phone_that_is_away_and_not_to_the_laptop_that_is_there() {
     let mut scene = Scene::start().await;
     let mut laptop = scene.online("alice", "laptop").await;
@@ -58,4 +54,13 @@ async fn row_09_a_message_is_pushed_to_the_phone_that_is_away_and_not_to_the_lap
     assert_eq!(nodes, ["phone"]);
     let archived = scene.tap.wait_for_events("archived", "alice", 1).await;
     assert_eq!(archived.len(), 1, "that is how we know");
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_08_a_message_to_offline_storage_is_one_push_to_every_registration,
+        row_08_with_an_archive_as_well_it_is_still_one_push_to_every_registration,
+        row_08_and_so_it_is_with_an_archive_instead,
+        row_09_a_message_is_pushed_to_the_phone_that_is_away_and_not_to_the_laptop_that_is_there,
+    ],
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use pushkeeper::clock::Clock;
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, Setting};
+use crate::server::HOST;
 
-#[tokio::test]
 async fn row_04_twenty_messages_in_three_hundred_milliseconds_are_one_push() {
     let mut scene = Scene::set(&Setting { burst_window: "1s", ..Setting::default() }).await;
     let phone = scene.phone().await;
@@ -31,7 +30,6 @@ async fn row_04_twenty_messages_in_three_hundred_milliseconds_are_one_push() {
     phone.wait_for("m20", |it| it.name() == "message" && it.attr("id") == Some("m20")).await;
 }
 
-#[tokio::test]
 async fn row_05_presence_and_iq_results_are_at_most_one_unimportant_push_and_leave_the_window() {
     let mut scene = Scene::start().await;
     let phone = scene.phone().await;
@@ -51,7 +49,6 @@ async fn row_05_presence_and_iq_results_are_at_most_one_unimportant_push_and_lea
     assert_eq!(scene.tap.windows("alice"), [72 * 3600]);
 }
 
-#[tokio::test]
 async fn row_05_no_unimportant_push_where_the_operator_wants_none() {
     let mut scene = Scene::set(&Setting { rules: "unimportant = \"never\"", ..Setting::default() }).await;
     let phone = scene.phone().await;
@@ -62,7 +59,6 @@ async fn row_05_no_unimportant_push_where_the_operator_wants_none() {
     assert_eq!(scene.third.published().len(), 0);
 }
 
-#[tokio::test]
 async fn row_06_a_phone_that_is_back_within_the_burst_window_gets_no_push() {
     let mut scene = Scene::set(&Setting { burst_window: "2s", ..Setting::default() }).await;
     let phone = scene.phone().await;
@@ -75,4 +71,13 @@ async fn row_06_a_phone_that_is_back_within_the_burst_window_gets_no_push() {
     scene.tap.wait_for_events("resume", "alice", 1).await;
     scene.quiet().await;
     assert_eq!(scene.third.published().len(), 0, "it has the message");
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_04_twenty_messages_in_three_hundred_milliseconds_are_one_push,
+        row_05_presence_and_iq_results_are_at_most_one_unimportant_push_and_leave_the_window,
+        row_05_no_unimportant_push_where_the_operator_wants_none,
+        row_06_a_phone_that_is_back_within_the_burst_window_gets_no_push,
+    ],
 }

@@ -40,17 +40,14 @@ async fn a_call_rings_everywhere(archive: bool) {
     assert_eq!(scene.vendors.vendor.pushes().len(), 1, "one each");
 }
 
-#[tokio::test]
 async fn row_10_a_call_rings_every_device_at_once() {
     a_call_rings_everywhere(true).await;
 }
 
-#[tokio::test]
 async fn row_10_a_call_rings_every_device_at_once_without_an_archive() {
     a_call_rings_everywhere(false).await;
 }
 
-#[tokio::test]
 async fn row_10_a_retracted_call_stops_the_devices_that_rang() {
     let (mut scene, _laptop) = laptop_and_phone(true).await;
     scene.say("alice", &propose("call-1"), "c1").await;
@@ -68,7 +65,6 @@ async fn row_10_a_retracted_call_stops_the_devices_that_rang() {
     assert_eq!((scene.third.published().len(), scene.vendors.vendor.pushes().len()), (4, 2));
 }
 
-#[tokio::test]
 async fn row_10_a_retracted_call_does_not_ring_what_did_not_ring_yet() {
     let mut scene = Scene::set(&Setting { rules: "max_devices = 12", ..Setting::default() }).await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -93,7 +89,6 @@ async fn row_10_a_retracted_call_does_not_ring_what_did_not_ring_yet() {
     assert_eq!(ended, rung);
 }
 
-#[tokio::test]
 async fn row_10_a_call_taken_on_the_laptop_ends_on_the_phone() {
     for archive in [true, false] {
         let (mut scene, mut laptop) = laptop_and_phone(archive).await;
@@ -114,4 +109,14 @@ fn propose(id: &str) -> String {
         "<propose xmlns='{CALL}' id='{id}'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>\
          <store xmlns='urn:xmpp:hints'/>"
     )
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_10_a_call_rings_every_device_at_once,
+        row_10_a_call_rings_every_device_at_once_without_an_archive,
+        row_10_a_retracted_call_stops_the_devices_that_rang,
+        row_10_a_retracted_call_does_not_ring_what_did_not_ring_yet,
+        row_10_a_call_taken_on_the_laptop_ends_on_the_phone,
+    ],
 }

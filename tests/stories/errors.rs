@@ -38,7 +38,6 @@ fn is_disabled(scene: &Scene) -> bool {
         .any(|line| line.contains("alice@localhost") && line.contains("third.localhost") && line.contains("errors"))
 }
 
-#[tokio::test]
 async fn row_13_a_push_service_that_refuses_sixteen_times_gets_no_more() {
     let mut scene = alice_is_away("").await;
     scene.third.says(REFUSED).await;
@@ -60,7 +59,6 @@ async fn row_13_a_push_service_that_refuses_sixteen_times_gets_no_more() {
     pushes(&mut scene, 1).await;
 }
 
-#[tokio::test]
 async fn row_13_a_push_service_that_is_busy_a_hundred_times_is_not_given_up() {
     let mut scene = alice_is_away("").await;
     scene.third.says(LATER).await;
@@ -70,7 +68,6 @@ async fn row_13_a_push_service_that_is_busy_a_hundred_times_is_not_given_up() {
     assert!(!is_disabled(&scene), "{}", scene.daemon.log());
 }
 
-#[tokio::test]
 async fn row_13_a_result_in_between_starts_the_count_anew() {
     let mut scene = alice_is_away("max_errors = 4").await;
     let refusals = |count| std::iter::repeat_n(REFUSED, count);
@@ -84,7 +81,6 @@ async fn row_13_a_result_in_between_starts_the_count_anew() {
     assert!(is_disabled(&scene), "the fourth in a row");
 }
 
-#[tokio::test]
 async fn row_13_a_hibernated_session_gets_its_normal_window_back_when_its_registration_is_disabled() {
     let setting = Setting { rules: "max_errors = 1", ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
@@ -98,7 +94,6 @@ async fn row_13_a_hibernated_session_gets_its_normal_window_back_when_its_regist
     assert!(is_disabled(&scene));
 }
 
-#[tokio::test]
 async fn row_19_a_service_that_never_answers_delays_nobody_else() {
     const DEVICES: usize = 40;
     let setting = Setting { burst_window: "0s", rules: "max_devices = 41", offline: false, ..Setting::default() };
@@ -135,4 +130,14 @@ async fn row_19_a_service_that_never_answers_delays_nobody_else() {
     let nodes: BTreeSet<_> = scene.third.published().into_iter().map(|push| push.node).collect();
     assert_eq!((nodes.len(), scene.third.published().len()), (DEVICES, DEVICES), "one each");
     assert!(!is_disabled(&scene), "{}", scene.daemon.log());
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_13_a_push_service_that_refuses_sixteen_times_gets_no_more,
+        row_13_a_push_service_that_is_busy_a_hundred_times_is_not_given_up,
+        row_13_a_result_in_between_starts_the_count_anew,
+        row_13_a_hibernated_session_gets_its_normal_window_back_when_its_registration_is_disabled,
+        row_19_a_service_that_never_answers_delays_nobody_else,
+    ],
 }

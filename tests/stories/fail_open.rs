@@ -5,12 +5,12 @@ use tokio::time::timeout;
 
 use crate::client::{Client, Session};
 use crate::process::PATIENCE;
-use crate::prosody::{HOST, PASSWORD, Prosody, SERVICE};
 use crate::scene::{Scene, Setting, THIRD, host};
+use crate::server::{HOST, PASSWORD, SERVICE, Server};
 use crate::steps::{online, refusal};
 
 /// What clients of a host see of a day's work: they bind, chat, hibernate, resume, time out, are replaced, and go.
-async fn a_days_work(host: &mut Prosody) -> Vec<String> {
+async fn a_days_work(host: &mut Server) -> Vec<String> {
     let mut seen = Vec::new();
     let mut bob = Client::connect(host.c2s_port(), &format!("bob@{HOST}/desk"), PASSWORD).await;
     let mut phone = online(host, "alice", "phone").await;
@@ -51,7 +51,6 @@ async fn a_days_work(host: &mut Prosody) -> Vec<String> {
     seen
 }
 
-#[tokio::test]
 async fn row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let (mut with, mut without) = (host(&setting).await, host(&Setting { bridge: false, ..setting }).await);
@@ -60,7 +59,6 @@ async fn row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge() {
     assert_eq!(with, without);
 }
 
-#[tokio::test]
 async fn row_17_the_same_after_pushkeeper_died() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
@@ -70,7 +68,6 @@ async fn row_17_the_same_after_pushkeeper_died() {
     assert_eq!(with, without);
 }
 
-#[tokio::test]
 async fn row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_there() {
     let setting = Setting { host_window: 2, ..Setting::default() };
     let mut scene = Scene::set(&setting).await;
@@ -80,7 +77,6 @@ async fn row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_t
     assert_eq!(scene.tap.windows("alice"), [] as [u64; 0]);
 }
 
-#[tokio::test]
 async fn row_17_enable_is_answered_come_again_and_push_is_not_advertised() {
     let host = host(&Setting::default()).await;
     let mut phone = online(&host, "alice", "phone").await;
@@ -91,7 +87,6 @@ async fn row_17_enable_is_answered_come_again_and_push_is_not_advertised() {
     assert!(!advertises_push(&mut phone).await);
 }
 
-#[tokio::test]
 async fn row_17_push_is_advertised_as_long_as_pushkeeper_is_there() {
     let mut scene = Scene::start().await;
     let mut phone = scene.phone().await;
@@ -130,6 +125,7 @@ async fn message(client: &mut Client, id: &str) -> String {
     let children = message.children().map(|child| match child.name() {
         "stanza-id" => format!("stanza-id by {:?}", child.attr("by")),
         "delay" => format!("delay from {:?}", child.attr("from")),
+        "archived" => format!("archived by {:?}", child.attr("by")),
         _ => String::from(child),
     });
     let children: Vec<_> = children.collect();
@@ -143,13 +139,23 @@ fn without(element: &Element, attribute: &str) -> String {
 }
 
 /// The phone loses its network; the host has noticed.
-async fn lose(host: &mut Prosody, phone: Client) -> Session {
+async fn lose(host: &mut Server, phone: Client) -> Session {
     let before = host.disconnects();
     let session = phone.lose_connection().expect("a session");
     host.wait_for_disconnects(before + 1).await;
     session
 }
 
-async fn resume(host: &Prosody, session: Session) -> (Client, Element) {
+async fn resume(host: &Server, session: Session) -> (Client, Element) {
     Client::try_to_resume(host.c2s_port(), &format!("alice@{HOST}/phone"), PASSWORD, session).await
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_17_without_pushkeeper_the_host_behaves_as_without_the_bridge,
+        row_17_the_same_after_pushkeeper_died,
+        row_23_for_clients_without_registrations_the_same_while_pushkeeper_is_there,
+        row_17_enable_is_answered_come_again_and_push_is_not_advertised,
+        row_17_push_is_advertised_as_long_as_pushkeeper_is_there,
+    ],
 }

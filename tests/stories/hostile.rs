@@ -2,8 +2,8 @@
 
 use minidom::Element;
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, THIRD};
+use crate::server::HOST;
 use crate::tap::{SIGNALS, Speaker};
 
 /// The largest batch, event, and stanza of an event, in bytes; the largest attribute; the deepest element.
@@ -13,7 +13,6 @@ const STANZA: usize = 4 * 1024;
 const ATTRIBUTE: usize = 256;
 const LEVELS: usize = 8;
 
-#[tokio::test]
 async fn row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events() {
     let mut scene = Scene::start().await;
     let mut phone = scene.phone().await;
@@ -114,4 +113,10 @@ fn levels(element: &Element) -> usize {
 fn longest_attribute(element: &Element) -> usize {
     let own = element.attrs().into_iter().map(|(_, value)| value.len()).max().unwrap_or_default();
     element.children().map(longest_attribute).max().unwrap_or_default().max(own)
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_20_large_deep_and_many_stanzas_stay_within_the_limits_of_events,
+    ],
 }

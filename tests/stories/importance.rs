@@ -1,12 +1,11 @@
 //! Row 11: what is important enough to be shown.
 
-use crate::prosody::HOST;
 use crate::scene::{Scene, Setting, THIRD};
+use crate::server::HOST;
 
 const OMEMO: &str = "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'><key rid='2'>a2V5</key>\
                      <iv>aXY=</iv></header><payload>c2VjcmV0</payload></encrypted><store xmlns='urn:xmpp:hints'/>";
 
-#[tokio::test]
 async fn row_11_what_is_important() {
     let mut scene = Scene::set(&Setting { burst_window: "200ms", ..Setting::default() }).await;
     let mut laptop = scene.plain("alice", "laptop").await;
@@ -55,4 +54,10 @@ async fn row_11_what_is_important() {
     }
     // Only the last one shrank the window.
     scene.tap.wait_for_windows("alice", &[72 * 3600, 600]).await;
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_11_what_is_important,
+    ],
 }

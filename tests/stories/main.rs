@@ -1,5 +1,5 @@
-//! Stories: what the host's bridge, pushkeeper, phones and push services do together. A real Prosody with
-//! `mod_pushkeeper`, the real pushkeeper, raw XEP-0198 clients, stand-ins for APNs and for a third party's push
+//! Stories: what the host's bridge, pushkeeper, phones and push services do together. A real Prosody or a real ejabberd
+//! with `mod_pushkeeper`, the real pushkeeper, raw XEP-0198 clients, stand-ins for APNs and for a third party's push
 //! service, and a tap on the component link.
 //!
 //! | Row | Story | File |
@@ -29,7 +29,15 @@
 //! | 23 | mod_smacks behaves as without us | `../bridge/`, and `fail_open.rs` |
 //!
 //! And `setup.rs`: what an operator set up wrongly. `scene.rs` is what the stories stand on. Nothing in them knows which
-//! host it is.
+//! host it is: each is told twice, as `prosody::row_…` and as `ejabberd::row_…`. ejabberd can do all rows. What it cannot
+//! do is no row of its own:
+//!
+//! | Where | What | Why ejabberd cannot |
+//! |---|---|---|
+//! | 3, 7 | an acknowledgement that is overdue for longer than its `ack_timeout` | it closes the connection then: the phone hibernates |
+//! | 10 | a call that is archived without `<store/>` | its archive keeps no message without a body; the bridge says `urgent` instead |
+//! | `../bridge/` | another module asks for a wake | it has no such event |
+//! | `../bridge/` | a queue that lost its oldest stanzas | mod_stream_mgmt ends the session instead |
 
 #[cfg(test)]
 #[path = "../support/client.rs"]
@@ -44,12 +52,15 @@ mod component;
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod daemon;
 #[cfg(test)]
+#[path = "../support/on_hosts.rs"]
+mod on_hosts;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
-#[path = "../support/prosody.rs"]
+#[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
-mod prosody;
+mod server;
 #[cfg(test)]
 #[path = "../support/service.rs"]
 mod service;

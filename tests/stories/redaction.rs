@@ -57,7 +57,6 @@ impl Seen {
     }
 }
 
-#[tokio::test]
 async fn row_14_by_default_a_push_says_nothing_and_no_text_leaves_the_host() {
     let seen = seen("", "").await;
     seen.assert_third(&[("message-count", "1"), ("last-message-body", "New Message!")]);
@@ -65,7 +64,6 @@ async fn row_14_by_default_a_push_says_nothing_and_no_text_leaves_the_host() {
     assert!(!seen.text_left_the_host);
 }
 
-#[tokio::test]
 async fn row_14_with_body_the_text_goes_out() {
     let seen = seen("with_body = true", "").await;
     seen.assert_third(&[("message-count", "1"), ("last-message-body", TEXT)]);
@@ -73,7 +71,6 @@ async fn row_14_with_body_the_text_goes_out() {
     assert!(seen.text_left_the_host);
 }
 
-#[tokio::test]
 async fn row_14_with_sender_the_sender_goes_out_and_no_text_leaves_the_host() {
     let seen = seen("with_sender = true", "").await;
     seen.assert_third(&[("message-count", "1"), ("last-message-sender", BOB), ("last-message-body", "New Message!")]);
@@ -81,7 +78,6 @@ async fn row_14_with_sender_the_sender_goes_out_and_no_text_leaves_the_host() {
     assert!(!seen.text_left_the_host);
 }
 
-#[tokio::test]
 async fn row_14_an_empty_important_body_sends_none() {
     let seen = seen("important_body = \"\"", "").await;
     seen.assert_third(&[("message-count", "1")]);
@@ -90,7 +86,6 @@ async fn row_14_an_empty_important_body_sends_none() {
     assert!(!seen.text_left_the_host);
 }
 
-#[tokio::test]
 async fn row_14_one_service_with_a_setting_of_its_own() {
     let service = format!("[[rules.service]]\njid = \"{THIRD}\"\nwith_body = true\nwith_sender = true");
     let seen = seen("important_body = \"Something new\"", &service).await;
@@ -99,7 +94,6 @@ async fn row_14_one_service_with_a_setting_of_its_own() {
     assert!(seen.text_left_the_host, "it had to, for one of them");
 }
 
-#[tokio::test]
 async fn row_14_where_only_one_service_gets_texts_those_of_others_stay_on_the_host() {
     let service = format!("[[rules.service]]\njid = \"{THIRD}\"\nwith_body = true");
     let mut scene = Scene::set(&Setting { more: &service, ..Setting::default() }).await;
@@ -118,4 +112,15 @@ async fn row_14_where_only_one_service_gets_texts_those_of_others_stay_on_the_ho
     scene.quiet().await;
     let words = scene.tap.words_of_the_host();
     assert!(words.contains("Hello, this is for-dave") && !words.contains("Hello, this is for-alice"));
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_14_by_default_a_push_says_nothing_and_no_text_leaves_the_host,
+        row_14_with_body_the_text_goes_out,
+        row_14_with_sender_the_sender_goes_out_and_no_text_leaves_the_host,
+        row_14_an_empty_important_body_sends_none,
+        row_14_one_service_with_a_setting_of_its_own,
+        row_14_where_only_one_service_gets_texts_those_of_others_stay_on_the_host,
+    ],
 }

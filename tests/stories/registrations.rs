@@ -1,10 +1,9 @@
 //! Rows 12, 18 and 21: who may register, and how many.
 
-use crate::prosody::{HOST, SERVICE};
 use crate::scene::{Scene, Setting, THIRD};
+use crate::server::{HOST, SERVICE};
 use crate::steps::refusal;
 
-#[tokio::test]
 async fn row_12_the_sixth_registration_takes_the_place_of_the_one_enabled_longest_ago() {
     let mut scene = Scene::start().await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -23,7 +22,6 @@ async fn row_12_the_sixth_registration_takes_the_place_of_the_one_enabled_longes
     gone(&mut scene, "alice@localhost", "max-devices").await;
 }
 
-#[tokio::test]
 async fn row_12_a_removed_registration_is_not_pushed_to() {
     let mut scene = Scene::start().await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -51,7 +49,6 @@ async fn row_12_a_removed_registration_is_not_pushed_to() {
     assert_eq!(scene.third.published().len(), 2, "without a node, all of them");
 }
 
-#[tokio::test]
 async fn row_12_an_account_that_is_deleted_takes_its_registrations_along() {
     let mut scene = Scene::start().await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -61,7 +58,6 @@ async fn row_12_an_account_that_is_deleted_takes_its_registrations_along() {
     gone(&mut scene, "alice@localhost", "account-deleted").await;
 }
 
-#[tokio::test]
 async fn row_18_bob_can_not_register_for_alice() {
     let mut scene = Scene::start().await;
     let rows = [("to her account", format!("alice@{HOST}")), ("to her phone", format!("alice@{HOST}/phone"))];
@@ -85,7 +81,6 @@ async fn row_18_bob_can_not_register_for_alice() {
     assert_eq!(scene.syncs(), 1, "the host stays linked");
 }
 
-#[tokio::test]
 async fn row_18_nor_can_a_stranger() {
     let mut scene = Scene::start().await;
     for to in [format!("alice@{HOST}"), SERVICE.to_owned()] {
@@ -98,7 +93,6 @@ async fn row_18_nor_can_a_stranger() {
     assert_eq!(scene.third.published().len(), 0);
 }
 
-#[tokio::test]
 async fn row_21_a_bad_enable_is_refused_and_the_host_stays_linked() {
     let mut scene = Scene::start().await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -144,7 +138,6 @@ async fn gone(scene: &mut Scene, account: &str, reason: &str) {
     scene.daemon.wait_for_log(reason, |log| log.lines().any(says)).await;
 }
 
-#[tokio::test]
 async fn row_12_a_registration_that_nobody_renews_expires() {
     let mut scene = Scene::set(&Setting { rules: "registration_ttl = \"1s\"", ..Setting::default() }).await;
     let mut phone = scene.plain("alice", "phone").await;
@@ -153,7 +146,6 @@ async fn row_12_a_registration_that_nobody_renews_expires() {
 }
 
 /// Not only to its own account: a client may say to pushkeeper itself where pushes go, and that they shall no longer.
-#[tokio::test]
 async fn an_enable_sent_to_pushkeeper_itself_is_as_good() {
     let mut scene = Scene::start().await;
     let mut phone = scene.online("alice", "phone").await;
@@ -172,4 +164,17 @@ async fn an_enable_sent_to_pushkeeper_itself_is_as_good() {
     scene.write("alice", "m2").await;
     scene.quiet().await;
     assert_eq!(scene.third.published_to("phone").len(), 1);
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_12_the_sixth_registration_takes_the_place_of_the_one_enabled_longest_ago,
+        row_12_a_removed_registration_is_not_pushed_to,
+        row_12_an_account_that_is_deleted_takes_its_registrations_along,
+        row_18_bob_can_not_register_for_alice,
+        row_18_nor_can_a_stranger,
+        row_21_a_bad_enable_is_refused_and_the_host_stays_linked,
+        row_12_a_registration_that_nobody_renews_expires,
+        an_enable_sent_to_pushkeeper_itself_is_as_good,
+    ],
 }

@@ -38,7 +38,6 @@ async fn asleep_and_pushed(setting: &Setting<'_>) -> (Scene, crate::client::Sess
     (scene, session)
 }
 
-#[tokio::test]
 async fn row_16_pushkeeper_is_killed_and_nothing_is_pushed_twice_or_forgotten() {
     let (mut scene, session) = asleep_and_pushed(&Setting::default()).await;
     scene.daemon.kill().await;
@@ -62,7 +61,6 @@ async fn row_16_pushkeeper_is_killed_and_nothing_is_pushed_twice_or_forgotten() 
     }
 }
 
-#[tokio::test]
 async fn row_16_what_came_while_pushkeeper_was_dead_is_pushed_when_it_is_back() {
     for offline in [true, false] {
         let (mut scene, session) = asleep_and_pushed(&Setting { offline, ..Setting::default() }).await;
@@ -85,7 +83,6 @@ async fn row_16_what_came_while_pushkeeper_was_dead_is_pushed_when_it_is_back() 
     }
 }
 
-#[tokio::test]
 async fn row_16_a_session_that_began_to_hibernate_while_pushkeeper_was_dead_gets_its_window() {
     let mut scene = Scene::start().await;
     let mut phone = scene.phone().await;
@@ -101,7 +98,6 @@ async fn row_16_a_session_that_began_to_hibernate_while_pushkeeper_was_dead_gets
     phone.wait_for("m1", |it| it.name() == "message" && it.attr("id") == Some("m1")).await;
 }
 
-#[tokio::test]
 async fn row_16_a_window_that_was_stretched_before_pushkeeper_died_stays_so_until_the_first_push() {
     let mut scene = Scene::start().await;
     let phone = scene.phone().await;
@@ -117,7 +113,6 @@ async fn row_16_a_window_that_was_stretched_before_pushkeeper_died_stays_so_unti
     scene.tap.wait_for_windows("alice", &[72 * 3600, 600]).await;
 }
 
-#[tokio::test]
 async fn row_16_the_host_is_killed_and_no_registration_is_lost_and_nothing_is_pushed_twice() {
     let (mut scene, session) = asleep_and_pushed(&Setting::default()).await;
     scene.host.kill().await;
@@ -146,7 +141,6 @@ async fn row_16_the_host_is_killed_and_no_registration_is_lost_and_nothing_is_pu
     scene.third.wait_for(3).await;
 }
 
-#[tokio::test]
 async fn row_16_phones_whose_sessions_died_with_the_host_are_woken_if_the_operator_wants_it() {
     let mut scene = Scene::set(&Setting { sessions: "wake_on_start = true", ..Setting::default() }).await;
     let mut laptop = scene.plain("alice", "laptop").await;
@@ -163,7 +157,6 @@ async fn row_16_phones_whose_sessions_died_with_the_host_are_woken_if_the_operat
     assert_eq!(scene.third.published().len(), 1, "only the one that was hibernating");
 }
 
-#[tokio::test]
 async fn row_16_both_are_killed_at_once() {
     let (mut scene, _session) = asleep_and_pushed(&Setting::default()).await;
     scene.daemon.kill().await;
@@ -178,7 +171,6 @@ async fn row_16_both_are_killed_at_once() {
     scene.vendors.pushes(2).await;
 }
 
-#[tokio::test]
 async fn row_22_a_bridge_that_is_taken_away_counts_against_nobody() {
     // One error would be enough, and the push waits long enough for the bridge to go before it.
     let setting = Setting { rules: "max_errors = 1", burst_window: "2s", ..Setting::default() };
@@ -209,7 +201,6 @@ async fn row_22_a_bridge_that_is_taken_away_counts_against_nobody() {
     assert_eq!(log.lines().find(blamed), None, "{log}");
 }
 
-#[tokio::test]
 async fn row_22_a_host_without_a_bridge_is_no_reason_to_forget_anybody() {
     let mut scene = Scene::set(&Setting { rules: "max_errors = 1", ..Setting::default() }).await;
     let phone = scene.phone().await;
@@ -233,4 +224,18 @@ async fn row_22_a_host_without_a_bridge_is_no_reason_to_forget_anybody() {
     scene.wait_for_link().await;
     scene.write("alice", "m2").await;
     scene.third.wait_for(1).await;
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_16_pushkeeper_is_killed_and_nothing_is_pushed_twice_or_forgotten,
+        row_16_a_window_that_was_stretched_before_pushkeeper_died_stays_so_until_the_first_push,
+        row_16_what_came_while_pushkeeper_was_dead_is_pushed_when_it_is_back,
+        row_16_a_session_that_began_to_hibernate_while_pushkeeper_was_dead_gets_its_window,
+        row_16_the_host_is_killed_and_no_registration_is_lost_and_nothing_is_pushed_twice,
+        row_16_phones_whose_sessions_died_with_the_host_are_woken_if_the_operator_wants_it,
+        row_16_both_are_killed_at_once,
+        row_22_a_bridge_that_is_taken_away_counts_against_nobody,
+        row_22_a_host_without_a_bridge_is_no_reason_to_forget_anybody,
+    ],
 }

@@ -8,7 +8,7 @@ use pushkeeper::clock::Clock;
 
 use crate::client::{Client, Session};
 use crate::daemon::Daemon;
-use crate::prosody::{HOST, PASSWORD, Prosody, Pusher, SERVICE, Wanted};
+use crate::server::{HOST, PASSWORD, Pusher, SERVICE, Server, Tune, Wanted};
 use crate::service::Service;
 use crate::steps::{self, Device, refusal};
 use crate::tap::Tap;
@@ -62,16 +62,16 @@ impl Default for Setting<'_> {
     }
 }
 
-/// The host of a story, and nothing else. What is peculiar to Prosody is here.
-pub(crate) async fn host(setting: &Setting<'_>) -> Prosody {
+/// The host of a story, and nothing else.
+pub(crate) async fn host(setting: &Setting<'_>) -> Server {
     let archive = if setting.archive { None } else { Some("mam") };
     let offline = if setting.offline { None } else { Some("offline") };
     let without: Vec<&str> = archive.into_iter().chain(offline).collect();
     let Setting { host_window, ack_delay, .. } = setting;
-    Prosody::start(&Wanted {
+    Server::start(&Wanted {
         users: &["alice", "bob", "carol", "dave"],
         components: &[SERVICE, THIRD, MARKER],
-        options: &format!("smacks_hibernation_time = {host_window}\nsmacks_max_ack_delay = {ack_delay}"),
+        options: &[Tune::Window(*host_window), Tune::AckDelay(*ack_delay)],
         pusher: if setting.bridge { Pusher::Bridge } else { Pusher::Neither },
         without: &without,
         ..Wanted::default()
@@ -88,7 +88,7 @@ pub(crate) struct Scene {
     pub(crate) third: Service,
     /// Online, but nothing that could be resumed.
     pub(crate) bob: Client,
-    pub(crate) host: Prosody,
+    pub(crate) host: Server,
     marker: Service,
     /// Messages to carol so far.
     marks: usize,
@@ -251,7 +251,7 @@ fn secret(device: &Device) -> String {
     )
 }
 
-async fn come(host: &Prosody, user: &str, resource: &str) -> Client {
+async fn come(host: &Server, user: &str, resource: &str) -> Client {
     let mut client = Client::connect(host.c2s_port(), &format!("{user}@{HOST}/{resource}"), PASSWORD).await;
     client.send("<presence/>").await;
     let jid = client.jid.clone();

@@ -1,11 +1,11 @@
 //! What an operator set up wrongly: the log says what to mend.
 
 use crate::daemon::Daemon;
-use crate::prosody::{HOST, PASSWORD, Prosody, Pusher, SERVICE, Wanted};
+use crate::server::{HOST, Kind, PASSWORD, Pusher, SERVICE, Server, Wanted};
 
 /// A host, and a pushkeeper that trusts the bridge of `domain`; what that logs once it knows that it is not linked.
 async fn complaint(wanted: &Wanted<'_>, domain: &str) -> String {
-    let host = Prosody::start(&Wanted { components: &[SERVICE], ..*wanted }).await;
+    let host = Server::start_on(Kind::Prosody, &Wanted { components: &[SERVICE], ..*wanted }).await;
     let port = host.component_port();
     let mut daemon = Daemon::start(&format!(
         "[component]\njid = '{SERVICE}'\nconnect = '127.0.0.1:{port}'\nsecret = '{PASSWORD}'\n\
@@ -28,7 +28,7 @@ async fn beside_mod_cloud_notify_the_log_says_to_unload_it() {
 #[tokio::test]
 async fn where_the_bridge_serves_another_component_the_log_names_its_option() {
     let options = "pushkeeper_component = 'push.third.localhost'";
-    let line = complaint(&Wanted { pusher: Pusher::Bridge, host_options: options, ..Wanted::default() }, HOST).await;
+    let line = complaint(&Wanted { pusher: Pusher::Bridge, prosody: options, ..Wanted::default() }, HOST).await;
     assert!(line.contains("pushkeeper_component"), "{line}");
 }
 

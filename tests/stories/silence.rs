@@ -8,7 +8,6 @@ async fn scene() -> Scene {
     Scene::set(&setting).await
 }
 
-#[tokio::test]
 async fn row_03_a_phone_that_fell_silent_is_pushed_to_for_each_message_though_its_connection_lives() {
     let mut scene = scene().await;
     let mut phone = scene.phone().await;
@@ -39,7 +38,6 @@ async fn row_03_a_phone_that_fell_silent_is_pushed_to_for_each_message_though_it
     assert_eq!(scene.third.published().len(), 2);
 }
 
-#[tokio::test]
 async fn row_03_an_acknowledgement_in_the_last_moment_saves_the_push() {
     let setting =
         Setting { ack_delay: 1, sessions: "max_ack_delay = \"1s\"", burst_window: "2s", ..Setting::default() };
@@ -56,7 +54,6 @@ async fn row_03_an_acknowledgement_in_the_last_moment_saves_the_push() {
     assert_eq!(scene.third.published().len(), 0, "it has the message");
 }
 
-#[tokio::test]
 async fn row_07_what_was_pushed_while_the_phone_was_silent_is_not_pushed_again_when_it_hibernates() {
     let mut scene = scene().await;
     let mut phone = scene.phone().await;
@@ -81,4 +78,12 @@ async fn row_07_what_was_pushed_while_the_phone_was_silent_is_not_pushed_again_w
     for id in ["m1", "m2"] {
         phone.wait_for(id, |it| it.name() == "message" && it.attr("id") == Some(id)).await;
     }
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_03_a_phone_that_fell_silent_is_pushed_to_for_each_message_though_its_connection_lives,
+        row_03_an_acknowledgement_in_the_last_moment_saves_the_push,
+        row_07_what_was_pushed_while_the_phone_was_silent_is_not_pushed_again_when_it_hibernates,
+    ],
 }

@@ -5,7 +5,6 @@ use crate::steps::refusal;
 
 const THREE_DAYS: u64 = 72 * 3600;
 
-#[tokio::test]
 async fn row_01_a_message_to_a_phone_that_was_reset_is_one_push_and_shrinks_its_window() {
     let mut scene = Scene::start().await;
     let mut phone = scene.online("alice", "phone").await;
@@ -42,7 +41,6 @@ async fn row_01_a_message_to_a_phone_that_was_reset_is_one_push_and_shrinks_its_
     }
 }
 
-#[tokio::test]
 async fn row_01_the_third_partys_push_service_gets_what_the_client_gave_for_it() {
     let mut scene = Scene::start().await;
     let mut phone = scene.online("alice", "phone").await;
@@ -72,7 +70,6 @@ async fn row_01_the_third_partys_push_service_gets_what_the_client_gave_for_it()
     scene.tap.wait_for_windows("alice", &[THREE_DAYS, 600]).await;
 }
 
-#[tokio::test]
 async fn row_01_the_session_really_ends_when_the_window_after_the_push_is_over() {
     let sessions = "hibernation_time = \"2s\"\nmax_hibernation = \"1h\"";
     let mut scene = Scene::set(&Setting { sessions, ..Setting::default() }).await;
@@ -90,7 +87,6 @@ async fn row_01_the_session_really_ends_when_the_window_after_the_push_is_over()
     scene.is_over(session).await;
 }
 
-#[tokio::test]
 async fn row_02_a_phone_that_nobody_writes_to_is_woken_before_its_window_ends_and_then_it_ends() {
     let sessions = "hibernation_time = \"1s\"\nmax_hibernation = \"4s\"\nwake_before_end = \"2s\"";
     let mut scene = Scene::set(&Setting { sessions, host_window: 1, ..Setting::default() }).await;
@@ -113,7 +109,6 @@ async fn row_02_a_phone_that_nobody_writes_to_is_woken_before_its_window_ends_an
     assert_eq!(scene.third.published().len(), 1, "woken once, and the end pushes nothing");
 }
 
-#[tokio::test]
 async fn row_02_a_phone_that_follows_the_wake_finds_its_session() {
     let sessions = "hibernation_time = \"1s\"\nmax_hibernation = \"4s\"\nwake_before_end = \"2s\"";
     let scene = Scene::set(&Setting { sessions, host_window: 1, ..Setting::default() }).await;
@@ -127,7 +122,6 @@ async fn row_02_a_phone_that_follows_the_wake_finds_its_session() {
     scene.third.wait_for(2).await;
 }
 
-#[tokio::test]
 async fn row_02_a_session_without_a_registration_keeps_the_hosts_own_window() {
     let mut scene = Scene::set(&Setting { host_window: 1, ..Setting::default() }).await;
     let phone = scene.online("alice", "phone").await;
@@ -140,7 +134,6 @@ async fn row_02_a_session_without_a_registration_keeps_the_hosts_own_window() {
     scene.is_over(session).await;
 }
 
-#[tokio::test]
 async fn row_15_of_eleven_hibernated_sessions_the_longest_hibernated_one_ends() {
     let mut scene = Scene::start().await;
     let mut sessions = Vec::new();
@@ -162,4 +155,16 @@ async fn row_15_of_eleven_hibernated_sessions_the_longest_hibernated_one_ends() 
     for session in sessions {
         scene.resume(session).await;
     }
+}
+
+crate::on_hosts::on_hosts! {
+    both: [
+        row_01_a_message_to_a_phone_that_was_reset_is_one_push_and_shrinks_its_window,
+        row_01_the_third_partys_push_service_gets_what_the_client_gave_for_it,
+        row_01_the_session_really_ends_when_the_window_after_the_push_is_over,
+        row_02_a_phone_that_nobody_writes_to_is_woken_before_its_window_ends_and_then_it_ends,
+        row_02_a_phone_that_follows_the_wake_finds_its_session,
+        row_02_a_session_without_a_registration_keeps_the_hosts_own_window,
+        row_15_of_eleven_hibernated_sessions_the_longest_hibernated_one_ends,
+    ],
 }

@@ -1,53 +1,11 @@
-//! A private Prosody for one test: on loopback, on free ports, in a temporary folder. Whether it has our bridge,
-//! `mod_cloud_notify`, both or neither is the test's choice.
+//! A private Prosody.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::process::Process;
-
-/// The domain of its users.
-pub(crate) const HOST: &str = "localhost";
-
-/// The password of all its users, and of its components.
-pub(crate) const PASSWORD: &str = "pw";
-
-/// The component that the bridge serves.
-pub(crate) const SERVICE: &str = "push.localhost";
-
-/// Who acts on the push registrations of the users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Pusher {
-    /// `mod_cloud_notify`, as a host without us.
-    #[default]
-    CloudNotify,
-    /// Our bridge, `mod_pushkeeper`, for the component [`SERVICE`].
-    Bridge,
-    /// Both: what an operator does by mistake.
-    Both,
-    /// Nobody.
-    Neither,
-}
-
-/// What a test wants of its Prosody.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wanted<'a> {
-    /// Names before the `@`.
-    pub(crate) users: &'a [&'a str],
-    /// JIDs of external components (XEP-0114).
-    pub(crate) components: &'a [&'a str],
-    /// Lines for the global part of its configuration, in Lua, such as `smacks_max_ack_delay = 1`,
-    /// `smacks_hibernation_time = 2` or `network_settings = { read_timeout = 3 }`.
-    pub(crate) options: &'a str,
-    /// Who acts on push registrations.
-    pub(crate) pusher: Pusher,
-    /// Modules that it would have and shall not, such as `mam` and `offline`.
-    pub(crate) without: &'a [&'a str],
-    /// Lines for the virtual host of its users, in Lua; after those that the bridge needs.
-    pub(crate) host_options: &'a str,
-}
+use super::{HOST, PASSWORD, Ports, Pusher, SERVICE, Tune, Wanted, in_path};
+use crate::process::Process;
 
 /// What it has, unless the test leaves it out.
 const MODULES: [&str; 16] = [
@@ -80,7 +38,7 @@ pub(crate) struct Prosody {
 
 impl Prosody {
     /// Starts one. Ready when it returns.
-    pub(crate) async fn start(wanted: &Wanted<'_>) -> Self {
+    pub(super) async fn start(wanted: &Wanted<'_>) -> Self {
         for program in ["prosody", "prosodyctl"] {
             assert!(in_path(program), "there is no {program} on this machine: `make test` installs it");
         }
@@ -104,40 +62,40 @@ impl Prosody {
     }
 
     /// The port for clients.
-    pub(crate) fn c2s_port(&self) -> u16 {
+    pub(super) fn c2s_port(&self) -> u16 {
         self.ports.c2s
     }
 
     /// The port for components.
-    pub(crate) fn component_port(&self) -> u16 {
+    pub(super) fn component_port(&self) -> u16 {
         self.ports.component
     }
 
     /// How many clients it has lost so far, closed connections included.
-    pub(crate) fn disconnects(&self) -> usize {
+    pub(super) fn disconnects(&self) -> usize {
         self.log().matches("Client disconnected").count()
     }
 
     /// Waits until it has noticed this many lost clients.
-    pub(crate) async fn wait_for_disconnects(&mut self, count: usize) {
+    pub(super) async fn wait_for_disconnects(&mut self, count: usize) {
         let process = self.process.as_mut().expect("it runs");
         let lost = |process: &Process| process.log().matches("Client disconnected").count();
         process.wait_until("it notices a lost client", |process| lost(process) >= count).await;
     }
 
     /// Its process, while it runs.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    pub(super) fn pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::pid)
     }
 
     /// What it has logged, of all its lives.
-    pub(crate) fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("prosody.log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
     /// Runs a command of its admin shell, such as `module:reload("pushkeeper","localhost")`, and says what it printed.
-    pub(crate) async fn shell(&self, command: &str) -> String {
+    pub(super) async fn shell(&self, command: &str) -> String {
         let config = self.config_path();
         let output = tokio::process::Command::new("prosodyctl")
             .args(["--config", &config, "shell", command])
@@ -151,39 +109,63 @@ impl Prosody {
     }
 
     /// Removes a user's account.
-    pub(crate) async fn delete_user(&self, user: &str) {
+    pub(super) async fn delete_user(&self, user: &str) {
         let printed = self.shell(&format!("user:delete(\"{user}@{HOST}\")")).await;
         assert!(printed.contains("OK"), "{printed}");
     }
 
     /// Unloads our bridge; nothing else changes.
-    pub(crate) async fn take_bridge_away(&self) {
+    pub(super) async fn take_bridge_away(&self) {
         let printed = self.shell(&format!("module:unload(\"pushkeeper\",\"{HOST}\")")).await;
         assert!(printed.contains("OK"), "{printed}");
     }
 
     /// Loads our bridge again.
-    pub(crate) async fn give_bridge_back(&self) {
+    pub(super) async fn give_bridge_back(&self) {
         let printed = self.shell(&format!("module:load(\"pushkeeper\",\"{HOST}\")")).await;
         assert!(printed.contains("OK"), "{printed}");
     }
 
+    pub(super) async fn create_users(&self, names: &[String]) {
+        // One by one, prosodyctl would take its time.
+        let names = quoted(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let create = format!("require\"core.usermanager\".create_user(name, \"{PASSWORD}\", \"{HOST}\")");
+        self.shell(&format!("> for _, name in ipairs {{ {names} }} do {create} end")).await;
+    }
+
+    pub(super) async fn kick(&self, user: &str, resource: &str) {
+        self.shell(&format!("c2s:close(\"{user}@{HOST}/{resource}\",\"Out\")")).await;
+    }
+
+    pub(super) async fn has_session(&self, user: &str, resource: &str) -> bool {
+        self.shell("c2s:show()").await.contains(&format!("{user}@{HOST}/{resource}"))
+    }
+
+    pub(super) async fn reload_bridge(&self) {
+        self.shell(&format!("module:reload(\"pushkeeper\",\"{HOST}\")")).await;
+    }
+
+    pub(super) async fn stock_pusher(&self, loaded: bool) {
+        let action = if loaded { "load" } else { "unload" };
+        self.shell(&format!("module:{action}(\"cloud_notify\",\"{HOST}\")")).await;
+    }
+
     /// Ends it in order (SIGTERM): sessions and streams are closed.
-    pub(crate) async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.terminate().await;
         }
     }
 
     /// Ends it as a power cut would.
-    pub(crate) async fn kill(&mut self) {
+    pub(super) async fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().await;
         }
     }
 
     /// Starts it again, on the same ports and with the same data. Ready when it returns.
-    pub(crate) async fn start_again(&mut self) {
+    pub(super) async fn start_again(&mut self) {
         assert!(self.run().await, "Prosody's ports were taken while it was away");
     }
 
@@ -194,10 +176,10 @@ impl Prosody {
         let config = self.config_path();
         let mut process = Process::start("Prosody", "prosody", &["--config", &config, "-F"], log);
         let new = move |process: &Process| process.log().split_off(before);
-        let Ports { c2s, component } = self.ports;
+        let ports = self.ports;
         process
             .wait_until("its ports are open", |process| {
-                port_taken(&new(process)) || (is_activated(&new(process)) && accepts(c2s) && accepts(component))
+                port_taken(&new(process)) || (is_activated(&new(process)) && ports.accept())
             })
             .await;
         let log = new(&process);
@@ -233,26 +215,6 @@ impl Prosody {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Ports {
-    c2s: u16,
-    component: u16,
-}
-
-impl Ports {
-    /// Two ports that are free now.
-    fn probe() -> Self {
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let (one, two) = (bind(), bind());
-        let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
-        Self { c2s: port(&one), component: port(&two) }
-    }
-}
-
-fn accepts(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
 /// Somebody else may accept on a port that Prosody could not have: only its log tells.
 fn port_taken(log: &str) -> bool {
     log.contains("Failed to open server port")
@@ -262,15 +224,25 @@ fn is_activated(log: &str) -> bool {
     ["c2s", "component"].iter().all(|service| log.contains(&format!("Activated service '{service}'")))
 }
 
-fn in_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+/// Options in Prosody's words.
+fn options(wanted: &Wanted<'_>) -> String {
+    let option = |option: &Tune| match *option {
+        Tune::Window(seconds) => format!("smacks_hibernation_time = {seconds}\n"),
+        Tune::AckDelay(seconds) => format!("smacks_max_ack_delay = {seconds}\n"),
+        Tune::MaxTimeout(seconds) => format!("pushkeeper_max_timeout = {seconds}\n"),
+        Tune::AnswerTimeout(seconds) => format!("pushkeeper_answer_timeout = {seconds}\n"),
+        Tune::RelayTimeout(seconds) => format!("pushkeeper_relay_timeout = {seconds}\n"),
+        Tune::StretchTimeout(seconds) => format!("pushkeeper_stretch_timeout = {seconds}\n"),
+        Tune::FullPause(seconds) => format!("pushkeeper_full_pause = {seconds}\n"),
+    };
+    wanted.options.iter().map(option).collect()
 }
 
 fn configuration(wanted: &Wanted<'_>, folder: &Path) -> String {
     let folder = folder.display();
     let bridge = Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/prosody");
     let pushers: &[&str] = match wanted.pusher {
-        Pusher::CloudNotify => &["cloud_notify"],
+        Pusher::Stock => &["cloud_notify"],
         Pusher::Bridge => &["pushkeeper"],
         Pusher::Both => &["cloud_notify", "pushkeeper"],
         Pusher::Neither => &[],
@@ -304,13 +276,13 @@ default_archive_policy = true
 VirtualHost "{HOST}"
     modules_enabled = {{ {pushers} }}
     pushkeeper_component = "{SERVICE}"
-{host_options}
+    {lines}
 "#,
         bridge = bridge.display(),
         modules = quoted(modules),
         pushers = quoted(pushers),
-        options = wanted.options,
-        host_options = wanted.host_options,
+        options = options(wanted),
+        lines = wanted.prosody,
     );
     for component in wanted.components {
         text += &format!("Component \"{component}\"\n    component_secret = \"{PASSWORD}\"\n");

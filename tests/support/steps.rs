@@ -4,8 +4,8 @@ use minidom::Element;
 
 use crate::client::{Client, Session};
 use crate::daemon::Daemon;
-pub(crate) use crate::prosody::SERVICE;
-use crate::prosody::{HOST, PASSWORD, Prosody, Wanted};
+pub(crate) use crate::server::SERVICE;
+use crate::server::{HOST, PASSWORD, Server, Wanted};
 
 /// A foreign server: a second component of the same Prosody plays it, users and all.
 pub(crate) const FOREIGN: &str = "capulet.localhost";
@@ -21,18 +21,18 @@ aliases = ["fcm"]
 "#;
 
 /// A host with users, our component and a foreign server.
-pub(crate) async fn host() -> Prosody {
+pub(crate) async fn host() -> Server {
     let wanted = Wanted { users: &["alice", "bob"], components: &[SERVICE, FOREIGN], ..Wanted::default() };
-    Prosody::start(&wanted).await
+    Server::start(&wanted).await
 }
 
 /// A pushkeeper that is linked to the host; `apps` and whatever else its configuration shall say.
-pub(crate) async fn pushkeeper(host: &Prosody, rest: &str) -> Daemon {
+pub(crate) async fn pushkeeper(host: &Server, rest: &str) -> Daemon {
     Daemon::linked(&configuration(host, rest)).await
 }
 
 /// A configuration without limits on registrations and publishes.
-pub(crate) fn configuration(host: &Prosody, rest: &str) -> String {
+pub(crate) fn configuration(host: &Server, rest: &str) -> String {
     let port = host.component_port();
     format!(
         r#"
@@ -56,7 +56,7 @@ rate_per_domain = "0"
 }
 
 /// A user of the host who is online with this resource.
-pub(crate) async fn online(host: &Prosody, user: &str, resource: &str) -> Client {
+pub(crate) async fn online(host: &Server, user: &str, resource: &str) -> Client {
     let mut client = Client::connect(host.c2s_port(), &format!("{user}@{HOST}/{resource}"), PASSWORD).await;
     client.enable_resumption().await;
     client.send("<presence/>").await;
@@ -109,7 +109,7 @@ pub(crate) async fn register(client: &mut Client, service: &str, token: &str) ->
 }
 
 /// Alice's phone registers its device, enables push at her server, acknowledges all that came and loses its network.
-pub(crate) async fn goes_away(host: &Prosody, service: &str, token: &str) -> Session {
+pub(crate) async fn goes_away(host: &Server, service: &str, token: &str) -> Session {
     let mut phone = online(host, "alice", "phone").await;
     let Device { node, secret } = register(&mut phone, service, token).await;
     let enable = format!(
@@ -123,7 +123,7 @@ pub(crate) async fn goes_away(host: &Prosody, service: &str, token: &str) -> Ses
 }
 
 /// Bob writes to Alice.
-pub(crate) async fn message_from_bob(host: &Prosody, id: &str) {
+pub(crate) async fn message_from_bob(host: &Server, id: &str) {
     let mut bob = online(host, "bob", "desk").await;
     let body = "This text stays between bob and alice";
     bob.send(&format!("<message type='chat' id='{id}' to='alice@{HOST}'><body>{body}</body></message>")).await;
@@ -131,7 +131,7 @@ pub(crate) async fn message_from_bob(host: &Prosody, id: &str) {
 }
 
 /// Alice's phone is back, on the same session, and finds the message.
-pub(crate) async fn reads_the_message(host: &Prosody, session: Session, id: &str) {
+pub(crate) async fn reads_the_message(host: &Server, session: Session, id: &str) {
     let mut phone = Client::resume(host.c2s_port(), &format!("alice@{HOST}/phone"), PASSWORD, session).await;
     phone.wait_for("the message", |it| it.name() == "message" && it.attr("id") == Some(id)).await;
     phone.close().await;
