@@ -2,13 +2,17 @@
 -module(ejabberd_control).
 -export([start/1]).
 
+%% Returns when it listens.
 start(Path) ->
     Options = [binary, {packet, 4}, {active, false}, {ifaddr, {local, Path}}],
-    spawn(fun() ->
-                  _ = file:delete(Path),
-                  {ok, Listener} = gen_tcp:listen(0, Options),
-                  accept(Listener)
-          end).
+    Starter = self(),
+    Pid = spawn(fun() ->
+                        _ = file:delete(Path),
+                        {ok, Listener} = gen_tcp:listen(0, Options),
+                        Starter ! {listening, self()},
+                        accept(Listener)
+                end),
+    receive {listening, Pid} -> ok end.
 
 accept(Listener) ->
     {ok, Socket} = gen_tcp:accept(Listener),

@@ -10,6 +10,8 @@
 -define(ACCOUNTS, 10000).
 -define(KEYS, 10).
 -define(SECONDS, 30).
+%% The longest attribute of a key.
+-define(VALUE_BYTES, 256).
 
 %% One such message: whose it is, the key that names it for good (as attributes of its `<key/>`), its `<stanza/>` and
 %% the size of that.
@@ -31,7 +33,11 @@ new() -> #missed{}.
 fact(User, Stanza, ArchiveId, {Shape, Bytes}) ->
     #fact{user = User, key = key(Stanza, ArchiveId), shape = Shape, bytes = Bytes}.
 
+%% Cut as the shapes are: strangers choose how long an id is, and ten keys must fit into one event.
 key(Stanza, ArchiveId) ->
+    [{Name, mod_pushkeeper_xml:cut(Value, ?VALUE_BYTES)} || {Name, Value} <- whole_key(Stanza, ArchiveId)].
+
+whole_key(Stanza, ArchiveId) ->
     From = case mod_pushkeeper_xml:attr(<<"from">>, Stanza) of undefined -> <<>>; Sender -> Sender end,
     case {call(Stanza), ArchiveId, mod_pushkeeper_xml:attr(<<"id">>, Stanza)} of
         {Call, _, _} when Call /= undefined ->

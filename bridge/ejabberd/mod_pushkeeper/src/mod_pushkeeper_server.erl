@@ -890,8 +890,12 @@ service(undefined, _) -> none;
 service(<<>>, _) -> none;
 service(Text, Host) ->
     try jid:tolower(jid:decode(Text)) of
-        {<<>>, Host, <<>>} -> none;
-        Jid -> Jid
+        {_, Domain, _} = Jid ->
+            %% The host and its accounts are none, however the domain is spelt: a push to one of them makes another.
+            case string:trim(Domain, trailing, ".") of
+                Host -> none;
+                _ -> Jid
+            end
     catch _:_ -> none
     end.
 
