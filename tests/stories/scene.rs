@@ -122,13 +122,12 @@ impl Scene {
     pub(crate) async fn wait_for_link(&mut self) {
         self.links += 1;
         let links = self.links;
-        self.tap
-            .wait_until(&format!("link number {links}"), |tap| {
-                let tokens =
-                    |name| tap.events(name).into_iter().filter_map(|it| it.element.attr("token").map(str::to_owned));
-                tokens("synced").count() >= links
-            })
-            .await;
+        self.tap.wait_until(&format!("link number {links}"), |tap| snapshots(tap) >= links).await;
+    }
+
+    /// The next link is one more than there were by now: a bridge that has just started has itself asked for all again.
+    fn count_links(&mut self) {
+        self.links = snapshots(&self.tap);
     }
 
     /// A user comes online; the session can be resumed. It has to be read from, or it does not acknowledge.
@@ -222,6 +221,7 @@ impl Scene {
 
     /// Starts the host again, which was stopped, and all its clients and components; waits until it is linked.
     pub(crate) async fn host_again(&mut self) {
+        self.count_links();
         self.host.start_again().await;
         self.third.connect_again(self.host.component_port()).await;
         self.marker.connect_again(self.host.component_port()).await;
@@ -231,6 +231,7 @@ impl Scene {
 
     /// Starts pushkeeper again, which was stopped; waits until it is linked.
     pub(crate) async fn pushkeeper_again(&mut self) {
+        self.count_links();
         self.daemon.start_again();
         self.wait_for_link().await;
     }
@@ -239,6 +240,11 @@ impl Scene {
     pub(crate) fn syncs(&self) -> usize {
         self.tap.orders("sync").len()
     }
+}
+
+/// How many snapshots were complete.
+fn snapshots(tap: &Tap) -> usize {
+    tap.events("synced").into_iter().filter(|it| it.element.attr("token").is_some()).count()
 }
 
 /// The publish-options that go with a device of ours.
