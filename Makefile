@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ejabberd fmt bench advisories deps deny
+.PHONY: help demo test fmt bench advisories deps deny
 
 # Tools that are missing are built into this folder, nowhere else.
 TOOLS := $(CURDIR)/target/tools
@@ -20,7 +20,7 @@ help: ## show this
 demo: ## a message becomes a push, on this machine, in a private Prosody (DEMO_EXIT=1: do not stay up)
 	@demo/run
 
-test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody too)
+test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody and a real ejabberd too)
 	@echo '== format' && cargo fmt --check
 	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
 	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -28,10 +28,6 @@ test: deps ## everything: format, lints, licences, docs, all tests (those with a
 	@echo '== bridge' && cd bridge/prosody && luacheck --no-color --quiet --config .luacheckrc mod_pushkeeper
 	@echo '== licences, one TLS stack, sources' && $(MAKE) --no-print-directory deny
 	@echo '== tests' && cargo test --locked --no-fail-fast
-
-test-ejabberd: deps ## the same stories, with a real ejabberd (some minutes)
-	@scripts/install-deps.sh ejabberd
-	cargo test --locked --no-fail-fast --test bridge --test stories --test hosts -- --ignored ejabberd
 
 fmt: ## format the code
 	cargo fmt
@@ -54,4 +50,4 @@ deny-installed:
 
 deps:
 	@command -v cargo >/dev/null || { echo 'No cargo: install Rust first, see https://rustup.rs'; exit 1; }
-	@scripts/install-deps.sh build prosody client lint
+	@scripts/install-deps.sh build prosody ejabberd client lint

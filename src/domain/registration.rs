@@ -175,8 +175,20 @@ pub enum Said {
     Later(Reason),
     /// The service does not want it.
     Refused(Reason),
-    /// It did not reach the service: the host could not send it, or no answer came.
+    /// It did not reach the service: the host could not send it.
     Unreached(Reason),
+    /// No answer came: the service may have it.
+    Silence,
+    /// It never left, because the host is not linked: it goes again, and counts against nobody.
+    Unsent,
+}
+
+impl Said {
+    /// Whether the push is with those who bring it to the client. One that got no answer may be.
+    #[must_use]
+    pub const fn is_handed_over(&self) -> bool {
+        matches!(self, Self::Taken | Self::Silence)
+    }
 }
 
 /// How long a service must be out of reach before its registrations are disabled.
@@ -188,31 +200,41 @@ impl Record {
     /// "Later" never counts. A refusal counts, and so does, in a row of its own, not reaching the service; each word
     /// of the service ends the latter, and only its taking a push ends the former.
     pub fn judge(&mut self, said: &Said, max_errors: u32, now: Timestamp) -> Option<DisabledReason> {
-        if let Said::Unreached(reason) = said {
-            self.last_error = Some(reason.clone());
-            self.unreached = self.unreached.saturating_add(1);
-            let since = *self.unreached_since.get_or_insert(now);
-            let long = self.unreached >= max_errors && now - since >= UNREACHED_FOR;
-            return long.then_some(DisabledReason::Unreachable);
-        }
-        (self.unreached, self.unreached_since) = (0, None);
         match said {
+            Said::Unsent => None,
+            Said::Unreached(reason) => self.unreached(reason.clone(), max_errors, now),
+            Said::Silence => self.unreached("no answer".into(), max_errors, now),
             Said::Taken => {
+                self.spoke();
                 (self.errors, self.errors_since, self.last_error) = (0, None, None);
                 self.last_result = Some(now);
                 None
             }
             Said::Later(reason) => {
+                self.spoke();
                 self.last_error = Some(reason.clone());
                 None
             }
-            Said::Refused(reason) | Said::Unreached(reason) => {
+            Said::Refused(reason) => {
+                self.spoke();
                 self.last_error = Some(reason.clone());
                 self.errors = self.errors.saturating_add(1);
                 self.errors_since.get_or_insert(now);
                 (self.errors >= max_errors).then_some(DisabledReason::Errors)
             }
         }
+    }
+
+    fn unreached(&mut self, reason: Reason, max_errors: u32, now: Timestamp) -> Option<DisabledReason> {
+        self.last_error = Some(reason);
+        self.unreached = self.unreached.saturating_add(1);
+        let since = *self.unreached_since.get_or_insert(now);
+        let long = self.unreached >= max_errors && now - since >= UNREACHED_FOR;
+        long.then_some(DisabledReason::Unreachable)
+    }
+
+    fn spoke(&mut self) {
+        (self.unreached, self.unreached_since) = (0, None);
     }
 }
 

@@ -95,7 +95,7 @@ pub fn reply(state: &State, domain: &Domain, order: OrderId, reply: Reply, now: 
             let relinks = matches!(reply, Reply::Refused(..));
             pen.step.then.push(Inner::Settled { registration, flight, said: said(reply) });
             if relinks && pen.host.is_linked() {
-                pen.failed(NOT_LINKED.into());
+                pen.failed("it says that it is not linked".into());
             }
         }
         // It will be told everything again.
@@ -162,15 +162,11 @@ fn said(reply: Reply) -> Said {
         Reply::Relayed(Relayed::Refused(kind, condition)) if kind == "wait" => Said::Later(condition),
         Reply::Relayed(Relayed::Refused(_, condition)) => Said::Refused(condition),
         Reply::Relayed(Relayed::NotSent(condition)) => Said::Unreached(condition),
-        Reply::Relayed(Relayed::Silence) => Said::Unreached(pushes::SILENCE.into()),
-        // Counts against nobody: it never left.
-        Reply::Refused(..) => Said::Later(NOT_LINKED.into()),
+        Reply::Relayed(Relayed::Silence) => Said::Silence,
+        Reply::Refused(..) => Said::Unsent,
         _ => Said::Later("not understood".into()),
     }
 }
-
-/// What is said of a push that its host did not take.
-pub(crate) const NOT_LINKED: &str = "the host is not linked";
 
 /// A host, and the step that changes it.
 struct Pen<'a> {

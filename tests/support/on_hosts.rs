@@ -1,4 +1,4 @@
-//! One test, two hosts. Those on ejabberd run by `make test-ejabberd`.
+//! One test, two hosts.
 
 /// Makes tests of functions: `both` run on either server, `prosody` and `ejabberd` on that one only.
 macro_rules! on_hosts {
@@ -8,12 +8,8 @@ macro_rules! on_hosts {
             $($(#[tokio::test] async fn $prosody() { crate::server::on(crate::server::Kind::Prosody, super::$prosody()).await })*)?
         }
         mod ejabberd {
-            $(
-                #[tokio::test]
-                #[ignore = "with a real ejabberd: make test-ejabberd"]
-                async fn $both() { crate::server::on(crate::server::Kind::Ejabberd, super::$both()).await }
-            )*
-            $($(#[tokio::test] #[ignore = "with a real ejabberd: make test-ejabberd"] async fn $ejabberd() { crate::server::on(crate::server::Kind::Ejabberd, super::$ejabberd()).await })*)?
+            $(#[tokio::test] async fn $both() { crate::server::on(crate::server::Kind::Ejabberd, super::$both()).await })*
+            $($(#[tokio::test] async fn $ejabberd() { crate::server::on(crate::server::Kind::Ejabberd, super::$ejabberd()).await })*)?
         }
     };
 }

@@ -50,8 +50,9 @@ pub(super) fn to_us(edit: &mut Edit<'_>, ticket: Ticket, resource: Arc<str>, wha
     };
     wish(edit, ticket, &client, what);
 }
+
 /// How often an account may enable push. Clients do so whenever they connect; each time is written to the disk before
-/// it is answered, and said in the log.
+/// it is answered.
 const ENABLING: Rate = Rate { count: 60, per: Duration::from_secs(60) };
 
 /// An account owner wants pushes to go somewhere, or no longer.

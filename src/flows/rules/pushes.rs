@@ -12,7 +12,6 @@ use crate::domain::session::Sid;
 use crate::domain::time::Now;
 use crate::flows::data::{Change, Decided, Inner, Notice, Registered, Step};
 use crate::flows::hosts::{Host, HostMemory};
-use crate::flows::linking::NOT_LINKED;
 use crate::flows::live::{Flight, Live, MOST_FLIGHTS, RELAY_WITHIN};
 use crate::flows::signals::{OrderId, OrderKind};
 use crate::flows::state::State;
@@ -94,8 +93,8 @@ pub(super) fn settled(edit: &mut Edit<'_>, of: &RegistrationKey, flight: u64, sa
         edit.remember(HostMemory::Answered(OrderId(flight.id)));
         edit.then(Inner::Pump(edit.domain()));
     }
-    if matches!(said, Said::Later(why) if why == NOT_LINKED) {
-        // It never left, so it goes with the next link.
+    if *said == Said::Unsent {
+        // It goes with the next link.
         launch(edit, of, flight.burst);
     } else if let Some(registration) = edit.state.registrations.get(of).filter(|registration| registration.is_there()) {
         judge(edit, registration, &flight, said);
@@ -106,25 +105,13 @@ pub(super) fn settled(edit: &mut Edit<'_>, of: &RegistrationKey, flight: u64, sa
     }
 }
 
-/// Whether a push is with those who bring it to the client. One that got no answer may be.
-fn is_handed_over(said: &Said) -> bool {
-    matches!(said, Said::Taken) || is_silence(said)
-}
-
-fn is_silence(said: &Said) -> bool {
-    matches!(said, Said::Unreached(std::borrow::Cow::Borrowed(SILENCE)))
-}
-
-/// What is said of a push that got no answer.
-pub(crate) const SILENCE: &str = "no answer";
-
 fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said: &Said) {
     let key = &registration.key;
     let mut record = registration.record.clone();
     let passed = edit.now.steady - flight.sent;
     record.last_push = Some(earlier(edit.now, passed));
     let disabled = record.judge(said, edit.rules().max_errors, edit.now.wall);
-    if is_handed_over(said) {
+    if said.is_handed_over() {
         for stanza in &flight.burst.keys {
             record.keys.add(*stanza);
         }
@@ -189,8 +176,7 @@ pub(super) fn due(edit: &mut Edit<'_>) {
         launch(edit, &key, burst);
     }
     for (registration, flight) in silent {
-        let said = Said::Unreached(SILENCE.into());
-        edit.then(Inner::Settled { registration, flight, said });
+        edit.then(Inner::Settled { registration, flight, said: Said::Silence });
     }
     tidy(edit);
 }

@@ -54,9 +54,9 @@ struct Envelope {
 
 impl Envelope {
     fn read(payload: Element<'_, '_>) -> Result<Self, Malformed> {
-        let node = match payload.attribute("node") {
+        let node = match payload.attribute("name") {
             None => "",
-            Some(_) => word(payload, "node").ok_or(Malformed("an unreadable node"))?,
+            Some(_) => word(payload, "name").ok_or(Malformed("an unreadable name"))?,
         };
         let epoch = word(payload, "epoch").ok_or(Malformed("no readable epoch"))?;
         Ok(Self { node: node.into(), epoch: epoch.into(), seq: seq(payload)? })

@@ -20,7 +20,7 @@ const PING: &str = "<ping user='alice'/>";
 
 #[test]
 fn a_batch_says_where_its_events_belong() {
-    let read = events("epoch='9zGj' seq='47' node='ejabberd@h1' mood='good'", &format!("\n{PING}<synced token='k'/> "))
+    let read = events("epoch='9zGj' seq='47' name='ejabberd@h1' mood='good'", &format!("\n{PING}<synced token='k'/> "))
         .unwrap();
     assert_eq!((&*read.node, &*read.epoch, read.seq, read.events.len()), ("ejabberd@h1", "9zGj", 47, 2));
     assert_eq!(read.events[1].what, What::Synced);
@@ -46,7 +46,7 @@ fn a_batch_that_cannot_be_understood_is_refused_whole() {
         ("epoch='9zGj' seq='-1'", PING.to_owned(), "no readable seq"),
         ("epoch='9zGj' seq='9007199254740993'", PING.to_owned(), "no readable seq"),
         ("epoch='9zGj' seq='4.7'", PING.to_owned(), "no readable seq"),
-        ("epoch='9zGj' seq='47' node=''", PING.to_owned(), "an unreadable node"),
+        ("epoch='9zGj' seq='47' name=''", PING.to_owned(), "an unreadable name"),
         (whole, String::new(), "neither 1 nor up to 64 events"),
         (whole, "text".to_owned(), "neither 1 nor up to 64 events"),
         (whole, PING.repeat(65), "neither 1 nor up to 64 events"),

@@ -546,7 +546,7 @@ take_events(Places, Room, Taken, Facts, #state{queue = Queue} = S) ->
     end.
 
 envelope(Name, Seq, Attrs, Children, #state{epoch = Epoch}) ->
-    Numbered = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"node">>, node_name()}, {<<"epoch">>, Epoch},
+    Numbered = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"name">>, node_name()}, {<<"epoch">>, Epoch},
                 {<<"seq">>, mod_pushkeeper_xml:int(Seq)} | Attrs],
     #xmlel{name = Name, attrs = Numbered, children = Children}.
 
