@@ -232,7 +232,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
 
 /// An app's gateway, or which key of its section is at fault.
 fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
-    let style = app.style;
+    let style = app.app.style;
     let address = |endpoint: Option<String>| {
         let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
         endpoint.map(parse).transpose()
@@ -378,9 +378,11 @@ mod tests {
                 provider: crate::domain::app::Provider::Apns,
                 aliases: Vec::new(),
                 default: false,
+                style: crate::domain::app::Style::Generic,
+                token_nodes: false,
+                allow_hosts: Vec::new(),
                 fingerprint: 1,
             },
-            style: crate::domain::app::Style::Generic,
             vendor: Vendor::Apns {
                 sandbox: false,
                 endpoint: Some("https://127.0.0.1:8443/3/device".to_owned()),

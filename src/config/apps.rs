@@ -12,8 +12,6 @@ use crate::domain::ids::AppName;
 pub struct AppConfig {
     /// As the rules see it.
     pub app: App,
-    /// `style`.
-    pub style: Style,
     /// How it reaches its vendor.
     pub vendor: Vendor,
 }
@@ -81,20 +79,23 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
         let provider = match text.as_str() {
             "apns" => Some(Provider::Apns),
             "fcm" => Some(Provider::Fcm),
+            "webpush" => Some(Provider::WebPush),
             "stub" => Some(Provider::Stub),
             _ => None,
         };
         if provider.is_none() {
-            found.error(section.key("provider"), format!("{text:?} is not one of \"apns\", \"fcm\", \"stub\""));
+            found.error(section.key("provider"), format!("{text:?} is not one of \"apns\", \"fcm\", \"webpush\", \"stub\""));
         }
         provider
     });
-    let style = section.parsed("style", "one of \"generic\", \"conversations\"", style, found).unwrap_or_default();
+    let style = section.parsed("style", "one of \"generic\", \"conversations\", \"monal\", \"tigase\"", style, found).unwrap_or_default();
     let aliases = section.list("aliases", found).unwrap_or_default();
     let default = section.flag("default", found).unwrap_or_default();
+    let token_nodes = section.flag("token_nodes", found).unwrap_or_default();
     let vendor = match provider? {
         Provider::Apns => apns(&mut section, found),
         Provider::Fcm => fcm(&mut section, found),
+        Provider::WebPush => None,
         Provider::Stub => Some(Vendor::Stub),
     };
     section.end(found);
@@ -104,15 +105,20 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
         provider: provider?,
         aliases: aliases.into_iter().map(String::into_boxed_str).collect(),
         default,
+        style,
+        token_nodes,
+        allow_hosts: Vec::new(),
         fingerprint: fingerprint(&vendor),
     };
-    Some(AppConfig { app, style, vendor })
+    Some(AppConfig { app, vendor })
 }
 
 fn style(text: &str) -> Option<Style> {
     match text {
         "generic" => Some(Style::Generic),
         "conversations" => Some(Style::Conversations),
+        "monal" => Some(Style::Monal),
+        "tigase" => Some(Style::Tigase),
         _ => None,
     }
 }

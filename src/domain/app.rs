@@ -1,6 +1,7 @@
 //! Apps, as far as rules care: which one serves a registration.
 
 use super::ids::AppName;
+use super::pattern::DomainPattern;
 use super::time::Timestamp;
 
 /// Whose network an app's pushes go through.
@@ -10,6 +11,8 @@ pub enum Provider {
     Apns,
     /// Firebase Cloud Messaging.
     Fcm,
+    /// Web Push (RFC 8030): the push services of browsers.
+    WebPush,
     /// Ourselves, for trials: logs instead of pushing.
     Stub,
 }
@@ -21,6 +24,7 @@ impl Provider {
         match self {
             Self::Apns => "apns",
             Self::Fcm => "fcm",
+            Self::WebPush => "webpush",
             Self::Stub => "stub",
         }
     }
@@ -31,6 +35,7 @@ impl Provider {
         match name {
             "apns" => Some(Self::Apns),
             "fcm" | "gcm" => Some(Self::Fcm),
+            "webpush" => Some(Self::WebPush),
             "stub" => Some(Self::Stub),
             _ => None,
         }
@@ -45,6 +50,10 @@ pub enum Style {
     Generic,
     /// Conversations and its forks: never a sender or a body.
     Conversations,
+    /// Monal: an alert for every push, which the app's extension swallows.
+    Monal,
+    /// Siskin IM and its forks: what Tigase's component sends.
+    Tigase,
 }
 
 /// How an app is found.
@@ -58,6 +67,12 @@ pub struct App {
     pub aliases: Vec<Box<str>>,
     /// Serves those who name only the provider.
     pub default: bool,
+    /// What its payload looks like, and which dialects it speaks.
+    pub style: Style,
+    /// Whether a node that nobody registered is itself a device token (as fpush has it).
+    pub token_nodes: bool,
+    /// Web Push: the hosts that may be posted to.
+    pub allow_hosts: Vec<DomainPattern>,
     /// Tells its credentials and its environment from former ones, without revealing them.
     pub fingerprint: u64,
 }
@@ -100,6 +115,9 @@ mod tests {
             provider,
             aliases: aliases.iter().map(|&alias| alias.into()).collect(),
             default,
+            style: Style::Generic,
+            token_nodes: false,
+            allow_hosts: Vec::new(),
             fingerprint: 0,
         }
     }

@@ -26,6 +26,8 @@ pub struct Device {
     pub owner: Account,
     /// Whose servers may publish to it.
     pub permitted: BTreeSet<Domain>,
+    /// What a publish must show.
+    pub access: Access,
     /// The vendor's token.
     pub token: DeviceToken,
     /// The token for calls, if there is one.
@@ -40,6 +42,18 @@ pub struct Device {
     pub history: History,
     /// Set once it is dead.
     pub gone: Option<Gone>,
+}
+
+/// How a publish proves that it may push to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// By the device's secret, from a permitted domain.
+    #[default]
+    Secret,
+    /// By naming the node, from a permitted domain: the dialect of Tigase has no secret.
+    Node,
+    /// By naming the node: it is the vendor's token, and nothing is bound to it (as fpush has it).
+    Anyone,
 }
 
 /// A registration with the same key is the same device: it keeps its node and its secret.
@@ -168,6 +182,8 @@ impl Device {
     pub fn admits(&self, publish: &Publish) -> bool {
         let secret = publish.secret.as_ref().is_some_and(|shown| *shown == self.secret);
         let domain = self.permitted.contains(&publish.from);
+        let secret = secret | !matches!(self.access, Access::Secret);
+        let domain = domain | matches!(self.access, Access::Anyone);
         secret & domain & !publish.from_full_jid & self.gone.is_none()
     }
 
@@ -199,6 +215,7 @@ pub(crate) mod tests {
                 channel: None,
             },
             owner: Account::new("romeo@example.org"),
+            access: Access::Secret,
             permitted: [Domain::new("example.org")].into(),
             token: DeviceToken::new("token-1"),
             voip_token: None,
@@ -216,6 +233,7 @@ pub(crate) mod tests {
             from_full_jid: false,
             node: Node::new("node-1"),
             secret: Some(Secret::new("secret-1")),
+            module: None,
             notification: Notification::default(),
         }
     }

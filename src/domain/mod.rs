@@ -2,7 +2,7 @@
 //!
 //! | about | nouns | rules |
 //! |---|---|---|
-//! | push service | [`app`], [`device`], [`publish`], [`push`], [`outcome`] | [`verdict`], [`rate`] |
+//! | push service | [`app`], [`device`], [`subscription`], [`publish`], [`push`], [`outcome`] | [`verdict`], [`rate`], [`pattern`] |
 //! | rules engine | [`registration`], [`stanza`] | [`importance`], [`collector`], [`redact`] |
 //! | session keeper | [`session`] | [`keeper`] |
 //! | all | [`class`], [`ids`], [`secret`], [`time`], [`refusal`] | |
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod importance;
 pub mod keeper;
 pub mod outcome;
+pub mod pattern;
 pub mod publish;
 pub mod push;
 pub mod rate;
@@ -24,5 +25,6 @@ pub mod registration;
 pub mod secret;
 pub mod session;
 pub mod stanza;
+pub mod subscription;
 pub mod time;
 pub mod verdict;

@@ -20,6 +20,8 @@ pub struct Publish {
     pub node: Node,
     /// The `secret` publish-option.
     pub secret: Option<Secret>,
+    /// The `pushModule` publish-option: which app is meant where the node is a device token (as fpush has it).
+    pub module: Option<Box<str>>,
     /// What the notification says.
     pub notification: Notification,
 }
@@ -44,6 +46,9 @@ pub struct Notification {
     pub priority: Option<Priority>,
     /// `<encrypted xmlns='tigase:push:encrypt:0'>`: only the client can open it.
     pub sealed: Option<Sealed>,
+    /// Whether the account is no more: `<event xmlns='http://tigase.org/protocol/account#event'
+    /// name='account-removed'/>`.
+    pub account_removed: bool,
     /// The nickname in `<groupchat xmlns='http://tigase.org/protocol/muc#offline'>`.
     pub nickname: Option<Private>,
 }

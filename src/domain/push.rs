@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::class::Class;
-use super::ids::{AppName, DeviceHash, Node, PushId};
+use super::ids::{Account, AppName, DeviceHash, Node, PushId};
 use super::secret::{DeviceToken, Private};
 
 /// How long a vendor may keep trying to reach a phone that is off: four weeks, FCM's maximum.
@@ -27,6 +27,8 @@ pub struct Push {
     pub token: DeviceToken,
     /// The token for calls (PushKit), if the app gave one.
     pub voip_token: Option<DeviceToken>,
+    /// Whose device it is: some apps want the account's address (`tigase`).
+    pub owner: Account,
     /// Names the account on that device to the app.
     pub account: DeviceHash,
     /// Names the room, if the node was registered for one.

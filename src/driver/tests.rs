@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::domain::device::Device;
+use crate::domain::device::{Access, Device};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
@@ -120,6 +120,9 @@ impl Rig {
             account: DeviceHash::of("romeo@example.org", device),
             room: None,
             token: DeviceToken::new("token"),
+            voip_token: None,
+            node: None,
+            access: Access::Secret,
         };
         Input::Register { ticket: self.ticket(id), registration }
     }
@@ -141,6 +144,7 @@ impl Rig {
             from_full_jid: false,
             node: node.clone(),
             secret: Some(secret.clone()),
+            module: None,
             notification: Notification::default(),
         };
         Input::Publish { ticket: self.ticket(id), publish }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::app::Credentials;
-use crate::domain::device::{Device, Fact};
+use crate::domain::device::{Access, Device, Fact};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::outcome::Verdict;
 use crate::domain::publish::Publish;
@@ -223,6 +223,12 @@ pub struct DeviceRegistration {
     pub room: Option<Room>,
     /// The vendor's token.
     pub token: DeviceToken,
+    /// The token for calls (PushKit), if the app gave one.
+    pub voip_token: Option<DeviceToken>,
+    /// The node that the client chose for itself, if its dialect lets it.
+    pub node: Option<Node>,
+    /// What publishes to it must show.
+    pub access: Access,
 }
 
 /// A room that a device registered for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::app::App;
 use crate::domain::ids::Domain;
 use crate::domain::keeper::Windows;
+pub use crate::domain::pattern::DomainPattern;
 use crate::domain::rate::Rate;
 use crate::domain::redact::Redaction;
 
@@ -141,53 +142,5 @@ impl RegisterPolicy {
     #[must_use]
     pub fn allows(&self, domain: &Domain) -> bool {
         self.allow_domains.iter().any(|pattern| pattern.matches(domain))
-    }
-}
-
-/// `*`, a domain, or `*.` and a domain for everything below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DomainPattern {
-    /// Every domain.
-    Any,
-    /// This one.
-    Exactly(Domain),
-    /// Everything below this one.
-    Below(Domain),
-}
-
-impl DomainPattern {
-    fn matches(&self, domain: &Domain) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exactly(allowed) => allowed == domain,
-            Self::Below(parent) => {
-                let below = domain.as_str().strip_suffix(parent.as_str());
-                below.and_then(|below| below.strip_suffix('.')).is_some_and(|label| !label.is_empty())
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn domains_that_a_pattern_allows() {
-        let below = DomainPattern::Below(Domain::new("example.org"));
-        let exactly = DomainPattern::Exactly(Domain::new("example.org"));
-        let rows = [
-            (&DomainPattern::Any, "anything.example", true),
-            (&exactly, "example.org", true),
-            (&exactly, "a.example.org", false),
-            (&below, "a.example.org", true),
-            (&below, "a.b.example.org", true),
-            (&below, "example.org", false),
-            (&below, ".example.org", false),
-            (&below, "badexample.org", false),
-        ];
-        for (pattern, domain, allowed) in rows {
-            assert_eq!(pattern.matches(&Domain::new(domain)), allowed, "{pattern:?} {domain}");
-        }
     }
 }

@@ -146,6 +146,7 @@ fn address(device: &Device, id: PushId, class: Class, content: Content) -> Push 
         generation: device.generation,
         token: device.token.clone(),
         voip_token: device.voip_token.clone(),
+        owner: device.owner.clone(),
         account: device.key.account,
         channel: device.key.channel,
         class,
@@ -189,6 +190,7 @@ mod tests {
             from_full_jid: false,
             node,
             secret: Some(secret),
+            module: None,
             notification: wake(),
         };
         let rows = [

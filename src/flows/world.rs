@@ -7,7 +7,8 @@ use super::dice::{self, Dice};
 use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use super::signals::Order;
 use super::state::State;
-use crate::domain::app::{App, Credentials, Provider};
+use crate::domain::app::{App, Credentials, Provider, Style};
+use crate::domain::device::Access;
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::publish::{CallStep, Notification, Publish};
@@ -68,6 +69,9 @@ pub(crate) fn policy() -> Policy {
         provider,
         aliases: Vec::new(),
         default: false,
+        style: Style::Generic,
+        token_nodes: false,
+        allow_hosts: Vec::new(),
         fingerprint: 1,
     };
     Policy {
@@ -164,6 +168,9 @@ impl World {
             account: DeviceHash::of(owner, device),
             room: None,
             token: DeviceToken::new(token),
+            voip_token: None,
+            node: None,
+            access: Access::Secret,
         }
     }
 
@@ -199,6 +206,7 @@ impl World {
             from_full_jid: false,
             node: node.clone(),
             secret: Some(secret.clone()),
+            module: None,
             notification,
         };
         self.publish_as(publish)

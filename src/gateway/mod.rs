@@ -197,6 +197,7 @@ mod tests {
             generation: 1,
             token: DeviceToken::new("token-1"),
             voip_token: None,
+            owner: crate::domain::ids::Account::new("romeo@example.org"),
             account: DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0"),
             channel: None,
             class,

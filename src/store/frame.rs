@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The version of every record of schema 1.
-const VERSION: u8 = 1;
+/// The version of a record's first shape.
+const FIRST: u8 = 1;
 const CHECKSUM: usize = size_of::<u32>();
 
 /// What is wrong with a record. Says nothing of its content.
@@ -22,28 +22,48 @@ pub(super) enum Damage {
     Key,
 }
 
-/// Any record, framed.
+/// Any record in its first shape, framed.
 pub(super) fn seal<T: Serialize>(key: &[u8], record: &T) -> Result<Vec<u8>, postcard::Error> {
-    let mut framed = postcard::to_extend(record, vec![VERSION])?;
+    seal_as(FIRST, key, record)
+}
+
+/// Any record, framed as one of the shape of that number.
+pub(super) fn seal_as<T: Serialize>(version: u8, key: &[u8], record: &T) -> Result<Vec<u8>, postcard::Error> {
+    let mut framed = postcard::to_extend(record, vec![version])?;
     let checksum = checksum(key, &framed);
     framed.extend_from_slice(&checksum);
     Ok(framed)
 }
 
-/// A framed record, checked and read to its last byte.
+/// A framed record in its first shape, checked and read to its last byte.
 pub(super) fn unseal<'a, T: Deserialize<'a>>(key: &[u8], framed: &'a [u8]) -> Result<T, Damage> {
+    match open(key, framed)? {
+        (FIRST, fields) => fields.read(),
+        (version, _) => Err(Damage::Version(version)),
+    }
+}
+
+/// The fields of a record whose checksum is right.
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// Reads them to the last byte.
+    pub(super) fn read<T: Deserialize<'a>>(&self) -> Result<T, Damage> {
+        match postcard::take_from_bytes(self.0) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(Damage::Unreadable),
+        }
+    }
+}
+
+/// A framed record, checked: the number of its shape, and its fields.
+pub(super) fn open<'a>(key: &[u8], framed: &'a [u8]) -> Result<(u8, Fields<'a>), Damage> {
     let (covered, found) = framed.split_last_chunk::<CHECKSUM>().ok_or(Damage::Short)?;
     let (&version, fields) = covered.split_first().ok_or(Damage::Short)?;
     if checksum(key, covered) != *found {
         return Err(Damage::Checksum);
     }
-    if version != VERSION {
-        return Err(Damage::Version(version));
-    }
-    match postcard::take_from_bytes(fields) {
-        Ok((record, [])) => Ok(record),
-        _ => Err(Damage::Unreadable),
-    }
+    Ok((version, Fields(fields)))
 }
 
 fn checksum(key: &[u8], covered: &[u8]) -> [u8; CHECKSUM] {
@@ -96,9 +116,9 @@ mod tests {
         let framed = |covered: &[u8]| [covered, &checksum(KEY, covered)[..]].concat();
         let rows = [
             ("a later version", framed(&[2, 0, 0]), Damage::Version(2)),
-            ("no fields", framed(&[VERSION]), Damage::Unreadable),
-            ("fields that end too early", framed(&[VERSION, 200, b'x']), Damage::Unreadable),
-            ("a length beyond all memory", framed(&[&[VERSION][..], &[0xFF; 9], &[1]].concat()), Damage::Unreadable),
+            ("no fields", framed(&[FIRST]), Damage::Unreadable),
+            ("fields that end too early", framed(&[FIRST, 200, b'x']), Damage::Unreadable),
+            ("a length beyond all memory", framed(&[&[FIRST][..], &[0xFF; 9], &[1]].concat()), Damage::Unreadable),
             ("a byte too many", framed(&[&sealed()[..sealed().len() - 4], &[0]].concat()), Damage::Unreadable),
         ];
         for (what, value, expected) in rows {

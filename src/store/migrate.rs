@@ -10,6 +10,8 @@ use super::open::{Engine, guarded, on_read};
 mod m0001_records;
 #[path = "../../migrations/m0002_registrations.rs"]
 mod m0002_registrations;
+#[path = "../../migrations/m0003_access.rs"]
+mod m0003_access;
 
 /// The tree of what the store says about itself.
 pub(super) const META: &str = "meta";
@@ -20,7 +22,7 @@ const SCHEMA: &[u8] = b"schema";
 pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
-pub(super) const STEPS: &[Step] = &[m0001_records::run, m0002_registrations::run];
+pub(super) const STEPS: &[Step] = &[m0001_records::run, m0002_registrations::run, m0003_access::run];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -68,19 +70,19 @@ mod tests {
     use crate::flows::data::Change;
     use crate::store::Store;
 
-    const FUTURE: &[Step] = &[m0001_records::run, m0002_registrations::run, third, fourth];
+    const FUTURE: &[Step] = &[m0001_records::run, m0002_registrations::run, m0003_access::run, fourth, fifth];
 
-    fn third(db: &sled::Db) -> sled::Result<()> {
-        db.open_tree("log")?.insert(b"third", b"ran").map(drop)
+    fn fourth(db: &sled::Db) -> sled::Result<()> {
+        db.open_tree("log")?.insert(b"fourth", b"ran").map(drop)
     }
 
     /// Fails the first time, after half of its work.
-    fn fourth(db: &sled::Db) -> sled::Result<()> {
+    fn fifth(db: &sled::Db) -> sled::Result<()> {
         let log = db.open_tree("log")?;
-        if log.insert(b"fourth", b"begun")?.is_none() {
+        if log.insert(b"fifth", b"begun")?.is_none() {
             return Err(sled::Error::Io(std::io::Error::other("the power went")));
         }
-        log.insert(b"fourth", b"ran").map(drop)
+        log.insert(b"fifth", b"ran").map(drop)
     }
 
     fn ran(engine: &Engine, step: &str) -> Option<String> {
@@ -92,7 +94,7 @@ mod tests {
     fn a_new_store_runs_all_steps_and_has_their_number() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(folder.path()).unwrap();
-        assert_eq!(schema(folder.path(), &engine).unwrap(), 2);
+        assert_eq!(schema(folder.path(), &engine).unwrap(), 3);
         assert!(engine.db().tree_names().contains(&"records".into()));
     }
 
@@ -121,14 +123,14 @@ mod tests {
 
         let failed = bring_up(path, &engine, FUTURE).unwrap_err();
         assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-        assert_eq!(schema(path, &engine).unwrap(), 3, "the step that failed does not count");
-        assert_eq!(ran(&engine, "third").as_deref(), Some("ran"));
-
-        engine.db().open_tree("log").unwrap().remove(b"third").unwrap();
-        bring_up(path, &engine, FUTURE).unwrap();
-        assert_eq!(schema(path, &engine).unwrap(), 4);
+        assert_eq!(schema(path, &engine).unwrap(), 4, "the step that failed does not count");
         assert_eq!(ran(&engine, "fourth").as_deref(), Some("ran"));
-        assert_eq!(ran(&engine, "third"), None, "what a store has had does not run again");
+
+        engine.db().open_tree("log").unwrap().remove(b"fifth").unwrap();
+        bring_up(path, &engine, FUTURE).unwrap();
+        assert_eq!(schema(path, &engine).unwrap(), 5);
+        assert_eq!(ran(&engine, "fifth").as_deref(), Some("ran"));
+        assert_eq!(ran(&engine, "fourth"), None, "what a store has had does not run again");
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
         drop(engine);
         let refused = Engine::open(path).unwrap_err();
         assert!(matches!(refused, StoreError::Newer { found: 7, known: 2, .. }), "{refused}");
-        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 2"), "{refused}");
+        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 3"), "{refused}");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::domain::publish::{CallStep, Notification, Priority, Publish};
 use crate::domain::push::Sealed;
 use crate::domain::secret::{Private, Secret};
 
+/// The longest `pushModule`, in bytes: no app has a longer name.
+const MAX_MODULE: usize = 256;
+
 /// Reads what a server publishes from a `<pubsub>` that has a `<publish>`.
 ///
 /// # Errors
@@ -22,19 +25,17 @@ pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &Sender)
     let mut items = publish.children().filter(|&child| read::is(child, ns::PUBSUB, "item"));
     let notification =
         items.find_map(|item| read::child(item, ns::PUSH, "notification")).ok_or(StanzaError::BAD_PUBLISH)?;
+    let options = read::child(pubsub, ns::PUBSUB, "publish-options").and_then(Form::inside);
+    let option = |name: &str| options.as_ref().and_then(|options| options.value(name));
     Ok(Publish {
         from: Domain::new(from.bare.domain().as_str()),
         from_full_jid: from.full,
         node: Node::new(node),
-        secret: secret(pubsub),
+        // The options' FORM_TYPE does not matter: the form is the client's own, replayed.
+        secret: option("secret").map(Secret::new),
+        module: option("pushModule").filter(|module| module.len() <= MAX_MODULE).map(Box::from),
         notification: self::notification(notification),
     })
-}
-
-/// The `secret` among the publish-options. Their FORM_TYPE does not matter: the form is the client's own, replayed.
-fn secret(pubsub: Element<'_, '_>) -> Option<Secret> {
-    let options = read::child(pubsub, ns::PUBSUB, "publish-options")?;
-    Form::inside(options)?.value("secret").map(Secret::new)
 }
 
 fn notification(element: Element<'_, '_>) -> Notification {

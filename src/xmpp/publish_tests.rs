@@ -111,6 +111,7 @@ fn extensions_come_in_any_order() {
         meet: true,
         priority: Some(Priority::High),
         sealed: Some(Sealed { iv: "aXY".into(), payload: Private::new("Y2lwaGVy"), voip: true }),
+        account_removed: false,
         nickname: text("Juliet"),
     };
     for turn in 0..parts.len() {

@@ -9,6 +9,7 @@ use xmpp_parsers::minidom::Element as Tree;
 use super::answer::StanzaError;
 use super::forms::Form;
 use super::inbound::Sender;
+use crate::domain::device::Access;
 use crate::domain::ids::{Account, DeviceHash, Domain};
 use crate::domain::secret::DeviceToken;
 use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Room};
@@ -90,7 +91,18 @@ pub fn command(command: Element<'_, '_>, from: &Sender) -> Result<Command, Stanz
         return Err(StanzaError::BAD_PAYLOAD);
     }
     let token = form.value("token").and_then(token).ok_or(StanzaError::BAD_PAYLOAD)?;
-    Ok(Command::Register(DeviceRegistration { command, service, owner, account, room, token }))
+    let registration = DeviceRegistration {
+        command,
+        service,
+        owner,
+        account,
+        room,
+        token,
+        voip_token: None,
+        node: None,
+        access: Access::Secret,
+    };
+    Ok(Command::Register(registration))
 }
 
 /// A room's bare JID. A full one names somebody in the room.

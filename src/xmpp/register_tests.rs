@@ -27,6 +27,9 @@ fn registration() -> DeviceRegistration {
         account: DeviceHash::from_hex("0c223e6b96c6112f5dd809bb1b6f7c5a78826ee3").expect("40 digits"),
         room: None,
         token: DeviceToken::new("FCM-TOKEN"),
+        voip_token: None,
+        node: None,
+        access: Access::Secret,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
 use pushkeeper::domain::class::Class;
-use pushkeeper::domain::ids::{AppName, DeviceHash, Node, PushId};
+use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Node, PushId};
 use pushkeeper::domain::outcome::{Outcome, Verdict};
 use pushkeeper::domain::push::{Content, Push, ttl};
 use pushkeeper::domain::secret::DeviceToken;
@@ -73,6 +73,7 @@ pub(crate) fn push(id: u64) -> Push {
         generation: 1,
         token: DeviceToken::new(format!("t-{id}")),
         voip_token: None,
+        owner: Account::new("romeo@example.org"),
         account: DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0"),
         channel: None,
         class: Class::Important,

@@ -54,6 +54,7 @@ fn to_device(edit: &mut Edit<'_>, registration: &Registration, burst: Burst) {
         from_full_jid: false,
         node: registration.key.node.clone(),
         secret: registration.options.as_ref().and_then(|options| options.secret.clone()),
+        module: None,
         notification: redact::notification(burst.class, burst.words.clone()),
     };
     let flight = edit.number();

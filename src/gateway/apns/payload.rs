@@ -65,7 +65,7 @@ impl Notification {
     pub fn of(push: &Push, style: Style, important_body: &str) -> Self {
         match style {
             Style::Conversations => conversations(push),
-            Style::Generic => generic(push, important_body),
+            Style::Generic | Style::Monal | Style::Tigase => generic(push, important_body),
         }
     }
 

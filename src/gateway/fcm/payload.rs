@@ -23,7 +23,7 @@ pub fn message(push: &Push, style: Style) -> Vec<u8> {
             let data = Data { account: &account, channel: channel.as_deref(), ..Data::default() };
             (data, Some(short(channel.as_deref().unwrap_or(&account)).to_owned()))
         }
-        Style::Generic => {
+        Style::Generic | Style::Monal | Style::Tigase => {
             let speaks = push.content.sender.is_some()
                 || push.content.body.is_some()
                 || push.content.nickname.is_some()
@@ -40,7 +40,7 @@ pub fn message(push: &Push, style: Style) -> Vec<u8> {
     };
     match style {
         Style::Conversations => write(push, &data, &android),
-        Style::Generic => {
+        Style::Generic | Style::Monal | Style::Tigase => {
             generic(push, Data { count: count.as_deref(), class: Some(push.class.name()), ..data }, &android)
         }
     }

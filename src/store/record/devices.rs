@@ -2,21 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Damage, GoneV1, Kind, name, seal, unseal};
+use super::{Damage, GoneV1, Kind, name, open, seal, seal_as, unseal};
 use crate::domain::app::Credentials;
-use crate::domain::device::{Device, DeviceKey, Fact, Gone, History, Said};
+use crate::domain::device::{Access, Device, DeviceKey, Fact, Gone, History, Said};
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
 
 pub(in crate::store) fn seal_device(key: &[u8], device: &Device) -> Result<Vec<u8>, postcard::Error> {
-    seal(key, &DeviceV1::from(device))
+    seal_as(2, key, &DeviceV2 { device: DeviceV1::from(device), access: device.access.into() })
 }
 
 /// The device under this key, with an empty history.
 pub(in crate::store) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
-    let record: DeviceV1<'_> = unseal(key, value)?;
-    Ok(record.into_device(Node::new(name(key)?)))
+    let node = Node::new(name(key)?);
+    match open(key, value)? {
+        (1, fields) => Ok(fields.read::<DeviceV1<'_>>()?.into_device(node)),
+        (2, fields) => {
+            let DeviceV2 { device, access } = fields.read()?;
+            Ok(Device { access: access.into(), ..device.into_device(node) })
+        }
+        (version, _) => Err(Damage::Version(version)),
+    }
 }
 
 /// `covers`: the history holds all lines of the journal's records before this one.
@@ -85,6 +92,22 @@ struct DeviceV1<'a> {
     gone: Option<GoneV1>,
 }
 
+/// As before, and how publishes prove themselves.
+#[derive(Serialize, Deserialize)]
+struct DeviceV2<'a> {
+    #[serde(borrow)]
+    device: DeviceV1<'a>,
+    access: AccessV2,
+}
+
+/// Stored as their position, so the order is part of the format.
+#[derive(Serialize, Deserialize)]
+enum AccessV2 {
+    Secret,
+    Node,
+    Anyone,
+}
+
 #[derive(Serialize, Deserialize)]
 struct HistoryV1<'a> {
     last_publish: Option<i64>,
@@ -146,6 +169,7 @@ impl DeviceV1<'_> {
             },
             owner: Account::new(self.owner),
             permitted: self.permitted.into_iter().map(Domain::new).collect(),
+            access: Access::Secret,
             token: DeviceToken::new(self.token),
             voip_token: self.voip_token.map(DeviceToken::new),
             generation: self.generation,
@@ -153,6 +177,26 @@ impl DeviceV1<'_> {
             renewed: Timestamp::from_millis(self.renewed),
             history: History::default(),
             gone: self.gone.map(Gone::from),
+        }
+    }
+}
+
+impl From<Access> for AccessV2 {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Secret => Self::Secret,
+            Access::Node => Self::Node,
+            Access::Anyone => Self::Anyone,
+        }
+    }
+}
+
+impl From<AccessV2> for Access {
+    fn from(access: AccessV2) -> Self {
+        match access {
+            AccessV2::Secret => Self::Secret,
+            AccessV2::Node => Self::Node,
+            AccessV2::Anyone => Self::Anyone,
         }
     }
 }

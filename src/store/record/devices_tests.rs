@@ -17,6 +17,7 @@ pub(in crate::store) fn full() -> Device {
             channel: Some(DeviceHash::of("room@muc.example.org", "phone")),
         },
         owner: Account::new("juliet@capulet.example"),
+        access: Access::Node,
         permitted: [Domain::new("capulet.example"), Domain::new("muc.example.org")].into(),
         token: DeviceToken::new("token-2"),
         voip_token: Some(DeviceToken::new("voip-2")),
@@ -87,6 +88,7 @@ prop_compose! {
         generation in any::<u32>(),
         times in (any::<i64>(), any::<i64>()),
         gone in option::of((any::<i64>(), reason())),
+        access in prop::sample::select(&[Access::Secret, Access::Node, Access::Anyone][..]),
     ) -> Device {
         let (node, secret, app, owner, token) = texts;
         Device {
@@ -98,6 +100,7 @@ prop_compose! {
                 channel: channel.map(DeviceHash::from_bytes),
             },
             owner: Account::new(owner),
+            access,
             permitted: permitted.into_iter().map(Domain::new).collect(),
             token: DeviceToken::new(token),
             voip_token: voip_token.map(DeviceToken::new),
@@ -150,10 +153,13 @@ fn every_reason_comes_back() {
 #[test]
 fn the_bytes_of_version_1_are_for_ever() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let [(_, device), (_, history)] = sealed();
+    let [(key, device), (_, history)] = sealed();
+    let first = seal(&key, &DeviceV1::from(&full())).unwrap();
+    let known = Device { access: Access::Secret, history: History::default(), ..full() };
+    assert_eq!(unseal_device(&key, &first), Ok(known), "the first shape is still read");
     let credentials = Credentials { fingerprint: u64::MAX, since: Timestamp::from_secs(1) };
     assert_eq!(
-        hex(&device),
+        hex(&first),
         "\
         01087365637265742d3208636861742d696f73abababababababababababababababababababab01274b71753338\
         979d2fcbc89de3877a663aff6c40166a756c69657440636170756c65742e6578616d706c65020f636170756c6574\

@@ -6,7 +6,7 @@ mod registrations;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Damage, seal, unseal};
+use super::frame::{Damage, open, seal, seal_as, unseal};
 use crate::domain::device::{Gone, GoneReason};
 use crate::domain::time::Timestamp;
 

@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use pushkeeper::domain::device::{Device, DeviceKey, History};
+use pushkeeper::domain::device::{Access, Device, DeviceKey, History};
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use pushkeeper::domain::registration::{Record, Registration, RegistrationKey, Status};
 use pushkeeper::domain::secret::{DeviceToken, Secret};
@@ -29,6 +29,7 @@ fn device(node: &str, generation: u32) -> Device {
         key: DeviceKey { app: AppName::new("chat"), account: DeviceHash::of("romeo@example.org", node), channel: None },
         owner: Account::new("romeo@example.org"),
         permitted: [Domain::new("example.org")].into(),
+        access: Access::Secret,
         token: DeviceToken::new(format!("{node:x<200}")),
         voip_token: None,
         generation,
