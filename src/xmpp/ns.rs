@@ -20,6 +20,8 @@ pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// XEP-0060: requests of anybody.
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// XEP-0060: what is wrong with a request, beside the condition.
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// XEP-0060: requests of a node's owner.
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// XEP-0199: ping.
@@ -38,6 +40,8 @@ pub const TIGASE_PRIORITY: &str = "tigase:push:priority:0";
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
 /// Tigase: who spoke in a room.
 pub const TIGASE_GROUPCHAT: &str = "http://tigase.org/protocol/muc#offline";
+/// Tigase: what became of an account.
+pub const TIGASE_ACCOUNT_EVENT: &str = "http://tigase.org/protocol/account#event";
 /// Between a host's bridge and us (docs/signals.md).
 pub const HOST: &str = "urn:pushkeeper:host:0";
 /// XEP-0060 §7.1.5: what a service wants to see before it takes a publish.

@@ -42,7 +42,9 @@ fn notification(element: Element<'_, '_>) -> Notification {
     let mut out = Notification::default();
     if let Some(form) = Form::all_inside(element).find(|form| form.may_be(ns::PUSH_SUMMARY)) {
         out.count = form.value("message-count").and_then(|count| count.trim().parse().ok());
-        out.sender = form.value("last-message-sender").map(Private::new);
+        // MongooseIM calls it otherwise where the message is a step of a call's set-up.
+        let sender = form.value("last-message-sender").or_else(|| form.value("message-sender"));
+        out.sender = sender.map(Private::new);
         out.body = form.value("last-message-body").map(Private::new);
         out.jingle_message = form.value("jingle-message").map(call_step);
     }
@@ -55,6 +57,9 @@ fn notification(element: Element<'_, '_>) -> Notification {
             (ns::TIGASE_MEET, "meet") => out.meet = true,
             (ns::TIGASE_PRIORITY, "priority") => out.priority = read::text(child).and_then(priority),
             (ns::TIGASE_ENCRYPT, "encrypted") => out.sealed = sealed(child),
+            (ns::TIGASE_ACCOUNT_EVENT, "event") => {
+                out.account_removed |= child.attribute("name") == Some("account-removed");
+            }
             (ns::TIGASE_GROUPCHAT, "groupchat") => {
                 let nickname = read::child(child, ns::TIGASE_GROUPCHAT, "nickname");
                 out.nickname = nickname.and_then(read::text).map(Private::new);

@@ -61,7 +61,7 @@ fn each_servers_summary() {
             "MongooseIM, a call",
             "<field var='message-sender'><value>j@x</value></field><field var='jingle-message'><value>propose</value></field>
              <field var='jingle-session-id'><value>1</value></field>",
-            Notification { jingle_message: Some(CallStep::Propose), ..none() },
+            Notification { sender: text("j@x"), jingle_message: Some(CallStep::Propose), ..none() },
         ),
         (
             "MongooseIM, a call that ended",
@@ -100,6 +100,7 @@ fn extensions_come_in_any_order() {
         "<jingle xmlns='tigase:push:jingle:0' action='propose' sid='c'><media>audio</media></jingle>",
         "<meet xmlns='tigase:push:meet:0' id='i' jid='j'/>",
         "<encrypted xmlns='tigase:push:encrypt:0' iv=' aX\nY ' type='voip'>Y2lw\n aGVy\t</encrypted>",
+        "<event xmlns='http://tigase.org/protocol/account#event' name='account-removed'/>",
         "<unknown xmlns='x'/>",
     ];
     let expected = Notification {
@@ -111,7 +112,7 @@ fn extensions_come_in_any_order() {
         meet: true,
         priority: Some(Priority::High),
         sealed: Some(Sealed { iv: "aXY".into(), payload: Private::new("Y2lwaGVy"), voip: true }),
-        account_removed: false,
+        account_removed: true,
         nickname: text("Juliet"),
     };
     for turn in 0..parts.len() {
@@ -130,6 +131,9 @@ fn half_an_extension_is_none() {
         "<priority xmlns='tigase:push:priority:0'/>",
         "<groupchat xmlns='http://tigase.org/protocol/muc#offline'/>",
         "<jingle xmlns='urn:xmpp:jingle:1' action='propose'/>",
+        "<event xmlns='http://tigase.org/protocol/account#event'/>",
+        "<event xmlns='http://tigase.org/protocol/account#event' name='account-registered'/>",
+        "<event xmlns='x' name='account-removed'/>",
         "some text",
         "",
     ];
