@@ -14,7 +14,7 @@ use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
-use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Ports};
+use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
 use crate::flows::state::State;
@@ -118,11 +118,14 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
     let (disk, reports) = StoreThread::start(store)?;
+    let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
+    let service = Arc::new(service);
     let ports = Ports {
         requests: request_queue,
         answers,
         verdicts: verdict_queue,
         gateways: Box::new(Switchboard(gateways.clone())),
+        offers: Box::new(Features(service.clone())),
         reports,
         disk: Box::new(disk),
         stop: stop_queue,
@@ -134,8 +137,6 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
         timing: Timing::default(),
         counters: Arc::new(Counters::default()),
     };
-    // No provider ids: apps take whoever names theirs for their own service, and we speak none of their dialects yet.
-    let service = Arc::new(Service::new(config.component.jid, []).with_hosts(hosts));
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
     if let Some(gateways) = Arc::into_inner(gateways) {
@@ -296,6 +297,15 @@ struct Switchboard(Arc<Gateways>);
 impl Deliver for Switchboard {
     fn deliver(&self, app: &AppName, pushes: Vec<Push>) {
         self.0.deliver(app, pushes);
+    }
+}
+
+/// What we say of ourselves.
+struct Features(Arc<Service>);
+
+impl Offer for Features {
+    fn offer(&self, app: &AppName, works: bool) {
+        self.0.offer(app, works);
     }
 }
 

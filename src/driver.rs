@@ -77,6 +77,12 @@ pub trait Deliver: Send {
     fn deliver(&self, app: &AppName, pushes: Vec<Push>);
 }
 
+/// Lets clients find apps of ours.
+pub trait Offer: Send {
+    /// From now on clients find this app, or no longer. Does not block.
+    fn offer(&self, app: &AppName, works: bool);
+}
+
 /// What the driver is connected to.
 pub struct Ports {
     /// Requests from the link.
@@ -87,6 +93,8 @@ pub struct Ports {
     pub verdicts: mpsc::Receiver<Vec<Verdict>>,
     /// The gateways.
     pub gateways: Box<dyn Deliver>,
+    /// What clients find. All apps are found at first.
+    pub offers: Box<dyn Offer>,
     /// Reports of the disk.
     pub reports: mpsc::Receiver<DiskReport>,
     /// The disk.
@@ -322,6 +330,7 @@ impl Driver {
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
                 Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
                 Effect::Notice(notice) => tell::tell(&notice),
+                Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
             }
         }
     }

@@ -77,6 +77,17 @@ pub struct App {
     pub fingerprint: u64,
 }
 
+impl App {
+    /// What clients look for among our features to find a service for their own app: provider ids, which have a `:` as
+    /// in `tigase:messenger:apns:1`, and whatever apps of Tigase's family name. Whoever finds one takes us for theirs, so
+    /// an app that only logs has none.
+    pub fn provider_ids(&self) -> impl Iterator<Item = &str> {
+        let all = self.style == Style::Tigase;
+        let aliases = self.aliases.iter().filter(|_| self.provider != Provider::Stub);
+        aliases.map(|alias| &**alias).filter(move |alias| all || alias.contains(':'))
+    }
+}
+
 /// Which credentials an app uses, and since when: what worked under former ones proves nothing about these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -119,6 +130,21 @@ mod tests {
             token_nodes: false,
             allow_hosts: Vec::new(),
             fingerprint: 0,
+        }
+    }
+
+    #[test]
+    fn what_clients_look_for() {
+        let aliases = ["snikket:apns:1", "fcm-xmpp-api"];
+        let rows: [(Provider, Style, &[&str]); 4] = [
+            (Provider::Apns, Style::Generic, &["snikket:apns:1"]),
+            (Provider::Apns, Style::Monal, &["snikket:apns:1"]),
+            (Provider::Fcm, Style::Tigase, &aliases),
+            (Provider::Stub, Style::Tigase, &[]),
+        ];
+        for (provider, style, ids) in rows {
+            let app = App { style, ..app("ios", provider, &aliases, false) };
+            assert_eq!(app.provider_ids().collect::<Vec<_>>(), ids, "{provider:?} {style:?}");
         }
     }
 

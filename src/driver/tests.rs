@@ -42,12 +42,21 @@ impl Deliver for FakeGateways {
     }
 }
 
+struct FakeOffers(mpsc::Sender<(AppName, bool)>);
+
+impl Offer for FakeOffers {
+    fn offer(&self, app: &AppName, works: bool) {
+        self.0.try_send((app.clone(), works)).unwrap();
+    }
+}
+
 /// A driver with the test at the other end of everything.
 pub(super) struct Rig {
     requests: Option<mpsc::Sender<Vec<Input>>>,
     answers: mpsc::Receiver<Vec<Outgoing>>,
     verdicts: mpsc::Sender<Vec<Verdict>>,
     pushes: mpsc::Receiver<Push>,
+    offers: mpsc::Receiver<(AppName, bool)>,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::Sender<DiskReport>,
     stop: Option<mpsc::Sender<()>>,
@@ -63,6 +72,7 @@ impl Rig {
         let (answers, answer_receiver) = mpsc::channel(100);
         let (verdict_sender, verdicts) = mpsc::channel(100);
         let (push_sender, pushes) = mpsc::channel(100);
+        let (offer_sender, offers) = mpsc::channel(100);
         let (order_sender, orders) = mpsc::channel(1);
         let (report_sender, reports) = mpsc::channel(1);
         let (stop_sender, stop) = mpsc::channel(1);
@@ -78,6 +88,7 @@ impl Rig {
             answers,
             verdicts,
             gateways: Box::new(FakeGateways(push_sender)),
+            offers: Box::new(FakeOffers(offer_sender)),
             reports,
             disk: Box::new(FakeDisk(order_sender)),
             stop,
@@ -88,6 +99,7 @@ impl Rig {
             answers: answer_receiver,
             verdicts: verdict_sender,
             pushes,
+            offers,
             orders,
             reports: report_sender,
             stop: Some(stop_sender),
@@ -279,6 +291,21 @@ async fn a_healthy_push_waits_for_no_disk_and_its_fact_rides_within_a_second() {
     let facts = rig.commit_order().await;
     assert!(matches!(&facts[..], [Change::Fact(_)]), "{facts:?}");
     assert_eq!(rig.clock.steady() - asked, FACTS_WITHIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_find_an_app_until_its_credentials_are_refused_and_again_afterwards() {
+    let mut rig = Rig::new(policy());
+    let device = rig.register("phone").await;
+    let fault = Outcome::OperatorFault("InvalidProviderToken".into());
+    for (id, outcome, works) in [("p1", fault, false), ("p2", Outcome::Accepted, true)] {
+        rig.ask(vec![rig.publish(id, &device)]).await;
+        let push = rig.pushes.recv().await.unwrap();
+        let app = push.app.clone();
+        rig.say(push, outcome).await;
+        assert_eq!(rig.answer().await.0, id);
+        assert_eq!(rig.offers.try_recv(), Ok((app, works)), "{id}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -334,6 +334,8 @@ pub enum Effect {
     Order(Box<Order>),
     /// Tell the operator.
     Notice(Notice),
+    /// Let clients find an app of ours, or no longer: its credentials work, or the vendor refuses them.
+    Offer(AppName, bool),
 }
 
 /// What goes to the host.

@@ -68,6 +68,8 @@ pub enum Memory {
     },
     /// The vendor refuses an app's credentials, or no longer.
     Circuit(AppName, Option<Reason>),
+    /// Whether clients must not find an app, because the vendor refuses its credentials.
+    Withdrawn(AppName, bool),
     /// What is going on with an account.
     Live(Account, Arc<Live>),
     /// What is known of a host.

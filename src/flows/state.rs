@@ -98,6 +98,8 @@ pub struct AppState {
     pub works: bool,
     /// Why the vendor refuses its credentials, while it does.
     pub circuit: Option<Reason>,
+    /// Whether clients must not find it meanwhile.
+    pub withdrawn: bool,
 }
 
 impl State {
@@ -374,6 +376,9 @@ impl State {
             Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
             Memory::Circuit(app, reason) => {
                 self.apps.entry(app.clone()).or_default().circuit.clone_from(reason);
+            }
+            Memory::Withdrawn(app, withdrawn) => {
+                self.apps.entry(app.clone()).or_default().withdrawn = *withdrawn;
             }
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),

@@ -37,6 +37,8 @@ pub(crate) struct Happened {
     pub(crate) pushes: Vec<Push>,
     pub(crate) orders: Vec<Order>,
     pub(crate) notices: Vec<Notice>,
+    /// Apps that clients find from now on, or no longer.
+    pub(crate) offers: Vec<(AppName, bool)>,
 }
 
 impl Happened {
@@ -45,6 +47,7 @@ impl Happened {
         self.pushes.extend(later.pushes);
         self.orders.extend(later.orders);
         self.notices.extend(later.notices);
+        self.offers.extend(later.offers);
     }
 
     /// Which tickets were answered with an empty result.
@@ -138,6 +141,7 @@ impl World {
                     happened.orders.push(*order);
                 }
                 Effect::Notice(notice) => happened.notices.push(notice),
+                Effect::Offer(app, works) => happened.offers.push((app, works)),
             }
         }
         for inner in step.then {

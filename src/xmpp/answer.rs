@@ -3,8 +3,10 @@
 use bytes::BytesMut;
 use sha1::{Digest, Sha1};
 
-use super::ns;
+use super::{ns, register};
+use crate::domain::ids::Node;
 use crate::domain::refusal::Refusal;
+use crate::domain::secret::Secret;
 use crate::flows::data::{Answer, Ticket};
 
 /// A stanza error (RFC 6120 §8.3), as far as we ever say one.
@@ -33,6 +35,9 @@ impl StanzaError {
     pub const MALFORMED_ACTION: Self = Self::command("malformed-action");
     /// There is no such node, command or device.
     pub const ITEM_NOT_FOUND: Self = Self::new("cancel", "item-not-found");
+    /// A node is to be made, and has no name (XEP-0060 §8.1.2).
+    pub const NODE_REQUIRED: Self =
+        Self { detail: Some(("nodeid-required", ns::PUBSUB_ERRORS)), ..Self::new("modify", "not-acceptable") };
     /// A pubsub request that we do not serve.
     pub const NOT_IMPLEMENTED: Self = Self::new("cancel", "feature-not-implemented");
     /// Anything else that we do not serve.
@@ -85,12 +90,13 @@ pub fn write(out: &mut BytesMut, ticket: &Ticket, answer: &Answer) {
         Answer::Registered { command, node, secret } => {
             open(out, ticket, "result");
             command_open(out, ticket, command, "completed");
-            put(out, "><x xmlns='jabber:x:data' type='form'>");
-            // The service that the app enables is the one it asked: what it wrote as `to`.
-            field(out, "jid", "jid-single", &ticket.from);
-            field(out, "node", "text-single", node.as_str());
-            field(out, "secret", "text-single", secret.reveal());
-            put(out, "</x></command></iq>");
+            put(out, ">");
+            if **command == *register::TIGASE_REGISTER {
+                tigase_form(out, node);
+            } else {
+                enable_form(out, ticket, node, secret);
+            }
+            put(out, "</command></iq>");
         }
         Answer::Unregistered { command } => {
             open(out, ticket, "result");
@@ -98,6 +104,26 @@ pub fn write(out: &mut BytesMut, ticket: &Ticket, answer: &Answer) {
             put(out, "/></iq>");
         }
     }
+}
+
+/// What most apps give to their server: where to publish, and what to show.
+fn enable_form(out: &mut BytesMut, ticket: &Ticket, node: &Node, secret: &Secret) {
+    put(out, "<x xmlns='jabber:x:data' type='form'>");
+    // The service that the app enables is the one it asked: what it wrote as `to`.
+    field(out, "jid", "jid-single", &ticket.from);
+    field(out, "node", "text-single", node.as_str());
+    field(out, "secret", "text-single", secret.reveal());
+    put(out, "</x>");
+}
+
+/// What apps of Tigase's family read: they know the service, and have no use for a secret. Without the feature they
+/// never ask their server to encrypt; the size is what a payload may have then, in bytes.
+fn tigase_form(out: &mut BytesMut, node: &Node) {
+    put(out, "<x xmlns='jabber:x:data' type='result'>");
+    field(out, "node", "text-single", node.as_str());
+    field(out, "features", "text-multi", ns::TIGASE_ENCRYPT);
+    field(out, "max-payload-size", "text-single", "3000");
+    put(out, "</x>");
 }
 
 /// Writes a result without content.
@@ -227,9 +253,7 @@ mod tests {
     use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
     use super::*;
-    use crate::domain::ids::Node;
     use crate::domain::refusal::Later;
-    use crate::domain::secret::Secret;
     use crate::domain::time::Moment;
 
     fn ticket() -> Ticket {
@@ -339,6 +363,23 @@ mod tests {
         let form = DataForm::try_from(command.get_child("x", ns::DATA_FORM).unwrap().clone()).unwrap();
         let values: Vec<_> = form.fields.iter().map(|field| field.values.concat()).collect();
         assert_eq!(values, ["push.example.net", "n+/=", "s"]);
+    }
+
+    #[test]
+    fn an_app_of_tigases_family_gets_no_secret_and_the_field_types_that_its_parser_wants() {
+        let ticket = Ticket { to: "romeo@example.org/siskin".into(), ..ticket() };
+        let mut out = BytesMut::new();
+        let command = "register-device".into();
+        let answer = Answer::Registered { command, node: Node::new("01#6e1f"), secret: Secret::new("hunter2") };
+        write(&mut out, &ticket, &answer);
+        let expected = "<iq type='result' id='a1' from='push.example.net' to='romeo@example.org/siskin'>\
+            <command xmlns='http://jabber.org/protocol/commands' node='register-device' \
+            sessionid='SESSION' status='completed'><x xmlns='jabber:x:data' type='result'>\
+            <field var='node' type='text-single'><value>01#6e1f</value></field>\
+            <field var='features' type='text-multi'><value>tigase:push:encrypt:0</value></field>\
+            <field var='max-payload-size' type='text-single'><value>3000</value></field></x></command></iq>";
+        let expected = expected.replace("SESSION", &session_id("romeo@example.org/siskin", "register-device"));
+        assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 
     #[test]

@@ -29,6 +29,7 @@ const MAX_WORDS: usize = 256;
 
 /// What a stanza is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and nearly all of them are requests")]
 pub enum Inbound {
     /// Something for the driver, which will answer it if it is a request.
     Request(Input),
@@ -173,7 +174,7 @@ fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ig
     Ok(match (tag.namespace().unwrap_or_default(), tag.name(), get) {
         (ns::PUBSUB, "pubsub", _) => pubsub(ticket, payload, &from, get),
         (ns::PUBSUB_OWNER, "pubsub", _) => owner(&ticket, payload, get),
-        (ns::COMMANDS, "command", _) => command(ticket, payload, &from, get),
+        (ns::COMMANDS, "command", _) => command(service, ticket, payload, &from, get),
         (ns::HOST, _, _) => signals(service, ticket, payload, &from, get),
         (ns::PUSH, "enable" | "disable", _) => enable(service, ticket, payload, get),
         (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
@@ -229,8 +230,12 @@ fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Sender, get: bool) -> 
             Err(error) => refuse(&ticket, error),
         };
     }
-    // Apps written for MongooseIM make a push node first; ours need no making.
-    if !get && read::child(pubsub, ns::PUBSUB, "create").is_some() {
+    // Apps written for MongooseIM make a push node first; ours need no making. However they configure it, our nodes are
+    // what a whitelist would make of them. One that the app leaves to us to name, it would never learn.
+    if let Some(create) = read::child(pubsub, ns::PUBSUB, "create").filter(|_| !get) {
+        if create.attribute("node").is_none_or(str::is_empty) {
+            return refuse(&ticket, StanzaError::NODE_REQUIRED);
+        }
         return answered(|out| answer::empty_result(out, &ticket));
     }
     // Nothing in it at all is a publish that went wrong; a server must not take the registration for dead.
@@ -250,12 +255,12 @@ fn owner(ticket: &Ticket, pubsub: Element<'_, '_>, get: bool) -> Inbound {
     refuse(ticket, StanzaError::NOT_IMPLEMENTED)
 }
 
-fn command(ticket: Ticket, element: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
+fn command(service: &Service, ticket: Ticket, element: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
     if get {
         return refuse(&ticket, StanzaError::BAD_REQUEST);
     }
     let name = element.attribute("node").unwrap_or_default();
-    match register::command(element, from) {
+    match register::command(element, from, || service.provider_ids()) {
         Ok(register::Command::Register(registration)) => request(Input::Register { ticket, registration }),
         Ok(register::Command::Unregister(unregistration)) => request(Input::Unregister { ticket, unregistration }),
         Ok(register::Command::Ask(form)) => answered(|out| answer::command(out, &ticket, name, "executing", &form)),

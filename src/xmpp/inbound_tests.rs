@@ -65,16 +65,28 @@ fn every_request_gets_the_answer_it_deserves() {
         format!("<command xmlns='http://jabber.org/protocol/commands' {attributes}>{content}</command>")
     };
     let form = "<x xmlns='jabber:x:data'><field var='token'><value>t</value></field><field var='device-id'><value>d</value></field></x>";
+    let tigase = "<x xmlns='jabber:x:data'><field var='provider'><value>p</value></field><field var='device-token'><value>t</value></field></x>";
+    let v1 = "<x xmlns='jabber:x:data'><field var='type'><value>apns</value></field><field var='node'><value>n</value></field><field var='token'><value>t</value></field></x>";
     let publish = pubsub("<publish node='n'><item><notification xmlns='urn:xmpp:push:0'/></item></publish>");
     let rows = [
         ("set", publish.clone(), "publish"),
         ("get", publish, "wait bad-request"),
         ("set", pubsub("<publish/>"), "wait bad-request"),
         ("set", pubsub("<create node='n' type='push'/><configure/>"), "result "),
+        ("set", pubsub(CREATE), "result "),
+        ("set", pubsub(&format!("{CREATE}{OPTIONS}")), "result "),
+        ("set", pubsub("<create type='push'/>"), "modify not-acceptable nodeid-required"),
+        ("set", pubsub("<create node=''/>"), "modify not-acceptable nodeid-required"),
+        ("get", pubsub("<create node='n'/>"), "cancel feature-not-implemented"),
         ("get", pubsub("<items node='n'/>"), "cancel feature-not-implemented"),
         ("set", pubsub("<subscribe node='n' jid='j'/>"), "cancel feature-not-implemented"),
         ("set", pubsub(""), "wait bad-request"),
         ("set", owner("<affiliations node='n'/>"), "result "),
+        (
+            "set",
+            owner("<affiliations node='n'><affiliation jid='example.org' affiliation='publish-only'/></affiliations>"),
+            "result ",
+        ),
         ("set", owner("<configure node='n'/>"), "result "),
         ("get", owner("<affiliations node='n'/>"), "cancel feature-not-implemented"),
         ("set", owner("<delete node='n'/>"), "cancel feature-not-implemented"),
@@ -86,6 +98,13 @@ fn every_request_gets_the_answer_it_deserves() {
         ("set", command("node='register-push-fcm' action='prev'", ""), "modify bad-request bad-action"),
         ("set", command("node='register-push-fcm'", "<x xmlns='jabber:x:data'/>"), "modify bad-request bad-payload"),
         ("set", command("node='x'", ""), "cancel item-not-found"),
+        ("set", command("node='register-device'", ""), "result command"),
+        ("set", command("node='register-device'", tigase), "register"),
+        ("set", command("node='unregister-device' action='complete'", tigase), "unregister"),
+        ("set", command("node='v1-register-push' action='execute'", v1), "register"),
+        ("set", command("node='v1-unregister-push'", v1), "unregister"),
+        ("set", command("node='v1-register-push'", form), "modify bad-request bad-payload"),
+        ("set", command("node='register-push-webpush'", form), "modify bad-request bad-payload"),
         ("get", query("disco#info"), "result query"),
         ("get", query("disco#items"), "result query"),
         ("set", query("disco#info"), "cancel service-unavailable"),
@@ -107,6 +126,16 @@ fn every_request_gets_the_answer_it_deserves() {
         assert_eq!(summary(&stanza(&request(kind, &payload))), expected, "{kind} {payload}");
     }
 }
+
+/// As MongooseIM's documentation has apps make a node, and the options that it stores and sends back.
+const CREATE: &str = "<create node='n' type='push'/><configure><x xmlns='jabber:x:data' type='submit'>\
+    <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+    <field var='pubsub#access_model'><value>whitelist</value></field>\
+    <field var='pubsub#publish_model'><value>publishers</value></field></x></configure>";
+const OPTIONS: &str = "<publish-options><x xmlns='jabber:x:data' type='submit'>\
+    <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+    <field var='service'><value>apns</value></field><field var='device_id'><value>ab12</value></field>\
+    <field var='silent'><value>false</value></field></x></publish-options>";
 
 #[test]
 fn only_what_can_be_answered_is() {

@@ -1,6 +1,8 @@
-//! Who we are, made once: what we say of ourselves (XEP-0030), whose bridges we listen to, and how our orders are named.
+//! Who we are: what we say of ourselves (XEP-0030), whose bridges we listen to, and how our orders are named. Made once;
+//! only the provider ids among our features come and go.
 
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 
 use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity};
 use xmpp_parsers::minidom::Element;
@@ -8,38 +10,41 @@ use xmpp_parsers::minidom::Element;
 use super::answer::StanzaError;
 use super::signal::words::digits;
 use super::{ns, register};
-use crate::domain::ids::Domain;
+use crate::domain::app::App;
+use crate::domain::ids::{AppName, Domain};
 use crate::flows::signals::OrderId;
 
 /// Who we are and what we can do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Service {
     jid: Domain,
-    info: String,
+    offers: RwLock<Vec<Offer>>,
     hosts: BTreeMap<Box<str>, Domain>,
     /// What the ids of this process's orders begin with: the answer to one of a former process is none to us.
     orders: Box<str>,
 }
 
+/// An app, as clients look for it.
+#[derive(Debug)]
+struct Offer {
+    app: AppName,
+    provider_ids: Vec<String>,
+    /// Whether its credentials work, as far as we know.
+    works: bool,
+}
+
 impl Service {
-    /// The service at this JID, with these provider ids as features beside the fixed ones. Apps take a service that
-    /// names their provider id for theirs, so name none that has no working credentials.
-    pub fn new<'a>(jid: Domain, provider_ids: impl IntoIterator<Item = &'a str>) -> Self {
-        let fixed = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::COMMANDS, ns::PUSH, ns::PING];
-        let info = DiscoInfoResult {
-            node: None,
-            identities: vec![identity("pubsub", "push")],
-            features: fixed.into_iter().chain(provider_ids).map(str::to_owned).collect(),
-            extensions: Vec::new(),
+    /// The service at this JID, which serves these apps: their provider ids are features beside the fixed ones.
+    pub fn new<'a>(jid: Domain, apps: impl IntoIterator<Item = &'a App>) -> Self {
+        let offer = |app: &App| Offer {
+            app: app.name.clone(),
+            provider_ids: app.provider_ids().map(str::to_owned).collect(),
+            works: true,
         };
+        let offers = apps.into_iter().map(offer).filter(|offer| !offer.provider_ids.is_empty()).collect();
         // Without randomness they are named by the process, which is as good except after a restart of the machine.
         let orders = getrandom::u32().unwrap_or_else(|_| std::process::id());
-        Self {
-            jid,
-            info: String::from(&Element::from(info)),
-            hosts: BTreeMap::new(),
-            orders: format!("o-{orders:08x}-").into(),
-        }
+        Self { jid, offers: RwLock::new(offers), hosts: BTreeMap::new(), orders: format!("o-{orders:08x}-").into() }
     }
 
     /// The same service, which listens to the bridges of these hosts.
@@ -47,6 +52,25 @@ impl Service {
     pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = Domain>) -> Self {
         self.hosts = hosts.into_iter().map(|host| (host.as_str().into(), host)).collect();
         self
+    }
+
+    /// From now on an app's provider ids are features of ours, or no longer. Clients take a service that names theirs for
+    /// their own: without working credentials it would take their pushes away.
+    pub fn offer(&self, app: &AppName, works: bool) {
+        let mut offers = self.offers.write().unwrap_or_else(PoisonError::into_inner);
+        for offer in offers.iter_mut().filter(|offer| offer.app == *app) {
+            offer.works = works;
+        }
+    }
+
+    /// The provider ids of the apps whose credentials work, in order.
+    #[must_use]
+    pub fn provider_ids(&self) -> Vec<String> {
+        let offers = self.offers.read().unwrap_or_else(PoisonError::into_inner);
+        let working = offers.iter().filter(|offer| offer.works);
+        let mut ids: Vec<String> = working.flat_map(|offer| offer.provider_ids.iter().cloned()).collect();
+        ids.sort();
+        ids
     }
 
     /// The host of that name, if it is one whose bridge we listen to.
@@ -80,7 +104,12 @@ impl Service {
     /// There is no such node.
     pub fn info(&self, node: Option<&str>) -> Result<String, StanzaError> {
         match node.unwrap_or_default() {
-            "" => Ok(self.info.clone()),
+            "" => Ok(String::from(&Element::from(DiscoInfoResult {
+                node: None,
+                identities: vec![identity("pubsub", "push")],
+                features: self.features().collect(),
+                extensions: Vec::new(),
+            }))),
             ns::COMMANDS => Ok(String::from(&Element::from(DiscoInfoResult {
                 node: Some(ns::COMMANDS.to_owned()),
                 identities: vec![identity("automation", "command-list")],
@@ -96,6 +125,11 @@ impl Service {
             }))),
             _ => Err(StanzaError::ITEM_NOT_FOUND),
         }
+    }
+
+    fn features(&self) -> impl Iterator<Item = String> {
+        let fixed = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::COMMANDS, ns::PUSH, ns::PING];
+        fixed.into_iter().map(str::to_owned).chain(self.provider_ids())
     }
 
     /// The content of the answer to disco#items of a node: nothing yet. The commands of apps can be executed but
@@ -122,26 +156,70 @@ fn identity(category: &str, kind: &str) -> Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::app::{Provider, Style};
+
+    fn app(name: &str, aliases: &[&str]) -> App {
+        App {
+            name: AppName::new(name),
+            provider: Provider::Apns,
+            aliases: aliases.iter().map(|&alias| alias.into()).collect(),
+            default: false,
+            style: Style::Tigase,
+            token_nodes: false,
+            allow_hosts: Vec::new(),
+            fingerprint: 0,
+        }
+    }
+
+    fn read_info(service: &Service, node: Option<&str>) -> DiscoInfoResult {
+        let element: Element = service.info(node).expect("a node").parse().expect("XML");
+        DiscoInfoResult::try_from(element).expect("an answer to disco#info")
+    }
 
     #[test]
-    fn we_are_a_push_service_with_the_providers_we_have() {
-        let service = Service::new(Domain::new("push.example.net"), ["tigase:messenger:apns:1"]);
-        let element: Element = service.info(None).unwrap().parse().unwrap();
-        let info = DiscoInfoResult::try_from(element).unwrap();
+    fn a_provider_id_is_a_feature_while_its_app_works() {
+        let apps = [app("siskin", &["tigase:messenger:apns:1"]), app("stork", &["fcm-xmpp-api", "snikket:apns:1"])];
+        let service = Service::new(Domain::new("push.example.net"), &apps);
+        let info = read_info(&service, None);
         let identity = info.identities.first().unwrap();
         assert_eq!((&*identity.category, &*identity.type_), ("pubsub", "push"));
         assert_eq!(identity.name.as_deref(), Some("pushkeeper"));
-        let expected = [
+        let fixed = [
             "http://jabber.org/protocol/commands",
             "http://jabber.org/protocol/disco#info",
             "http://jabber.org/protocol/disco#items",
-            "tigase:messenger:apns:1",
             "urn:xmpp:ping",
             "urn:xmpp:push:0",
         ];
-        assert_eq!(info.features.iter().map(String::as_str).collect::<Vec<_>>(), expected);
-        assert_eq!(service.info(Some("")), service.info(None));
+        let (siskin, stork) = ("tigase:messenger:apns:1", ["fcm-xmpp-api", "snikket:apns:1"]);
+        let rows: [(&str, bool, &[&str]); 5] = [
+            ("nobody", false, &[stork[0], stork[1], siskin]),
+            ("siskin", false, &stork),
+            ("siskin", false, &stork),
+            ("stork", false, &[]),
+            ("siskin", true, &[siskin]),
+        ];
+        for (name, works, ids) in rows {
+            service.offer(&AppName::new(name), works);
+            let expected: BTreeSet<String> = fixed.iter().chain(ids).map(|&id| id.to_owned()).collect();
+            assert_eq!(read_info(&service, None).features, expected, "{name} {works}");
+            assert_eq!(service.info(Some("")), service.info(None));
+            assert_eq!(service.provider_ids(), ids, "{name} {works}");
+        }
+    }
+
+    #[test]
+    fn commands_of_every_dialect_are_nodes() {
+        let service = Service::new(Domain::new("push.example.net"), []);
+        for command in ["register-push-fcm", "unregister-push-webpush", "register-device", "v1-unregister-push"] {
+            let info = read_info(&service, Some(command));
+            assert_eq!(info.node.as_deref(), Some(command));
+            let identity = info.identities.first().unwrap();
+            assert_eq!((&*identity.category, &*identity.type_), ("automation", "command-node"), "{command}");
+        }
     }
 
     #[test]
