@@ -4,6 +4,7 @@
 
 mod bridged;
 mod check;
+mod conversations;
 mod gateway_apns;
 mod gateway_fcm;
 mod gateway_log;

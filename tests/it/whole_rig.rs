@@ -31,13 +31,19 @@ pub(crate) struct Device {
 }
 
 impl Whole {
-    /// Starts everything; `rest` is added to the configuration.
+    /// Starts everything; `rest` is added to the configuration. `$apns` and `$fcm` in it stand for the keys that reach the
+    /// stand-in.
     pub(crate) async fn start(rest: &str) -> (Self, Session<TcpStream>) {
         let vendor = Vendor::start(Options::default()).await;
         let host = Host::start().await;
         let folder = TempDir::new().expect("a temporary folder");
         vendor.keys().write(folder.path()).expect("key files");
         let keys = vendor.keys();
+        let stand_in = format!("endpoint = \"{}\"\nca_file = \"ca.pem\"", vendor.url());
+        let (key_id, team_id) = (&keys.key_id, &keys.team_id);
+        let apns = format!("key_file = \"AuthKey.p8\"\nkey_id = \"{key_id}\"\nteam_id = \"{team_id}\"\n{stand_in}");
+        let fcm = format!("service_account_file = \"service-account.json\"\n{stand_in}");
+        let rest = rest.replace("$apns", &apns).replace("$fcm", &fcm);
         let text = format!(
             r#"
 [component]
@@ -52,23 +58,14 @@ rate_per_domain = "0"
 [apps.ios]
 provider = "apns"
 topic = "org.example.chat"
-key_file = "AuthKey.p8"
-key_id = "{key_id}"
-team_id = "{team_id}"
-endpoint = "{url}"
-ca_file = "ca.pem"
+{apns}
 
 [apps.android]
 provider = "fcm"
-service_account_file = "service-account.json"
-endpoint = "{url}"
-ca_file = "ca.pem"
+{fcm}
 style = "conversations"
 {rest}"#,
             address = host.address(),
-            key_id = keys.key_id,
-            team_id = keys.team_id,
-            url = vendor.url(),
         );
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
         let mut whole = Self { host, vendor, folder, running: None };

@@ -2,6 +2,7 @@
 
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 use xmpp_parsers::minidom::Element as Tree;
+use xmpp_parsers::minidom::rxml::{Namespace, NcName};
 
 use crate::domain::secret::DeviceToken;
 use crate::xmpp::forms::Form;
@@ -36,6 +37,12 @@ pub(super) fn optional(name: &str, label: &str) -> Field {
 
 /// The form to fill in, and what can be done with it (XEP-0050 §3.2), as XML.
 pub(super) fn empty_form(fields: Vec<Field>) -> String {
-    let form = DataForm { type_: DataFormType::Form, title: None, instructions: None, fields };
-    format!("<actions execute='complete'><complete/></actions>{}", String::from(&Tree::from(form)))
+    let mut form = Tree::from(DataForm { type_: DataFormType::Form, title: None, instructions: None, fields });
+    // The type that a field has if it says nothing (XEP-0004 §3.3) is not written, and some clients go by nothing else.
+    if let Ok(name) = NcName::try_from("type") {
+        for field in form.children_mut().filter(|field| field.attr("type").is_none()) {
+            field.set_attr(Namespace::NONE, name.clone(), "text-single");
+        }
+    }
+    format!("<actions execute='complete'><complete/></actions>{}", String::from(&form))
 }

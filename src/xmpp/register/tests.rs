@@ -218,6 +218,12 @@ fn without_a_form_the_one_to_fill_in_is_offered() {
         let actions = tree.get_child("actions", ns::COMMANDS).expect("actions");
         assert_eq!(actions.attr("execute"), Some("complete"), "{node}");
         assert!(actions.has_child("complete", ns::COMMANDS), "{node}");
+        assert!(
+            tree.children()
+                .flat_map(Tree::children)
+                .filter(|it| it.name() == "field")
+                .all(|it| it.attr("type").is_some())
+        );
         let form = DataForm::try_from(tree.get_child("x", ns::DATA_FORM).expect("a form").clone()).expect("a form");
         let names: Vec<_> = form.fields.iter().filter_map(|field| field.var.as_deref()).collect();
         assert_eq!((names.as_slice(), form.type_), (fields, DataFormType::Form), "{node}");
