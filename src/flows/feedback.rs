@@ -3,6 +3,7 @@
 use super::data::{Answer, Change, Effect, Notice, Step, Waiter};
 use super::lane::{Lane, LaneKind};
 use super::memory::Memory;
+use super::offer;
 use super::state::State;
 use crate::domain::device::{Device, Fact, Said};
 use crate::domain::ids::{AppName, Node, PushId};
@@ -16,6 +17,7 @@ use crate::domain::verdict::{Reaction, react};
 pub fn feedback(state: &State, verdict: Verdict, now: Now) -> Step {
     let mut step = Step::default();
     step.remember(Memory::Spoke(verdict.app.clone(), now.steady));
+    offer::mind(state, &verdict, &mut step);
     // Not under way any more if the device was forgotten meanwhile.
     let Some((kind, lane)) = find(state, &verdict.node, verdict.push) else { return step };
     let Some(device) = state.device(&verdict.node) else { return step };
@@ -29,7 +31,6 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now) -> Step {
     };
     let answer = settle(state, device, lane, settled, &verdict, now, &mut step);
     mind_the_circuit(state, &verdict, settled, &mut step);
-    mind_the_offer(state, &verdict, settled, &mut step);
 
     answer_all(&mut step, &lane.waiters, &answer);
     if let Some(next) = &lane.next {
@@ -132,18 +133,6 @@ fn mind_the_circuit(state: &State, verdict: &Verdict, settled: Settled, step: &m
     } else if open && verdict.outcome == Outcome::Accepted {
         step.remember(Memory::Circuit(app.clone(), None));
         step.effects.push(Effect::Notice(Notice::CircuitClosed { app }));
-    }
-}
-
-/// Clients take a service that names their provider for their own, so an app is not offered while its vendor refuses the
-/// credentials. That it may be refusing them is not enough: anybody can register a token that does not fit, and as long
-/// as nobody finds the app, nothing is accepted that would prove it right.
-fn mind_the_offer(state: &State, verdict: &Verdict, settled: Settled, step: &mut Step) {
-    let withdrawn = state.app(&verdict.app).is_some_and(|app| app.withdrawn);
-    let refused = settled == Settled::Reaction(Reaction::Later(Later::Operator));
-    if refused && !withdrawn || withdrawn && verdict.outcome == Outcome::Accepted {
-        step.remember(Memory::Withdrawn(verdict.app.clone(), refused));
-        step.effects.push(Effect::Offer(verdict.app.clone(), !refused));
     }
 }
 
@@ -285,41 +274,6 @@ mod tests {
             let known = world.state.device(&device.0).unwrap();
             assert_eq!((known.gone, known.history.errors), (None, errors), "{outcome:?}");
         }
-    }
-
-    #[test]
-    fn an_app_is_found_until_its_credentials_are_refused_and_again_when_a_push_is_taken() {
-        let mut world = World::new(policy());
-        let device = world.register("romeo@example.org", "phone", "token-1");
-        let app = || AppName::new("android");
-        let rows = [
-            ("taken", Outcome::Accepted, None),
-            ("down", Outcome::Unavailable { retry_after: None, reason: "503".into() }, None),
-            ("refused", Outcome::OperatorFault("InvalidProviderToken".into()), Some(false)),
-            ("refused again", Outcome::OperatorFault("InvalidProviderToken".into()), None),
-            ("throttled", Outcome::Throttled { retry_after: None, reason: "429".into() }, None),
-            ("taken again", Outcome::Accepted, Some(true)),
-            ("and again", Outcome::Accepted, None),
-        ];
-        for (what, outcome, offered) in rows {
-            let sent = world.publish(&device, wake());
-            let settled = world.verdict(&sent.pushes[0], outcome);
-            let expected: Vec<_> = offered.into_iter().map(|works| (app(), works)).collect();
-            assert_eq!(settled.offers, expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_token_that_does_not_fit_takes_nobody_the_app_away() {
-        let mut world = World::new(policy());
-        let device = world.register("mallory@example.org", "phone", "token-1");
-        let sent = world.publish(&device, wake());
-        let settled = world.verdict(&sent.pushes[0], Outcome::Suspect("BadDeviceToken".into()));
-        assert_eq!((settled.notices.len(), settled.offers), (1, vec![]));
-        // The circuit is open already when the vendor says that it is the credentials.
-        let sent = world.publish(&device, wake());
-        let settled = world.verdict(&sent.pushes[0], Outcome::OperatorFault("BadTopic".into()));
-        assert_eq!((settled.notices.len(), settled.offers), (0, vec![(AppName::new("android"), false)]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`publish`] | a server, or our own rules, ask for a push |
 //! | [`feedback`] | a vendor spoke of one |
+//! | `offer` | which apps clients find |
 //! | [`register`] | an app registers a device, or takes it back |
 //! | [`linking`] | a host's bridge is told whom to watch, asked for all there is, and checked |
 //! | [`batch`] | a bridge told something: taken once, in order |
@@ -27,6 +28,7 @@ pub mod live;
 pub mod lives;
 pub mod memory;
 pub mod notice;
+mod offer;
 pub mod policy;
 pub mod publish;
 pub mod register;
