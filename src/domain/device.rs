@@ -13,6 +13,10 @@ use super::time::Timestamp;
 /// How long a device that is gone is remembered, so that answers stay the same and "why?" can be answered.
 pub const GONE_REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// A device that no push was ever taken for is gone so long after its latest registration: anybody can register
+/// tokens that are none.
+pub const UNPROVEN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// One node and the token behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {

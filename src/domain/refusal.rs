@@ -13,6 +13,9 @@ pub enum Refusal {
     NoSuchApp,
     /// The domain may not register devices here.
     Forbidden,
+    /// The token is none that the app can push to: no Web Push subscription, or one at a host that the operator does not
+    /// allow.
+    BadToken,
     /// More registrations than `[register]` allows.
     TooManyRegistrations,
     /// An `<enable/>` or `<disable/>` names no push service, or one that can not be one.
@@ -47,6 +50,7 @@ impl Refusal {
             Self::NotRegistered => "not-registered",
             Self::NoSuchApp => "no-such-app",
             Self::Forbidden => "forbidden",
+            Self::BadToken => "bad-token",
             Self::TooManyRegistrations => "too-many-registrations",
             Self::BadService => "bad-service",
             Self::HostNotLinked => "host-not-linked",

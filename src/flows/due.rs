@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::data::{Answer, Change, Inner, Step};
 use super::memory::Memory;
 use super::state::State;
-use crate::domain::device::GONE_REMEMBERED;
+use crate::domain::device::{GONE_REMEMBERED, GoneReason, UNPROVEN_FOR};
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::{Moment, Now};
 
@@ -45,6 +45,12 @@ pub fn due(state: &State, now: Now) -> Step {
     }
     let fates = state.registrations.due(now.wall).take(AT_ONCE);
     step.then.extend(fates.map(|(key, fate)| Inner::Fate(key.clone(), fate)));
+    for (_, node) in state.unproven().take_while(|(at, _)| *at + UNPROVEN_FOR <= now.wall).take(FORGET_AT_ONCE) {
+        if let Some(device) = state.device(node).filter(|_| !state.is_under_way(node)) {
+            let gone = device.clone().into_gone(GoneReason::Expired, now.wall);
+            step.changes.push(Change::Device(Box::new(gone)));
+        }
+    }
     let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall);
     // The clock can jump: whoever waits for one of them is answered first.
     let long_dead = long_dead.filter(|(_, node)| !state.is_under_way(node)).take(FORGET_AT_ONCE);

@@ -87,7 +87,14 @@ fn settle(
     now: Now,
     step: &mut Step,
 ) -> Answer {
+    let guest = state.is_guest(&device.node);
     let mut note = |said| {
+        // The vendor takes it, so there is a phone: from now on it is a device like others.
+        if guest && said == Said::Accepted {
+            step.changes.push(Change::Device(Box::new(device.clone())));
+        } else if guest {
+            return;
+        }
         let fact = Fact { node: device.node.clone(), published: lane.published, at: now.wall, said };
         step.changes.push(Change::Fact(fact));
     };
@@ -101,7 +108,8 @@ fn settle(
             Answer::Done
         }
         Settled::Reaction(Reaction::Forget(why)) => {
-            step.changes.push(Change::Device(Box::new(device.clone().into_gone(why, now.wall))));
+            let gone = Box::new(device.clone().into_gone(why, now.wall));
+            step.changes.push(if guest { Change::Memory(Memory::Guest(gone)) } else { Change::Device(gone) });
             forget_oldest_gone(state, device, step);
             Answer::Refused(Refusal::NoSuchDevice)
         }

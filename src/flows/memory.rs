@@ -7,6 +7,7 @@ use super::hosts::HostMemory;
 use super::lane::{Lane, LaneKind};
 use super::live::Live;
 use crate::domain::class::Class;
+use crate::domain::device::Device;
 use crate::domain::ids::{Account, AppName, Domain, Node};
 use crate::domain::outcome::Reason;
 use crate::domain::push::Content;
@@ -48,6 +49,10 @@ pub enum Memory {
         /// Who waits.
         waiter: Waiter,
     },
+    /// A device that nobody registered, or what became of it.
+    Guest(Box<Device>),
+    /// A device that nobody registered makes room.
+    GuestLeft(Node),
     /// The vendor of this app spoke of a push: a slot is free.
     Spoke(AppName, Moment),
     /// Nothing is under way in this lane any more, and nothing waits in it.

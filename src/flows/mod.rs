@@ -18,9 +18,12 @@ pub mod batch;
 #[cfg(test)]
 pub(crate) mod cloud_notify;
 pub mod data;
+#[cfg(test)]
+mod dialect_tests;
 pub mod dice;
 pub mod due;
 pub mod feedback;
+pub mod guests;
 pub mod hosts;
 pub mod lane;
 pub mod linking;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::data::{Answer, Change, Effect, Inner, Step, Ticket, Waiter};
+use super::guests;
 use super::lane::{Lane, LaneKind};
 use super::memory::{Limit, Memory};
 use super::state::State;
 use crate::domain::class::Class;
-use crate::domain::device::Device;
+use crate::domain::device::{Access, Device, GoneReason};
 use crate::domain::ids::PushId;
 use crate::domain::publish::Publish;
 use crate::domain::push::{self, Content, Push};
@@ -33,11 +34,26 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
             }
         }
     }
-    let Some(device) = state.device(&publish.node).filter(|device| device.admits(&publish)) else {
+    let known = state.device(&publish.node);
+    let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
+    let Some(device) = known.filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
+    if publish.notification.account_removed {
+        if guest.is_none() {
+            step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
+        }
+        step.tell(waiter, Answer::Done);
+        return step;
+    }
     if state.waiting() >= state.policy.max_waiting {
         return step.turn_down(waiter, Refusal::TryLater(Later::Full));
+    }
+    if let Some(guest) = &guest {
+        if let Some(oldest) = guests::oldest(state) {
+            step.remember(Memory::GuestLeft(oldest));
+        }
+        step.remember(Memory::Guest(Box::new(guest.clone())));
     }
     let class = ring_or_fall(state, device, publish.notification.class(), now, &mut step);
     let kind = LaneKind::of(class);
@@ -77,12 +93,18 @@ fn ring_or_fall(state: &State, device: &Device, class: Class, now: Now, step: &m
         return class;
     }
     let device_bucket = state.ringing_devices.less_one(&device.node, RINGING, now.steady);
-    let account_bucket = state.ringing_accounts.less_one(&device.owner, RINGING, now.steady);
+    // What nobody registered is nobody's: there is no account to share a limit.
+    let account_bucket = match device.access {
+        Access::Anyone => device_bucket,
+        Access::Secret | Access::Node => state.ringing_accounts.less_one(&device.owner, RINGING, now.steady),
+    };
     let (Some(device_bucket), Some(account_bucket)) = (device_bucket, account_bucket) else {
         return Class::Important;
     };
     step.remember(Memory::Drawn(Limit::RingingDevice(device.node.clone()), device_bucket, now.steady));
-    step.remember(Memory::Drawn(Limit::RingingAccount(device.owner.clone()), account_bucket, now.steady));
+    if device.access != Access::Anyone {
+        step.remember(Memory::Drawn(Limit::RingingAccount(device.owner.clone()), account_bucket, now.steady));
+    }
     Class::Call
 }
 

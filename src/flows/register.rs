@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Step, Ticket};
 use super::dice::Dice;
+use super::guests;
 use super::memory::{Limit, Memory};
 use super::state::State;
-use crate::domain::app;
+use crate::domain::app::{self, App, Provider, Style};
 use crate::domain::device::{Device, DeviceKey, GoneReason, History};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::refusal::Refusal;
+use crate::domain::subscription::Subscription;
 use crate::domain::time::{Now, Timestamp};
 
 /// How many dead devices of one account are remembered; the longest dead are forgotten first.
@@ -29,6 +31,9 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
     let Some(app) = app::choose(&state.policy.apps, &registration.service) else {
         return step.refuse(ticket, Refusal::NoSuchApp);
     };
+    if let Some(refusal) = unfit(state, app, &registration) {
+        return step.refuse(ticket, refusal);
+    }
     let key = DeviceKey {
         app: app.name.clone(),
         account: registration.account,
@@ -38,7 +43,9 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
     if let Some(refusal) = draw(state, &registration.owner, &domain, now, &mut step) {
         // A phone that binds often registers often. The same device with the same token changes nothing, so it costs
         // nothing.
-        return match known.filter(|device| device.gone.is_none() && device.token == registration.token) {
+        return match known.filter(|device| {
+            device.gone.is_none() && device.token == registration.token && device.voip_token == registration.voip_token
+        }) {
             Some(device) => {
                 step.answer(ticket, registered(&registration, device));
                 step
@@ -54,6 +61,24 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
     step.answer(ticket, registered(&registration, &device));
     step.changes.push(Change::Device(Box::new(device)));
     step
+}
+
+/// Why an app does not take this registration, if it does not.
+fn unfit(state: &State, app: &App, registration: &DeviceRegistration) -> Option<Refusal> {
+    if app.provider == Provider::WebPush {
+        let subscription = Subscription::of_token(&registration.token);
+        let allowed = subscription.is_some_and(|subscription| subscription.is_allowed(&app.allow_hosts));
+        return (!allowed).then_some(Refusal::BadToken);
+    }
+    let node = registration.node.as_ref()?;
+    // A client that may choose its node could choose somebody else's: that is for apps that cannot do without.
+    if app.style != Style::Monal {
+        return Some(Refusal::NoSuchApp);
+    }
+    let other = |known: &Device| known.owner != registration.owner || known.key.app != app.name;
+    let taken = state.device(node).is_some_and(other);
+    let token = guests::is_token(node.as_str()) && state.policy.apps.iter().any(|app| app.token_nodes);
+    (taken || token).then_some(Refusal::Forbidden)
 }
 
 /// Takes a device back; without a room, also the rooms it was registered for.
@@ -119,8 +144,8 @@ fn made(
     now: Timestamp,
     dice: &mut Dice,
 ) -> Device {
-    let mut node = dice.node();
-    while state.device(&node).is_some() {
+    let mut node = registration.node.clone().unwrap_or_else(|| dice.node());
+    while registration.node.is_none() && state.device(&node).is_some() {
         node = dice.node();
     }
     let room = registration.room.as_ref().map(|room| room.domain.clone());
@@ -142,8 +167,14 @@ fn made(
 }
 
 fn renewed(known: Device, registration: &DeviceRegistration, now: Timestamp) -> Device {
-    let same = known.gone.is_none() && known.token == registration.token;
-    let mut device = Device { renewed: now, token: registration.token.clone(), gone: None, ..known };
+    let same = known.gone.is_none() && known.token == registration.token && known.voip_token == registration.voip_token;
+    let mut device = Device {
+        renewed: now,
+        token: registration.token.clone(),
+        voip_token: registration.voip_token.clone(),
+        gone: None,
+        ..known
+    };
     // "Gone since" is measured against this registration from now on.
     device.history.doubted = false;
     if !same {

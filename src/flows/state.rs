@@ -13,7 +13,7 @@ use super::memory::{Limit, Memory};
 use super::policy::Policy;
 use super::registrations::Registrations;
 use crate::domain::app::Credentials;
-use crate::domain::device::{Device, DeviceKey};
+use crate::domain::device::{Access, Device, DeviceKey};
 use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
 use crate::domain::outcome::Reason;
 use crate::domain::rate::Buckets;
@@ -36,6 +36,10 @@ pub struct State {
     by_owner: HashMap<Account, Vec<Node>>,
     /// Dead devices by the time of their death.
     gone: BTreeSet<(Timestamp, Node)>,
+    /// Devices that no push was ever taken for, by their latest registration.
+    unproven: BTreeSet<(Timestamp, Node)>,
+    /// Devices that nobody registered, and that are not stored; the oldest first.
+    guests: VecDeque<Node>,
     apps: HashMap<AppName, AppState>,
     /// When the oldest tickets are late, and where they wait. Holds an entry per ticket, answered or not.
     lateness: VecDeque<(Moment, Node, LaneKind)>,
@@ -72,6 +76,7 @@ pub struct State {
 #[derive(Debug)]
 struct Slot {
     device: Device,
+    guest: bool,
     messages: Option<Box<Lane>>,
     calls: Option<Box<Lane>>,
 }
@@ -122,6 +127,8 @@ impl State {
             by_key: HashMap::new(),
             by_owner: HashMap::new(),
             gone: BTreeSet::new(),
+            unproven: BTreeSet::new(),
+            guests: VecDeque::new(),
             apps: HashMap::new(),
             lateness: VecDeque::new(),
             waiting: 0,
@@ -168,6 +175,22 @@ impl State {
     /// All dead devices, the longest dead first.
     pub fn gone(&self) -> impl Iterator<Item = (Timestamp, &Node)> {
         self.gone.iter().map(|(at, node)| (*at, node))
+    }
+
+    /// Devices that no push was ever taken for, the one that was registered longest ago first.
+    pub fn unproven(&self) -> impl Iterator<Item = (Timestamp, &Node)> {
+        self.unproven.iter().map(|(at, node)| (*at, node))
+    }
+
+    /// Devices that nobody registered, the oldest first.
+    pub fn guests(&self) -> impl ExactSizeIterator<Item = &Node> {
+        self.guests.iter()
+    }
+
+    /// Whether nobody registered this device, and it is not stored.
+    #[must_use]
+    pub fn is_guest(&self, node: &Node) -> bool {
+        self.devices.get(node).is_some_and(|slot| slot.guest)
     }
 
     /// What is under way to a device.
@@ -265,11 +288,14 @@ impl State {
     /// Carries out a change: the only way to alter the state, when loading as when running.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::Device(device) => self.put(device),
+            Change::Device(device) => self.put(device, false),
             Change::Forget(node) => self.forget(node),
             Change::Fact(fact) => {
                 if let Some(slot) = self.devices.get_mut(&fact.node) {
                     slot.device.history.note(fact);
+                    if slot.device.history.last_accepted.is_some() {
+                        self.unproven.remove(&(slot.device.renewed, fact.node.clone()));
+                    }
                     let app = self.apps.entry(slot.device.key.app.clone()).or_default();
                     app.works |= app.credentials.is_some_and(|credentials| slot.device.has_worked(credentials));
                 }
@@ -294,6 +320,8 @@ impl State {
         self.by_key.clear();
         self.by_owner.clear();
         self.gone.clear();
+        self.unproven.clear();
+        self.guests.clear();
         self.registrations = Registrations::new(self.policy.rules.registration_ttl);
         let slots = self.devices.drain().flat_map(|(node, slot)| {
             let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
@@ -318,17 +346,31 @@ impl State {
         orphans
     }
 
-    fn put(&mut self, device: &Device) {
+    fn put(&mut self, device: &Device, guest: bool) {
         if let Some(slot) = self.devices.get_mut(&device.node) {
             if let Some(gone) = slot.device.gone {
                 self.gone.remove(&(gone.at, device.node.clone()));
             }
+            self.unproven.remove(&(slot.device.renewed, device.node.clone()));
             slot.device = device.clone();
+            if slot.guest && !guest {
+                self.guests.retain(|other| *other != device.node);
+            }
+            slot.guest = guest;
         } else {
             self.by_key.insert(device.key.clone(), device.node.clone());
-            self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
-            let slot = Slot { device: device.clone(), messages: None, calls: None };
+            // What nobody registered is nobody's.
+            if device.access != Access::Anyone {
+                self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
+            }
+            if guest {
+                self.guests.push_back(device.node.clone());
+            }
+            let slot = Slot { device: device.clone(), guest, messages: None, calls: None };
             self.devices.insert(device.node.clone(), slot);
+        }
+        if device.gone.is_none() && device.history.last_accepted.is_none() && !guest {
+            self.unproven.insert((device.renewed, device.node.clone()));
         }
         if let Some(gone) = device.gone {
             self.gone.insert((gone.at, device.node.clone()));
@@ -340,6 +382,10 @@ impl State {
     fn forget(&mut self, node: &Node) {
         let Some(slot) = self.devices.remove(node) else { return };
         self.by_key.remove(&slot.device.key);
+        self.unproven.remove(&(slot.device.renewed, node.clone()));
+        if slot.guest {
+            self.guests.retain(|other| other != node);
+        }
         if let Some(gone) = slot.device.gone {
             self.gone.remove(&(gone.at, node.clone()));
         }
@@ -372,6 +418,8 @@ impl State {
                 app.under_way = app.under_way.saturating_sub(1);
                 app.last_verdict = Some(*at);
             }
+            Memory::Guest(device) => self.put(device, true),
+            Memory::GuestLeft(node) => self.forget(node),
             Memory::Ended { node, kind } => self.end(node, *kind),
             Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
             Memory::Circuit(app, reason) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Effect, Input, Notice, Ticket};
+use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Effect, Input, Notice, Ticket, Weight};
 use super::dice::{self, Dice};
 use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use super::signals::Order;
@@ -39,6 +39,8 @@ pub(crate) struct Happened {
     pub(crate) notices: Vec<Notice>,
     /// Apps that clients find from now on, or no longer.
     pub(crate) offers: Vec<(AppName, bool)>,
+    /// What went to the disk.
+    pub(crate) stored: Vec<Change>,
 }
 
 impl Happened {
@@ -48,6 +50,7 @@ impl Happened {
         self.orders.extend(later.orders);
         self.notices.extend(later.notices);
         self.offers.extend(later.offers);
+        self.stored.extend(later.stored);
     }
 
     /// Which tickets were answered with an empty result.
@@ -131,7 +134,8 @@ impl World {
         for change in &step.changes {
             self.state.apply(change);
         }
-        let mut happened = Happened::default();
+        let stored = step.changes.into_iter().filter(|change| change.weight() > Weight::Memory).collect();
+        let mut happened = Happened { stored, ..Happened::default() };
         for effect in step.effects {
             match effect {
                 Effect::Answer(ticket, answer) => happened.answers.push((ticket.id.to_string(), answer)),

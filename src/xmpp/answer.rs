@@ -76,6 +76,7 @@ impl StanzaError {
             Refusal::BadService => Self::BAD_REQUEST.saying(
                 "The jid is missing, or it is none of a push service, or what came with it is longer than is kept.",
             ),
+            Refusal::BadToken => Self::BAD_PAYLOAD,
             Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
         }
@@ -293,6 +294,7 @@ mod tests {
             (Refusal::NoSuchApp, ErrorType::Cancel, C::ItemNotFound),
             (Refusal::Forbidden, ErrorType::Auth, C::Forbidden),
             (Refusal::BadService, ErrorType::Modify, C::BadRequest),
+            (Refusal::BadToken, ErrorType::Modify, C::BadRequest),
             (Refusal::TooManyRegistrations, ErrorType::Wait, C::ResourceConstraint),
             (Refusal::TryLater(Later::Vendor), ErrorType::Wait, C::InternalServerError),
             (Refusal::TryLater(Later::Operator), ErrorType::Wait, C::InternalServerError),
@@ -308,7 +310,8 @@ mod tests {
             let iq = Iq::try_from(text.parse::<Element>().unwrap()).unwrap();
             let Iq::Error { id, error, .. } = iq else { panic!("{refusal:?}: {text}") };
             assert_eq!((&*id, error.type_, error.defined_condition), ("a1", kind, condition), "{refusal:?}");
-            assert_eq!(error.other, None, "{refusal:?}");
+            let other = error.other.map(|other| other.name().to_owned());
+            assert_eq!(other.as_deref(), (refusal == Refusal::BadToken).then_some("bad-payload"), "{refusal:?}");
         }
     }
 

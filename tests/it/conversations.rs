@@ -51,11 +51,11 @@ conversations! {
     mongooseim,
     siskin,
     siskin_discovers_us,
-    siskin_account_removed waits for "the flow of a removed account",
+    siskin_account_removed,
     snikket_encrypted,
     stork,
-    monal_fpush waits for "nodes that are tokens",
-    monal_v1 waits for "nodes that clients choose",
+    monal_fpush waits for "alerts for every push, style monal",
+    monal_v1 waits for "alerts for every push, style monal",
     web_page waits for "the gateway of Web Push",
 }
 

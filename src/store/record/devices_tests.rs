@@ -166,6 +166,9 @@ fn the_bytes_of_version_1_are_for_ever() {
         2e6578616d706c650f6d75632e6578616d706c652e6f726707746f6b656e2d320106766f69702d32ffffffff0f01\
         feffffffffffffffff0101ceafabfef96203ef419c49"
     );
+    let second = [&[2], &first[1..first.len() - 4], &[1]].concat();
+    assert_eq!(hex(&device[..device.len() - 4]), hex(&second), "the second shape is the first and one field more");
+    assert_eq!(hex(&device[device.len() - 4..]), "7ad40c07");
     assert_eq!(
         hex(&history),
         "0101f6a1abfef96201ffffffffffffffffff01010e426164446576696365546f6b656e0701000301ac02486f9a07"
