@@ -3,11 +3,11 @@
 //!
 //! | file | commands | who speaks it |
 //! |---|---|---|
-//! | [`conversations`] | `register-push-SERVICE`, `unregister-push-SERVICE` | Conversations and its forks, as to the p2 service |
-//! | [`webpush`] | the same, with a Web Push subscription for a token | web pages |
-//! | [`tigase`] | `register-device`, `unregister-device` | Siskin IM, Snikket iOS, Stork |
-//! | [`appserver`] | `v1-register-push`, `v1-unregister-push` | old apps, as to mod_push_appserver |
-//! | [`fields`] | what forms hold, and what their answers ask for | |
+//! | `conversations` | `register-push-SERVICE`, `unregister-push-SERVICE` | Conversations and its forks, as to the p2 service |
+//! | `webpush` | the same, with a Web Push subscription for a token | web pages |
+//! | `tigase` | `register-device`, `unregister-device` | Siskin IM, Snikket iOS, Stork |
+//! | `appserver` | `v1-register-push`, `v1-unregister-push` | old apps, as to mod_push_appserver |
+//! | `fields` | what forms hold, and what their answers ask for | |
 
 mod appserver;
 mod conversations;
