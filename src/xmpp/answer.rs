@@ -35,7 +35,7 @@ impl StanzaError {
     pub const MALFORMED_ACTION: Self = Self::command("malformed-action");
     /// There is no such node, command or device.
     pub const ITEM_NOT_FOUND: Self = Self::new("cancel", "item-not-found");
-    /// A node is to be made, and has no name (XEP-0060 §8.1.2).
+    /// A node is to be made, and has no name (XEP-0060 §8.1).
     pub const NODE_REQUIRED: Self =
         Self { detail: Some(("nodeid-required", ns::PUBSUB_ERRORS)), ..Self::new("modify", "not-acceptable") };
     /// A pubsub request that we do not serve.
