@@ -5,6 +5,7 @@ use std::time::Duration;
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
 use pushkeeper::domain::class::Class;
+use pushkeeper::domain::look::Look;
 use pushkeeper::domain::outcome::Outcome;
 use pushkeeper::domain::push::{CALL_TTL, Push};
 use pushkeeper::gateway::CredentialError;
@@ -24,6 +25,7 @@ fn settings(vendor: &Vendor) -> Settings {
         ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
         service_account: vendor.keys().service_account.clone().into_bytes(),
         style: Style::Conversations,
+        look: Look::PLAIN,
         limits: limits(),
     }
 }

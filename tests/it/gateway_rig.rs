@@ -7,6 +7,7 @@ use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
 use pushkeeper::domain::class::Class;
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Node, PushId};
+use pushkeeper::domain::look::Look;
 use pushkeeper::domain::outcome::{Outcome, Verdict};
 use pushkeeper::domain::push::{Content, Push, ttl};
 use pushkeeper::domain::secret::DeviceToken;
@@ -43,6 +44,7 @@ pub(crate) fn apns_settings(vendor: &Vendor, limits: Limits) -> apns::Settings {
         topic: "org.example.chat".into(),
         auth: token_auth(vendor),
         style: Style::Generic,
+        look: Look::PLAIN,
         important_body: "New Message!".into(),
         limits,
     }
@@ -59,6 +61,7 @@ pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
         ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
         service_account: vendor.keys().service_account.clone().into_bytes(),
         style: Style::Generic,
+        look: Look::PLAIN,
         limits,
     };
     Fcm::new(settings, Clock::system()).unwrap()
