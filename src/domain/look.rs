@@ -6,7 +6,7 @@ use super::app::Provider;
 pub const MOST: usize = 1024;
 
 /// Every key that a payload of ours has at its top, in any style.
-pub const OURS: [&str; 14] = [
+pub const OURS: [&str; 13] = [
     "account",
     "aps",
     "body",
@@ -18,7 +18,6 @@ pub const OURS: [&str; 14] = [
     "iv",
     "nickname",
     "sender",
-    "title",
     "unread",
     "unread-messages",
 ];

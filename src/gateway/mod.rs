@@ -18,6 +18,8 @@ mod endpoint;
 pub mod fcm;
 mod fit;
 mod jwt;
+#[cfg(test)]
+mod payloads_tests;
 pub mod pool;
 mod retry_after;
 mod shown;

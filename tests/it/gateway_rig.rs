@@ -54,8 +54,8 @@ pub(crate) fn apns(vendor: &Vendor, limits: Limits) -> Apns {
     Apns::new(apns_settings(vendor, limits), Clock::system()).unwrap()
 }
 
-pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
-    let settings = fcm::Settings {
+pub(crate) fn fcm_settings(vendor: &Vendor, limits: Limits) -> fcm::Settings {
+    fcm::Settings {
         endpoint: Some(vendor.url().parse().unwrap()),
         token_endpoint: None,
         ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
@@ -63,8 +63,11 @@ pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
         style: Style::Generic,
         look: Look::PLAIN,
         limits,
-    };
-    Fcm::new(settings, Clock::system()).unwrap()
+    }
+}
+
+pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
+    Fcm::new(fcm_settings(vendor, limits), Clock::system()).unwrap()
 }
 
 /// An important push without content, to the token `t-ID`.

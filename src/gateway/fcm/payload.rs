@@ -38,9 +38,11 @@ pub fn message(push: &Push, style: Style, look: &Look) -> Vec<u8> {
             (!shown.speaks()).then(|| format!("{}-{}", short(&account), kind(push.class)))
         }
     };
+    // All pushes of this style replace each other: a call that lives for 45 s only would take a message with it.
+    let ttl = if style == Style::Conversations { VENDOR_TTL } else { push.ttl };
     let android = Android {
         priority: if push.class.is_urgent() { "HIGH" } else { "NORMAL" },
-        ttl: format!("{}s", push.ttl.min(VENDOR_TTL).as_secs()),
+        ttl: format!("{}s", ttl.min(VENDOR_TTL).as_secs()),
         collapse_key,
     };
     let names = Names { class: push.class.name(), account: &account, channel: channel.as_deref() };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::look::Extra;
 use crate::domain::push::{CALL_TTL, Content, Sealed};
 use crate::domain::secret::Private;
 use crate::gateway::tests::push;
@@ -32,7 +33,7 @@ fn conversations_messages() {
         ),
         (
             Push { ttl: CALL_TTL, content, ..push(Class::Call) },
-            r#"{"message":{"token":"token-1","data":{"account":"ACCOUNT"},"android":{"priority":"HIGH","ttl":"45s","collapse_key":"0c223e"}}}"#,
+            r#"{"message":{"token":"token-1","data":{"account":"ACCOUNT"},"android":{"priority":"HIGH","ttl":"2419200s","collapse_key":"0c223e"}}}"#,
         ),
     ];
     for (push, expected) in rows {
@@ -96,4 +97,63 @@ fn no_data_is_larger_than_fcm_takes() {
     }
     let whole = message(&Push { content: body(), ..push(Class::Important) }, Style::Generic, &Look::PLAIN);
     assert!(whole.len() > MOST - 10, "as much as fits: {}", whole.len());
+}
+
+#[test]
+fn monal_messages_say_nothing_and_replace_each_other_by_class() {
+    let content = Content { count: Some(2), sender: text("SECRET"), body: text("SECRET"), ..Content::default() };
+    let rows = [
+        (Class::Call, r#""android":{"priority":"HIGH","ttl":"45s","collapse_key":"call"}"#),
+        (Class::Important, r#""android":{"priority":"HIGH","ttl":"2419200s","collapse_key":"important"}"#),
+        (Class::Unimportant, r#""android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"quiet"}"#),
+        (Class::Clear, r#""android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"quiet"}"#),
+        (Class::Ended, r#""android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"ended"}"#),
+    ];
+    for (class, android) in rows {
+        let found = of(&Push { content: content.clone(), ..push(class) }, Style::Monal);
+        assert_eq!(found, format!(r#"{{"message":{{"token":"token-1","data":{{}},{android}}}}}"#));
+    }
+}
+
+#[test]
+fn tigase_messages_have_the_keys_of_its_other_apps_as_texts() {
+    let sealed = Sealed { iv: "aXY=".into(), payload: Private::new("c2VhbGVk"), voip: false };
+    let spoken = Content { count: Some(2), sender: text("a@b"), body: text("hi"), nickname: text("Ju"), sealed: None };
+    let rows = [
+        (
+            Push { content: spoken.clone(), ..push(Class::Important) },
+            r#"{"account":"romeo@example.org","unread-messages":"2","sender":"a@b","body":"hi","nickname":"Ju"}"#,
+        ),
+        (
+            Push { content: Content { sealed: Some(sealed), ..spoken.clone() }, ..push(Class::Important) },
+            r#"{"account":"romeo@example.org","unread-messages":"2","encrypted":"c2VhbGVk","iv":"aXY="}"#,
+        ),
+        (
+            Push { content: spoken.clone(), ..push(Class::Unimportant) },
+            r#"{"account":"romeo@example.org","unread-messages":"2"}"#,
+        ),
+        (Push { content: spoken, ..push(Class::Clear) }, r#"{"account":"romeo@example.org","unread-messages":"0"}"#),
+        (push(Class::Ended), r#"{"account":"romeo@example.org"}"#),
+    ];
+    for (push, data) in rows {
+        let found = of(&push, Style::Tigase);
+        assert!(found.contains(&format!(r#""data":{data},"#)), "{found}");
+    }
+}
+
+#[test]
+fn of_a_look_only_the_keys_reach_an_android_phone() {
+    let look = Look {
+        title: Some("Chat".into()),
+        body: Some("Neu".into()),
+        sound: Some("bell".into()),
+        category: Some("REPLY".into()),
+        extra: vec![
+            ("theme".into(), Extra::Text("da\"rk".into())),
+            ("build".into(), Extra::Number(-7)),
+            ("beta".into(), Extra::Flag(false)),
+        ],
+    };
+    let message = String::from_utf8(message(&push(Class::Ended), Style::Monal, &look)).unwrap();
+    assert!(message.contains(r#""data":{"theme":"da\"rk","build":"-7","beta":"false"},"#), "{message}");
 }
