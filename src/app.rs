@@ -234,6 +234,7 @@ fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Stor
 /// An app's gateway, or which key of its section is at fault.
 fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
     let style = app.app.style;
+    let look = app.look;
     let address = |endpoint: Option<String>| {
         let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
         endpoint.map(parse).transpose()
@@ -255,6 +256,7 @@ fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGat
                 topic,
                 auth,
                 style,
+                look,
                 important_body: important_body.to_owned(),
                 limits: Limits::default(),
             };
@@ -268,6 +270,7 @@ fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGat
                 ca,
                 service_account,
                 style,
+                look,
                 limits: Limits::default(),
             };
             let key = "service_account_file";
@@ -393,6 +396,7 @@ mod tests {
                 allow_hosts: Vec::new(),
                 fingerprint: 1,
             },
+            look: crate::domain::look::Look::PLAIN,
             vendor: Vendor::Apns {
                 sandbox: false,
                 endpoint: Some("https://127.0.0.1:8443/3/device".to_owned()),

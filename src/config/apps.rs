@@ -4,14 +4,18 @@ use std::collections::HashMap;
 
 use sha1::{Digest, Sha1};
 
+use super::look::look;
 use super::reader::{Findings, Section};
 use crate::domain::app::{App, Provider, Style};
 use crate::domain::ids::AppName;
+use crate::domain::look::Look;
 
 /// One `[apps.NAME]`.
 pub struct AppConfig {
     /// As the rules see it.
     pub app: App,
+    /// What its payloads look like.
+    pub look: Look,
     /// How it reaches its vendor.
     pub vendor: Vendor,
 }
@@ -97,6 +101,7 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
     let aliases = section.list("aliases", found).unwrap_or_default();
     let default = section.flag("default", found).unwrap_or_default();
     let token_nodes = section.flag("token_nodes", found).unwrap_or_default();
+    let look = provider.map(|provider| look(&mut section, provider, found));
     let vendor = match provider? {
         Provider::Apns => apns(&mut section, found),
         Provider::Fcm => fcm(&mut section, found),
@@ -115,7 +120,7 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
         allow_hosts: Vec::new(),
         fingerprint: fingerprint(&vendor),
     };
-    Some(AppConfig { app, vendor })
+    Some(AppConfig { app, look: look?, vendor })
 }
 
 fn style(text: &str) -> Option<Style> {

@@ -4,6 +4,7 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod look;
 mod overlay;
 mod reader;
 mod rules;

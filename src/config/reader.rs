@@ -182,6 +182,27 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// Keys that somebody else gives a meaning to, with their values.
+    pub(super) fn table(&mut self, key: &'static str, found: &mut Findings) -> Option<Table> {
+        let inside = self.key(key) + ".";
+        if self.from_env.iter().any(|name| name.starts_with(&inside)) {
+            let text = "cannot come from the environment, where names have no case; write it in the file";
+            found.error(self.key(key), text);
+            self.ignore(key);
+            return None;
+        }
+        match self.take(key)? {
+            Value::Table(table) => Some(table),
+            other => {
+                found.error(
+                    self.key(key),
+                    format!("must be keys with values, such as {{ key = \"value\" }}, not {}", kind(&other)),
+                );
+                None
+            }
+        }
+    }
+
     /// Sections of their own that there can be many of.
     pub(super) fn sections(&mut self, key: &'static str, found: &mut Findings) -> Vec<Section<'a>> {
         let value = self.take(key);

@@ -162,9 +162,9 @@ fn every_complaint_comes_at_once_with_its_key() {
         r#"apps.a.provider: "pigeon" is not one of "apns", "fcm", "webpush", "stub""#,
         r#"apps.b.topic: is missing; write topic = "org.example.chat""#,
         "apps.b.key_file: is missing; write the path of the .p8 key, or use certificate_file",
-        "apps.b.colour: is not a key of this section; it knows aliases, ca_file, certificate_file, \
-         certificate_password, certificate_password_file, default, endpoint, environment, key_file, key_id, provider, style, \
-         team_id, token_nodes, topic",
+        "apps.b.colour: is not a key of this section; it knows aliases, body, ca_file, category, certificate_file, \
+         certificate_password, certificate_password_file, default, endpoint, environment, extra, key_file, key_id, \
+         provider, sound, style, team_id, title, token_nodes, topic",
         "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log",
         r#"hosts.1.domain: "no host" is not a domain such as "example.org""#,
         r#"hosts.2.domain: is missing; write domain = "example.org""#,

@@ -2,7 +2,7 @@
 //!
 //! | about | nouns | rules |
 //! |---|---|---|
-//! | push service | [`app`], [`device`], [`subscription`], [`publish`], [`push`], [`outcome`] | [`verdict`], [`rate`], [`pattern`] |
+//! | push service | [`app`], [`device`], [`subscription`], [`publish`], [`push`], [`look`], [`outcome`] | [`verdict`], [`rate`], [`pattern`] |
 //! | rules engine | [`registration`], [`stanza`] | [`importance`], [`collector`], [`redact`] |
 //! | session keeper | [`session`] | [`keeper`] |
 //! | all | [`class`], [`ids`], [`secret`], [`time`], [`refusal`] | |
@@ -14,6 +14,7 @@ pub mod device;
 pub mod ids;
 pub mod importance;
 pub mod keeper;
+pub mod look;
 pub mod outcome;
 pub mod pattern;
 pub mod publish;

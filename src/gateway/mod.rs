@@ -8,6 +8,7 @@
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
+//! | `shown.rs` | what a push shows, and how it becomes less until it fits |
 //! | `about.rs`, `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
 
 mod about;
@@ -17,8 +18,11 @@ mod endpoint;
 pub mod fcm;
 mod fit;
 mod jwt;
+#[cfg(test)]
+mod payloads_tests;
 pub mod pool;
 mod retry_after;
+mod shown;
 pub mod stub;
 mod verdicts;
 mod words;

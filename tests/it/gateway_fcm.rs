@@ -10,7 +10,7 @@ use pushkeeper::domain::push::{CALL_TTL, Push};
 use pushkeeper::gateway::CredentialError;
 use pushkeeper::gateway::fcm::{Fcm, Settings};
 
-use crate::gateway_rig::{Rig, SOON, assert_all_accepted, fcm, limits, push, reason};
+use crate::gateway_rig::{Rig, SOON, assert_all_accepted, fcm, fcm_settings, limits, push, reason};
 use crate::support::vendor::{Answer, Behaviour, Options, Vendor};
 
 async fn vendor() -> Vendor {
@@ -18,14 +18,7 @@ async fn vendor() -> Vendor {
 }
 
 fn settings(vendor: &Vendor) -> Settings {
-    Settings {
-        endpoint: Some(vendor.url().parse().unwrap()),
-        token_endpoint: None,
-        ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
-        service_account: vendor.keys().service_account.clone().into_bytes(),
-        style: Style::Conversations,
-        limits: limits(),
-    }
+    Settings { style: Style::Conversations, ..fcm_settings(vendor, limits()) }
 }
 
 #[tokio::test]

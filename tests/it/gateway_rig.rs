@@ -7,6 +7,7 @@ use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
 use pushkeeper::domain::class::Class;
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Node, PushId};
+use pushkeeper::domain::look::Look;
 use pushkeeper::domain::outcome::{Outcome, Verdict};
 use pushkeeper::domain::push::{Content, Push, ttl};
 use pushkeeper::domain::secret::DeviceToken;
@@ -43,6 +44,7 @@ pub(crate) fn apns_settings(vendor: &Vendor, limits: Limits) -> apns::Settings {
         topic: "org.example.chat".into(),
         auth: token_auth(vendor),
         style: Style::Generic,
+        look: Look::PLAIN,
         important_body: "New Message!".into(),
         limits,
     }
@@ -52,16 +54,20 @@ pub(crate) fn apns(vendor: &Vendor, limits: Limits) -> Apns {
     Apns::new(apns_settings(vendor, limits), Clock::system()).unwrap()
 }
 
-pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
-    let settings = fcm::Settings {
+pub(crate) fn fcm_settings(vendor: &Vendor, limits: Limits) -> fcm::Settings {
+    fcm::Settings {
         endpoint: Some(vendor.url().parse().unwrap()),
         token_endpoint: None,
         ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
         service_account: vendor.keys().service_account.clone().into_bytes(),
         style: Style::Generic,
+        look: Look::PLAIN,
         limits,
-    };
-    Fcm::new(settings, Clock::system()).unwrap()
+    }
+}
+
+pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
+    Fcm::new(fcm_settings(vendor, limits), Clock::system()).unwrap()
 }
 
 /// An important push without content, to the token `t-ID`.

@@ -17,6 +17,7 @@ mod link_life;
 mod link_load;
 mod log_is_clean;
 mod options;
+mod payloads;
 mod store;
 mod whole;
 mod whole_rig;

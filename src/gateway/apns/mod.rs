@@ -18,6 +18,7 @@ use super::endpoint::Endpoint;
 use super::pool::{Limits, Pool};
 use crate::clock::Clock;
 use crate::domain::app::Style;
+use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub auth: Auth,
     /// How the app wants its payload.
     pub style: Style,
+    /// What the operator changes about it.
+    pub look: Look,
     /// What stands for a body that is not there; empty for nothing.
     pub important_body: String,
     /// How far the connections go.
@@ -108,6 +111,7 @@ pub struct Apns {
     topic: HeaderValue,
     voip_topic: HeaderValue,
     style: Style,
+    look: Look,
     important_body: Box<str>,
     /// Makes the apns-id of a push, with the push's own id.
     id_prefix: u64,
@@ -135,6 +139,7 @@ impl Apns {
             topic: topic(&settings.topic)?,
             voip_topic: topic(&format!("{}.voip", settings.topic))?,
             style: settings.style,
+            look: settings.look,
             important_body: settings.important_body.into(),
             id_prefix: getrandom::u64().map_err(|error| CredentialError::Client(error.to_string()))?,
             clock,
@@ -143,7 +148,7 @@ impl Apns {
 
     /// Sends a push and says what became of it.
     pub async fn send(&self, push: &Push) -> Outcome {
-        let notification = Notification::of(push, self.style, &self.important_body);
+        let notification = Notification::of(push, self.style, &self.look, &self.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
         let Some(uri) = self.uri(token.reveal()) else {
             return Outcome::Suspect("malformed device token".into());

@@ -18,6 +18,7 @@ use super::endpoint::Endpoint;
 use super::pool::{Limits, Pool};
 use crate::clock::Clock;
 use crate::domain::app::Style;
+use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub service_account: Vec<u8>,
     /// How the app wants its payload.
     pub style: Style,
+    /// What the operator changes about it; of that, an Android phone is given `extra`.
+    pub look: Look,
     /// How far the connections go.
     pub limits: Limits,
 }
@@ -52,6 +55,7 @@ pub struct Fcm {
     token: AccessToken,
     uri: Uri,
     style: Style,
+    look: Look,
     clock: Clock,
 }
 
@@ -70,12 +74,12 @@ impl Fcm {
         let tls = credential::tls(settings.ca.as_deref(), None)?;
         let token = AccessToken::new(account, settings.token_endpoint, settings.ca.as_deref(), clock.clone())?;
         let pool = Pool::new(endpoint, tls, settings.limits, clock.clone());
-        Ok(Self { pool, token, uri, style: settings.style, clock })
+        Ok(Self { pool, token, uri, style: settings.style, look: settings.look, clock })
     }
 
     /// Sends a push and says what became of it.
     pub async fn send(&self, push: &Push) -> Outcome {
-        let body = Bytes::from(payload::message(push, self.style));
+        let body = Bytes::from(payload::message(push, self.style, &self.look));
         let mut again = true;
         loop {
             let (authorization, serial) = match self.token.current().await {
