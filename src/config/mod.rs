@@ -363,3 +363,6 @@ fn holds_secret(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod webpush_tests;

@@ -42,12 +42,12 @@ fn a_minimal_configuration_has_the_defaults() {
 #[test]
 fn the_example_is_complete_and_shows_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["AuthKey_ABC123.p8", "service-account.json", "ca.pem", "push.p12"] {
+    for file in ["AuthKey_ABC123.p8", "service-account.json", "ca.pem", "push.p12", "vapid.pem"] {
         fs::write(folder.path().join(file), "x").unwrap();
     }
     let example = include_str!("../../config.example.toml");
     let (config, _) = parse_in(folder.path(), example).unwrap();
-    assert_eq!(config.apps.len(), 2);
+    assert_eq!(config.apps.len(), 3);
     assert_eq!(config.component.admins, [Account::new("admin@example.org")]);
     assert_eq!(config.policy.hosts, [Domain::new("example.org")]);
     let third = Redaction { with_sender: true, ..Redaction::default() };
@@ -57,7 +57,7 @@ fn the_example_is_complete_and_shows_the_defaults() {
 
     // With every default written out, nothing changes.
     let others =
-        ["secret_file", "certificate_", "endpoint", "token_endpoint", "ca_file", "aliases", "default", "provider"];
+        ["secret_file", "certificate_", "endpoint", "token_endpoint", "ca_file", "aliases", "default", "provider", "connect_to"];
     let written_out = |line: &str| match line.strip_prefix("# ") {
         Some(key) if key.contains(" = ") && !others.iter().any(|other| key.starts_with(other)) => key.to_owned(),
         _ => line.to_owned(),
@@ -76,7 +76,7 @@ fn the_example_names_every_key_there_is() {
     let sections = ["component", "store", "push", "register", "log", "rules", "sessions"];
     let sections = sections.map(|name| format!("[{name}]\nnothing = 1\n"));
     let lists = ["hosts", "rules.service"].map(|name| format!("[[{name}]]\nnothing = 1\n"));
-    let vendors = [("apns", "certificate_file"), ("apns", "key_file"), ("fcm", "service_account_file")]
+    let vendors = [("apns", "certificate_file"), ("apns", "key_file"), ("fcm", "service_account_file"), ("webpush", "vapid_key_file")]
         .map(|(vendor, file)| format!("[apps.a]\nprovider = \"{vendor}\"\n{file} = \"no-file\"\nnothing = 1\n"));
     for section in [sections.as_slice(), &lists, &vendors].concat() {
         let found = complaints(&section);
@@ -159,12 +159,12 @@ fn every_complaint_comes_at_once_with_its_key() {
         r#"register.rate_per_account: "10" is not a rate: a number with /s, /m, /h or /d, such as "10/h", or "0" for no limit"#,
         "log.level: must be a text in quotes, not such a number",
         r#"log.format: "xml" is not one of "text", "json""#,
-        r#"apps.a.provider: "pigeon" is not one of "apns", "fcm", "stub""#,
+        r#"apps.a.provider: "pigeon" is not one of "apns", "fcm", "webpush", "stub""#,
         r#"apps.b.topic: is missing; write topic = "org.example.chat""#,
         "apps.b.key_file: is missing; write the path of the .p8 key, or use certificate_file",
         "apps.b.colour: is not a key of this section; it knows aliases, ca_file, certificate_file, \
          certificate_password, certificate_password_file, default, endpoint, environment, key_file, key_id, provider, style, \
-         team_id, topic",
+         team_id, token_nodes, topic",
         "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log",
         r#"hosts.1.domain: "no host" is not a domain such as "example.org""#,
         r#"hosts.2.domain: is missing; write domain = "example.org""#,
