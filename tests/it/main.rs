@@ -9,6 +9,7 @@ mod gateway_fcm;
 mod gateway_log;
 mod gateway_pool;
 mod gateway_rig;
+mod gateway_webpush;
 mod hostile;
 mod layers;
 mod link_bridge;
