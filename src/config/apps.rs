@@ -101,11 +101,16 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
             _ => None,
         };
         if provider.is_none() {
-            found.error(section.key("provider"), format!("{text:?} is not one of \"apns\", \"fcm\", \"webpush\", \"stub\""));
+            found.error(
+                section.key("provider"),
+                format!("{text:?} is not one of \"apns\", \"fcm\", \"webpush\", \"stub\""),
+            );
         }
         provider
     });
-    let style = section.parsed("style", "one of \"generic\", \"conversations\", \"monal\", \"tigase\"", style, found).unwrap_or_default();
+    let style = section
+        .parsed("style", "one of \"generic\", \"conversations\", \"monal\", \"tigase\"", style, found)
+        .unwrap_or_default();
     let aliases = section.list("aliases", found).unwrap_or_default();
     let default = section.flag("default", found).unwrap_or_default();
     let token_nodes = section.flag("token_nodes", found).unwrap_or_default();
@@ -204,7 +209,10 @@ fn fcm(section: &mut Section<'_>, found: &mut Findings) -> Option<Vendor> {
 fn webpush(section: &mut Section<'_>, hosts: &mut Vec<DomainPattern>, found: &mut Findings) -> Option<Vendor> {
     for (key, text) in [
         ("vapid_key_file", "is missing; write the path of a P-256 key in PEM (docs/webpush.md)"),
-        ("allow_hosts", "is missing; list the push services' hosts, such as [\"fcm.googleapis.com\", \"*.push.apple.com\"]"),
+        (
+            "allow_hosts",
+            "is missing; list the push services' hosts, such as [\"fcm.googleapis.com\", \"*.push.apple.com\"]",
+        ),
     ] {
         if !section.has(key) {
             found.error(section.key(key), text);

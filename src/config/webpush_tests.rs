@@ -1,5 +1,4 @@
 use std::fs;
-use std::path::Path;
 
 use super::tests::MINIMAL;
 use super::*;
@@ -101,19 +100,4 @@ fn another_key_makes_other_credentials_and_another_subject_does_not() {
     let base = fingerprint(KEYS);
     assert_ne!(fingerprint(&KEYS.replace("vapid.pem", "other.pem")), base);
     assert_eq!(fingerprint(&KEYS.replace("ops", "push")), base);
-}
-
-#[test]
-fn what_is_no_key_is_named_with_its_key_when_the_configuration_is_checked() {
-    let complaint = |keys: &str| {
-        let (config, _) = app(&format!("{keys}{HOSTS}")).unwrap();
-        let errors = crate::app::check(config.apps, "", &crate::clock::Clock::system()).err().unwrap_or_default();
-        errors.iter().map(Complaint::to_string).collect::<Vec<_>>()
-    };
-    let expected = "apps.web.vapid_key_file: holds no P-256 private key in PEM; make one with: openssl genpkey -algorithm EC \
-                    -pkeyopt ec_paramgen_curve:P-256 -out FILE";
-    assert_eq!(complaint(KEYS), [expected]);
-    let expected = "apps.web.vapid_subject: must be mailto: and a mail address, or an https: address";
-    assert_eq!(complaint(&KEYS.replace("mailto:", "")), [expected]);
-    assert!(!Path::new("vapid.pem").exists(), "paths start at the configuration's folder");
 }

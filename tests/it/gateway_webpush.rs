@@ -21,7 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::gateway_rig::{Rig, SOON, assert_all_accepted, push, reason, webpush, webpush_settings};
-use crate::support::vendor::{Answer, Behaviour, Browser, Options, Recorded, Vendor, vapid};
+use crate::support::vendor::webpush::{Browser, vapid};
+use crate::support::vendor::{Answer, Behaviour, Options, Recorded, Vendor};
 
 const ACCOUNT: &str = "0c223e6b96c6112f5dd809bb1b6f7c5a78826ee3";
 
@@ -150,7 +151,10 @@ async fn we_sign_for_each_push_service_and_not_for_each_push() {
     for (header, host) in [(&signed[0], "push.test"), (&signed[1], "slow.test")] {
         let (claims, key) = vapid(header).expect("signed by the key that it names");
         assert_eq!(key, webpush.public_key());
-        assert_eq!((&claims["aud"], &claims["sub"]), (&format!("https://{host}").into(), &"mailto:ops@example.org".into()));
+        assert_eq!(
+            (&claims["aud"], &claims["sub"]),
+            (&format!("https://{host}").into(), &"mailto:ops@example.org".into())
+        );
         let exp = claims["exp"].as_u64().unwrap();
         let half_a_day_on = NOON.secs() + 12 * 3600;
         assert!((half_a_day_on..half_a_day_on + 20).contains(&exp), "{exp}");
@@ -241,14 +245,29 @@ async fn a_push_whose_connection_is_lost_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn a_thousand_pushes_share_a_few_connections() {
+async fn hundreds_of_pushes_share_a_few_connections() {
     let vendor = vendor().await;
     let mut rig = Rig::start(AppGateway::WebPush(Box::new(webpush(&vendor))), 4096);
     let browser = Browser::at("push.test", "b-1");
-    rig.deliver((0..1000).map(|id| to(&browser, id)));
-    assert_all_accepted(&rig.verdicts(1000).await);
+    rig.deliver((0..400).map(|id| to(&browser, id)));
+    assert_all_accepted(&rig.verdicts(400).await);
     assert!(vendor.connections() <= 4, "{} connections", vendor.connections());
     rig.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_or_falls_silent_is_replaced() {
+    let vendor = vendor().await;
+    let limits = Limits { alive: Duration::from_millis(100), ..Limits::default() };
+    let (webpush, browser) = (with_limits(&vendor, limits), Browser::at("push.test", "b-1"));
+    for id in 0..2 {
+        assert_eq!(webpush.send(&to(&browser, id)).await, Outcome::Accepted);
+    }
+    vendor.go_away();
+    assert_eq!(webpush.send(&to(&browser, 2)).await, Outcome::Accepted);
+    vendor.freeze();
+    let sent = tokio::time::timeout(SOON / 2, webpush.send(&to(&browser, 3))).await;
+    assert_eq!(sent, Ok(Outcome::Accepted));
 }
 
 #[tokio::test]
@@ -321,7 +340,8 @@ async fn only_allowed_hosts_are_posted_to_and_only_on_443() {
         assert_eq!(webpush.send(&push).await, expected, "{endpoint}");
     }
     assert_eq!(vendor.pushes().len(), 2);
-    let off_curve = format!("{} {} {}", browser.endpoint, "BAEB".to_owned() + &"AQEB".repeat(20) + "AQE", browser.auth());
+    let off_curve =
+        format!("{} {} {}", browser.endpoint, "BAEB".to_owned() + &"AQEB".repeat(20) + "AQE", browser.auth());
     let push = Push { token: DeviceToken::new(off_curve), ..push(1) };
     assert_eq!(webpush.send(&push).await, Outcome::Suspect("the subscription's p256dh is no key".into()));
 }
@@ -381,6 +401,7 @@ async fn the_systems_resolver_finds_this_machine_and_is_not_believed() {
 /// A push service on HTTP/1.1: reads a request whole, then does as it is told.
 struct Http1 {
     address: std::net::SocketAddr,
+    connections: Arc<AtomicUsize>,
     serving: JoinHandle<()>,
 }
 
@@ -401,10 +422,13 @@ impl Http1 {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(vendor.keys().tls(&[b"http/1.1"])));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = accepted.clone();
         let serving = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, answer) = (acceptor.clone(), answer.clone());
                 connections.spawn(async move {
                     let Ok(mut tls) = acceptor.accept(tcp).await else { return };
@@ -415,7 +439,7 @@ impl Http1 {
                 });
             }
         });
-        Self { address, serving }
+        Self { address, connections: accepted, serving }
     }
 
     fn gateway(&self, vendor: &Vendor, limits: Limits) -> WebPush {
@@ -455,6 +479,8 @@ async fn a_push_service_on_http_1_1_is_spoken_to_over_a_few_connections() {
     let browser = Browser::at("push.test", "b-1");
     rig.deliver((0..100).map(|id| to(&browser, id)));
     assert_all_accepted(&rig.verdicts(100).await);
+    let connections = http1.connections.load(Ordering::Relaxed);
+    assert!(connections <= 18, "{connections} connections: two to find out, sixteen at once");
     rig.end().await;
 }
 

@@ -46,10 +46,6 @@ const TTL: HeaderName = HeaderName::from_static("ttl");
 const URGENCY: HeaderName = HeaderName::from_static("urgency");
 const TOPIC: HeaderName = HeaderName::from_static("topic");
 
-/// Silence on a connection with open requests before it is asked for a sign of life, and how long that may take. Both
-/// together leave time to send again within the deadline.
-const ALIVE: Duration = Duration::from_secs(5);
-
 /// How long a connection without requests is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -87,6 +83,9 @@ pub struct Limits {
     pub deadline: Duration,
     /// For name, TCP and TLS together.
     pub connect: Duration,
+    /// Silence on a connection with open requests before it is asked for a sign of life, and how long that may take.
+    /// Both together leave time to send again within the deadline. HTTP/2 only.
+    pub alive: Duration,
     /// How long the body of a refusal may take. What was not read by then is not waited for.
     pub body_within: Duration,
     /// How much of such a body is read, in bytes.
@@ -101,6 +100,7 @@ impl Default for Limits {
         Self {
             deadline: Duration::from_secs(20),
             connect: Duration::from_secs(10),
+            alive: Duration::from_secs(5),
             body_within: Duration::from_secs(3),
             body: 4096,
             per_origin: 1024,
@@ -137,8 +137,8 @@ impl WebPush {
                 .no_proxy()
                 .dns_resolver(guard.clone())
                 .connect_timeout(settings.limits.connect)
-                .http2_keep_alive_interval(ALIVE)
-                .http2_keep_alive_timeout(ALIVE)
+                .http2_keep_alive_interval(settings.limits.alive)
+                .http2_keep_alive_timeout(settings.limits.alive)
                 .pool_idle_timeout(IDLE);
             if let Some(pem) = &settings.ca {
                 let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| CredentialError::BadCa)?;

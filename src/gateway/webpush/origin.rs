@@ -173,7 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn two_requests_find_out_what_a_push_service_speaks() {
-        for (version, lane, most) in [(http::Version::HTTP_2, Lane::Http2, 256), (http::Version::HTTP_11, Lane::Http1, 16)]
+        for (version, lane, most) in
+            [(http::Version::HTTP_2, Lane::Http2, 256), (http::Version::HTTP_11, Lane::Http1, 16)]
         {
             let lanes = Lanes::default();
             let (first, second) = (lanes.enter().await, lanes.enter().await);

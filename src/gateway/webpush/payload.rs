@@ -193,7 +193,10 @@ mod tests {
                 r#"{"class":"important","account":"ACCOUNT","count":2,"sender":"a@b","nickname":"Ju","body":"hi"}"#,
             ),
             (
-                Push { content: Content { sealed: sealed("c2VhbGVk"), ..Content::default() }, ..push(Class::Important) },
+                Push {
+                    content: Content { sealed: sealed("c2VhbGVk"), ..Content::default() },
+                    ..push(Class::Important)
+                },
                 r#"{"class":"important","account":"ACCOUNT","encrypted":"c2VhbGVk","iv":"aXY="}"#,
             ),
             (
@@ -233,7 +236,13 @@ mod tests {
             ("a long seal goes", Content { sealed: sealed(&big_seal), ..all() }, &["body"], &["encrypted", "iv"]),
             (
                 "all are long",
-                Content { sender: text(&long), nickname: text(&long), body: text(&long), sealed: sealed(&big_seal), count: None },
+                Content {
+                    sender: text(&long),
+                    nickname: text(&long),
+                    body: text(&long),
+                    sealed: sealed(&big_seal),
+                    count: None,
+                },
                 &["body"],
                 &["sender", "nickname", "encrypted", "iv"],
             ),
@@ -246,7 +255,8 @@ mod tests {
             assert!(there.iter().all(|key| value.get(key).is_some()), "{what}: {json}");
             assert!(gone.iter().all(|key| value.get(key).is_none()), "{what}: {json}");
         }
-        let whole = of(&Push { content: Content { body: text(&long), ..Content::default() }, ..push(Class::Important) });
+        let whole =
+            of(&Push { content: Content { body: text(&long), ..Content::default() }, ..push(Class::Important) });
         assert!(whole.len() > MOST - 10, "as much as fits: {}", whole.len());
     }
 }

@@ -9,7 +9,8 @@ use crate::gateway::{retry_after, words};
 
 /// How the push services say that the subscription was made with another key than ours. It is the subscription that does
 /// not fit, then: one page's mistake, or what is left from a former key. (Apple's reason; FCM's text.)
-const OTHER_KEY: [&str; 2] = ["VapidPkHashMismatch", "do not correspond to the credentials used to create the subscription"];
+const OTHER_KEY: [&str; 2] =
+    ["VapidPkHashMismatch", "do not correspond to the credentials used to create the subscription"];
 
 /// The outcome of an answer. Of a body, only what is known to hold no endpoint is looked at.
 pub(super) fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timestamp) -> Outcome {
@@ -95,8 +96,7 @@ mod tests {
     #[test]
     fn retry_after_is_kept_as_seconds_and_as_a_date() {
         let wait = |secs| Some(Duration::from_secs(secs));
-        let throttled =
-            |retry_after| Outcome::Throttled { retry_after, reason: "HTTP 429".into() };
+        let throttled = |retry_after| Outcome::Throttled { retry_after, reason: "HTTP 429".into() };
         assert_eq!(outcome(429, Some("30"), b"", NOW), throttled(wait(30)));
         assert_eq!(outcome(429, Some("Sun, 06 Nov 1994 08:50:37 GMT"), b"", NOW), throttled(wait(60)));
         assert_eq!(outcome(429, Some("soon"), b"", NOW), throttled(None));

@@ -198,7 +198,8 @@ mod tests {
         for subject in [SUBJECT, "https://example.org/contact"] {
             assert_eq!(made(&good, subject), None, "{subject}");
         }
-        for subject in ["", "ops@example.org", "mailto:", "mailto:ops", "mailto:<ops@example.org>", "mailto: a@b", "https://"]
+        for subject in
+            ["", "ops@example.org", "mailto:", "mailto:ops", "mailto:<ops@example.org>", "mailto: a@b", "https://"]
         {
             assert_eq!(made(&good, subject), Some(CredentialError::BadSubject), "{subject}");
         }

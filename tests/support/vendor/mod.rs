@@ -14,7 +14,7 @@ mod behaviour;
 mod keys;
 mod rules;
 mod server;
-mod webpush;
+pub(crate) mod webpush;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -34,7 +34,6 @@ use tokio::time::timeout;
 pub(crate) use self::behaviour::{Answer, Behaviour};
 pub(crate) use self::keys::Keys;
 use self::server::Command;
-pub(crate) use self::webpush::{Browser, vapid};
 
 /// What a stand-in is like from the start.
 #[derive(Clone)]
