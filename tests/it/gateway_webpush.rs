@@ -110,6 +110,21 @@ async fn what_a_browser_opens_is_what_was_said() {
         "sender": "juliet@example.org", "nickname": "Ju", "body": "Wherefore art thou?",
     });
     assert_eq!(opened(&browser, &got), expected);
+    let documented = include_str!("../../docs/webpush.md");
+    for key in expected.as_object().unwrap().keys() {
+        assert!(documented.contains(&format!("\n| `{key}` | ")), "{key}");
+    }
+}
+
+#[test]
+fn the_page_registers_as_it_is_documented() {
+    let (page, documented) = (include_str!("../../docs/webpush/push.js"), include_str!("../../docs/webpush.md"));
+    assert!(page.contains(r#"command("register-push-webpush", {"#));
+    assert!(documented.contains("node='register-push-webpush'"));
+    for field in ["endpoint", "p256dh", "auth", "device-id"] {
+        let said = page.contains(&format!("      {field}: ")) || page.contains(&format!("      \"{field}\": "));
+        assert!(said && documented.contains(&format!("<field var='{field}'>")), "{field}");
+    }
 }
 
 #[tokio::test]
