@@ -32,6 +32,9 @@ pub enum CredentialError {
         "holds no P-256 private key in PEM; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE"
     )]
     NotVapid,
+    /// An encrypted one.
+    #[error("holds an encrypted private key; decrypt it: openssl pkcs8 -in FILE -out NEWFILE")]
+    EncryptedVapid,
     /// Not the kind of key Google signs with.
     #[error("its private_key is no RSA key in PEM; download the service account's key again")]
     NotRsa,

@@ -10,6 +10,7 @@ mod gateway_log;
 mod gateway_pool;
 mod gateway_rig;
 mod gateway_webpush;
+mod gateway_webpush_hostile;
 mod hostile;
 mod layers;
 mod link_bridge;

@@ -54,8 +54,8 @@ impl Vapid {
             return Err(CredentialError::BadSubject);
         }
         let private = credential::private_key(pem).map_err(|error| match error {
-            CredentialError::NoKey => CredentialError::NotVapid,
-            other => other,
+            CredentialError::EncryptedKey => CredentialError::EncryptedVapid,
+            _ => CredentialError::NotVapid,
         })?;
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = match private {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(made(&pem("PUBLIC KEY", b"x"), SUBJECT), Some(CredentialError::NotVapid));
         assert_eq!(made(&pem("PRIVATE KEY", b"x"), SUBJECT), Some(CredentialError::NotVapid));
         assert_eq!(made(&pkcs8(&p384), SUBJECT), Some(CredentialError::NotVapid));
-        assert_eq!(made(&encrypted, SUBJECT), Some(CredentialError::EncryptedKey));
+        assert_eq!(made(&encrypted, SUBJECT), Some(CredentialError::EncryptedVapid));
         for subject in [SUBJECT, "https://example.org/contact"] {
             assert_eq!(made(&good, subject), None, "{subject}");
         }
