@@ -25,7 +25,7 @@ use crate::support::vendor::{Behaviour, Vendor};
 #[tokio::test]
 async fn a_slow_push_service_takes_no_places_of_the_others() {
     let vendor = vendor().await;
-    let limits = Limits { deadline: Duration::from_secs(2), per_origin: 5, ..Limits::default() };
+    let limits = Limits { deadline: Duration::from_secs(4), per_origin: 5, ..Limits::default() };
     let mut rig = Rig::start(AppGateway::WebPush(Box::new(with_limits(&vendor, limits))), 4096);
     vendor.always("slow", Behaviour::Never);
     let (slow, quick) = (Browser::at("slow.test", "slow"), Browser::at("push.test", "quick"));
@@ -230,11 +230,8 @@ async fn an_answer_that_drips_is_cut_off() {
             }
         }
     };
-    let limits = || Limits {
-        deadline: Duration::from_millis(500),
-        body_within: Duration::from_millis(200),
-        ..Limits::default()
-    };
+    let limits =
+        || Limits { deadline: Duration::from_secs(3), body_within: Duration::from_millis(200), ..Limits::default() };
     let rows: [(&[u8], Outcome); 4] = [
         (
             b"HTTP/1.1 201 Created\r\nX-Slow: ",

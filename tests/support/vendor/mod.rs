@@ -136,6 +136,8 @@ struct State {
     issued: u64,
     /// An authorization header that has passed, and its time of issue.
     passed: Option<(String, i64)>,
+    /// A `vapid` header that has passed, and its claims.
+    vapid: Option<(String, serde_json::Value)>,
 }
 
 impl Vendor {

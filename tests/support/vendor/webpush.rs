@@ -117,7 +117,16 @@ pub(crate) fn vapid(header: &str) -> Option<(Value, String)> {
 /// What a push service checks before it takes a message.
 pub(super) fn judge(shared: &Shared, entry: &Recorded) -> Result<Answer, Answer> {
     let now = shared.options.clock.wall().millis() / 1000;
-    let (claims, _) = vapid(entry.header("authorization")).ok_or_else(|| Answer::status(401))?;
+    let header = entry.header("authorization");
+    let known = shared.state().vapid.clone().filter(|(passed, _)| passed == header);
+    let claims = match known {
+        Some((_, claims)) => claims,
+        None => {
+            let (claims, _) = vapid(header).ok_or_else(|| Answer::status(401))?;
+            shared.state().vapid = Some((header.to_owned(), claims.clone()));
+            claims
+        }
+    };
     let exp = claims.get("exp").and_then(Value::as_i64).unwrap_or_default();
     let origin = format!("https://{}", entry.authority);
     let known = claims.get("aud").and_then(Value::as_str) == Some(&origin)
