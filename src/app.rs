@@ -22,6 +22,7 @@ use crate::gateway::apns::{self, Apns, Environment};
 use crate::gateway::fcm::{self, Fcm};
 use crate::gateway::pool::Limits;
 use crate::gateway::stub::Stub;
+use crate::gateway::webpush::{self, WebPush};
 use crate::gateway::{AppGateway, CredentialError, Gateways};
 use crate::store::{Committer, Store, StoreError};
 use crate::xmpp::link::{self, Counters, Timing};
@@ -277,6 +278,21 @@ fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGat
             let fcm = Fcm::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
             Ok(AppGateway::Fcm(Box::new(fcm)))
         }
+        Vendor::WebPush { vapid_key, vapid_subject, silent, ca, connect_to } => {
+            let settings = webpush::Settings {
+                vapid_key,
+                vapid_subject,
+                allow_hosts: app.app.allow_hosts,
+                silent,
+                ca,
+                connect_to: connect_to.into_iter().collect(),
+                lookup: webpush::resolve::system(),
+                limits: webpush::Limits::default(),
+            };
+            let key = "vapid_key_file";
+            let webpush = WebPush::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
+            Ok(AppGateway::WebPush(Box::new(webpush)))
+        }
     }
 }
 
@@ -285,6 +301,7 @@ const fn at_fault(error: &CredentialError, key: &'static str) -> &'static str {
     match error {
         CredentialError::BadCa | CredentialError::NoSystemRoots(_) => "ca_file",
         CredentialError::BadText(what) => what,
+        CredentialError::BadSubject => "vapid_subject",
         _ => key,
     }
 }

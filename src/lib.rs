@@ -10,7 +10,7 @@
 //! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |
 //! | [`domain`] | nouns and rules | nothing |
 //! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
-//! | [`gateway`] | speaks to vendors: APNs, FCM, a stub | `domain` |
+//! | [`gateway`] | speaks to vendors: APNs, FCM, browsers' push services, a stub | `domain` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
 //!

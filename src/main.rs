@@ -57,8 +57,13 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
         println!("warning: {warning}");
     }
     match app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system()) {
-        Ok(_) => {
+        Ok(gateways) => {
             println!("the configuration is fine; {}", config.policy.served());
+            for (app, gateway) in &gateways {
+                if let Some(key) = gateway.public_key() {
+                    println!("[apps.{app}]: pages subscribe with the key {key}");
+                }
+            }
             ExitCode::SUCCESS
         }
         Err(errors) => complain(&errors),

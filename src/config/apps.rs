@@ -1,14 +1,18 @@
 //! `[apps.*]`: whose pushes we send, and with which credentials.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 use sha1::{Digest, Sha1};
 
 use super::look::look;
+use super::pattern;
 use super::reader::{Findings, Section};
+use super::units::domain;
 use crate::domain::app::{App, Provider, Style};
-use crate::domain::ids::AppName;
+use crate::domain::ids::{AppName, Domain};
 use crate::domain::look::Look;
+use crate::domain::pattern::DomainPattern;
 
 /// One `[apps.NAME]`.
 pub struct AppConfig {
@@ -45,6 +49,19 @@ pub enum Vendor {
         ca: Option<Vec<u8>>,
         /// `service_account_file`: JSON.
         service_account: Vec<u8>,
+    },
+    /// The push services of browsers; which of them, [`App::allow_hosts`] says.
+    WebPush {
+        /// `vapid_key_file`: PEM.
+        vapid_key: Vec<u8>,
+        /// `vapid_subject`.
+        vapid_subject: String,
+        /// `silent`: whether pages get what they should not show.
+        silent: bool,
+        /// `ca_file`: the only authorities to trust.
+        ca: Option<Vec<u8>>,
+        /// `connect_to`: stand-ins, by host.
+        connect_to: BTreeMap<String, SocketAddr>,
     },
     /// Ourselves.
     Stub,
@@ -102,10 +119,11 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
     let default = section.flag("default", found).unwrap_or_default();
     let token_nodes = section.flag("token_nodes", found).unwrap_or_default();
     let look = provider.map(|provider| look(&mut section, provider, found));
+    let mut allow_hosts = Vec::new();
     let vendor = match provider? {
         Provider::Apns => apns(&mut section, found),
         Provider::Fcm => fcm(&mut section, found),
-        Provider::WebPush => None,
+        Provider::WebPush => webpush(&mut section, &mut allow_hosts, found),
         Provider::Stub => Some(Vendor::Stub),
     };
     section.end(found);
@@ -117,7 +135,7 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
         default,
         style,
         token_nodes,
-        allow_hosts: Vec::new(),
+        allow_hosts,
         fingerprint: fingerprint(&vendor),
     };
     Some(AppConfig { app, look: look?, vendor })
@@ -193,6 +211,81 @@ fn fcm(section: &mut Section<'_>, found: &mut Findings) -> Option<Vendor> {
     Some(Vendor::Fcm { endpoint: host, token_endpoint, ca: lift(ca)?, service_account: service_account? })
 }
 
+fn webpush(section: &mut Section<'_>, hosts: &mut Vec<DomainPattern>, found: &mut Findings) -> Option<Vendor> {
+    for (key, text) in [
+        ("vapid_key_file", "is missing; write the path of a P-256 key in PEM (docs/webpush.md)"),
+        (
+            "allow_hosts",
+            "is missing; list the push services' hosts, such as [\"fcm.googleapis.com\", \"*.push.apple.com\"]",
+        ),
+    ] {
+        if !section.has(key) {
+            found.error(section.key(key), text);
+        }
+    }
+    let vapid_key = section.secret_file("vapid_key_file", found);
+    let vapid_subject = section.required("vapid_subject", "mailto:ops@example.org", found);
+    for text in allow_hosts(section, found) {
+        // "*" would let every client choose whom we speak to.
+        match pattern(&text).filter(|pattern| *pattern != DomainPattern::Any) {
+            Some(pattern) => hosts.push(pattern),
+            None => {
+                let text = format!("{text:?} is not a host, or \"*.\" and a domain");
+                found.error(section.key("allow_hosts"), text);
+            }
+        }
+    }
+    let silent = section.flag("silent", found).unwrap_or_default();
+    let ca = section.has("ca_file").then(|| section.file("ca_file", found));
+    let connect_to = connect_to(section, hosts, found);
+    Some(Vendor::WebPush {
+        vapid_key: vapid_key?,
+        vapid_subject: vapid_subject?,
+        silent,
+        ca: lift(ca)?,
+        connect_to: connect_to?,
+    })
+}
+
+fn allow_hosts(section: &mut Section<'_>, found: &mut Findings) -> Vec<String> {
+    let hosts = section.list("allow_hosts", found);
+    if hosts.as_ref().is_some_and(Vec::is_empty) {
+        found.error(section.key("allow_hosts"), "is empty; no device could register");
+    }
+    hosts.unwrap_or_default()
+}
+
+/// Stand-ins: `"HOST:443" = "ADDRESS:PORT"`. Only the port of `https` is ever posted to.
+fn connect_to(
+    section: &mut Section<'_>,
+    hosts: &[DomainPattern],
+    found: &mut Findings,
+) -> Option<BTreeMap<String, SocketAddr>> {
+    if !section.has("connect_to") {
+        return Some(BTreeMap::new());
+    }
+    let pairs = section.pairs("connect_to", found)?;
+    let wanted = pairs.len();
+    let mut read = BTreeMap::new();
+    for (from, to) in pairs {
+        let host = from.strip_suffix(":443").and_then(domain);
+        let (Some(host), Ok(to)) = (host, to.parse::<SocketAddr>()) else {
+            let text = format!("{from:?} = {to:?} is not such as {{ \"push.test:443\" = \"127.0.0.1:8443\" }}");
+            found.error(section.key("connect_to"), text);
+            continue;
+        };
+        if !hosts.iter().any(|pattern| pattern.matches(&Domain::new(host.as_str()))) {
+            let text = format!("{host} is not in allow_hosts, so nothing is ever sent there");
+            found.error(section.key("connect_to"), text);
+            continue;
+        }
+        let text = format!("pushes to {host} go to {to} instead, whatever address that is; meant for stand-ins only");
+        found.warning(section.key("connect_to"), text);
+        read.insert(host.as_str().to_owned(), to);
+    }
+    (read.len() == wanted).then_some(read)
+}
+
 /// Given but unreadable is a failure, not given is none.
 fn lift<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     match given {
@@ -233,6 +326,11 @@ fn fingerprint(vendor: &Vendor) -> u64 {
         Vendor::Fcm { endpoint, service_account, .. } => {
             add(endpoint.as_deref().unwrap_or_default().as_bytes());
             add(service_account);
+        }
+        // A subscription is for one key.
+        Vendor::WebPush { vapid_key, connect_to, .. } => {
+            add(vapid_key);
+            add(format!("{connect_to:?}").as_bytes());
         }
         Vendor::Stub => add(b"stub"),
     }

@@ -364,3 +364,6 @@ fn holds_secret(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod webpush_tests;

@@ -203,6 +203,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Texts by name, as in `{ "one" = "1" }`.
+    pub(super) fn pairs(&mut self, key: &'static str, found: &mut Findings) -> Option<Vec<(String, String)>> {
+        let pairs = match self.take(key)? {
+            Value::Table(table) => table
+                .into_iter()
+                .map(|(name, value)| Some((name, value.as_str()?.to_owned())))
+                .collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        if pairs.is_none() {
+            found.error(self.key(key), "must be texts by name, such as { \"one\" = \"1\", \"two\" = \"2\" }");
+        }
+        pairs
+    }
+
     /// Sections of their own that there can be many of.
     pub(super) fn sections(&mut self, key: &'static str, found: &mut Findings) -> Vec<Section<'a>> {
         let value = self.take(key);

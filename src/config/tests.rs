@@ -42,12 +42,12 @@ fn a_minimal_configuration_has_the_defaults() {
 #[test]
 fn the_example_is_complete_and_shows_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["AuthKey_ABC123.p8", "service-account.json", "ca.pem", "push.p12"] {
+    for file in ["AuthKey_ABC123.p8", "service-account.json", "ca.pem", "push.p12", "vapid.pem"] {
         fs::write(folder.path().join(file), "x").unwrap();
     }
     let example = include_str!("../../config.example.toml");
     let (config, _) = parse_in(folder.path(), example).unwrap();
-    assert_eq!(config.apps.len(), 2);
+    assert_eq!(config.apps.len(), 3);
     assert_eq!(config.component.admins, [Account::new("admin@example.org")]);
     assert_eq!(config.policy.hosts, [Domain::new("example.org")]);
     let third = Redaction { with_sender: true, ..Redaction::default() };
@@ -56,8 +56,17 @@ fn the_example_is_complete_and_shows_the_defaults() {
     assert_eq!(config.policy.sessions, Sessions::default());
 
     // With every default written out, nothing changes.
-    let others =
-        ["secret_file", "certificate_", "endpoint", "token_endpoint", "ca_file", "aliases", "default", "provider"];
+    let others = [
+        "secret_file",
+        "certificate_",
+        "endpoint",
+        "token_endpoint",
+        "ca_file",
+        "aliases",
+        "default",
+        "provider",
+        "connect_to",
+    ];
     let written_out = |line: &str| match line.strip_prefix("# ") {
         Some(key) if key.contains(" = ") && !others.iter().any(|other| key.starts_with(other)) => key.to_owned(),
         _ => line.to_owned(),
@@ -76,8 +85,13 @@ fn the_example_names_every_key_there_is() {
     let sections = ["component", "store", "push", "register", "log", "rules", "sessions"];
     let sections = sections.map(|name| format!("[{name}]\nnothing = 1\n"));
     let lists = ["hosts", "rules.service"].map(|name| format!("[[{name}]]\nnothing = 1\n"));
-    let vendors = [("apns", "certificate_file"), ("apns", "key_file"), ("fcm", "service_account_file")]
-        .map(|(vendor, file)| format!("[apps.a]\nprovider = \"{vendor}\"\n{file} = \"no-file\"\nnothing = 1\n"));
+    let vendors = [
+        ("apns", "certificate_file"),
+        ("apns", "key_file"),
+        ("fcm", "service_account_file"),
+        ("webpush", "vapid_key_file"),
+    ]
+    .map(|(vendor, file)| format!("[apps.a]\nprovider = \"{vendor}\"\n{file} = \"no-file\"\nnothing = 1\n"));
     for section in [sections.as_slice(), &lists, &vendors].concat() {
         let found = complaints(&section);
         let known = found.iter().find_map(|complaint| Some(complaint.split_once("; it knows ")?.1));

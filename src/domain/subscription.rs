@@ -78,11 +78,17 @@ impl Subscription {
         Domain::new(&*host(&self.endpoint).unwrap_or_default().to_ascii_lowercase())
     }
 
-    /// Whether the operator lets messages go there.
+    /// Whether the operator lets messages go there: to one of these hosts, on the port of `https`. What listens on
+    /// another port is another service, which nobody has allowed.
     #[must_use]
     pub fn is_allowed(&self, hosts: &[DomainPattern]) -> bool {
         let host = self.host();
-        hosts.iter().any(|pattern| pattern.matches(&host))
+        self.port() == Some(443) && hosts.iter().any(|pattern| pattern.matches(&host))
+    }
+
+    fn port(&self) -> Option<u16> {
+        let authority = self.endpoint.strip_prefix("https://")?.split(['/', '?', '#']).next()?;
+        authority.split_once(':').map_or(Some(443), |(_, port)| port.parse().ok())
     }
 }
 
@@ -198,6 +204,8 @@ mod tests {
         let rows = [
             ("fcm.googleapis.com", true),
             ("FCM.googleapis.com:443", true),
+            ("fcm.googleapis.com:8443", false),
+            ("fcm.googleapis.com:22", false),
             ("web.push.apple.com", true),
             ("push.apple.com", false),
             ("fcm.googleapis.com.evil.example", false),

@@ -27,6 +27,14 @@ pub enum CredentialError {
     /// Not the kind of key APNs signs with.
     #[error("is no P-256 key; APNs provider tokens need the .p8 key of Apple's developer site")]
     NotP256,
+    /// Not the kind of key Web Push signs with.
+    #[error(
+        "holds no P-256 private key in PEM; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE"
+    )]
+    NotVapid,
+    /// An encrypted one.
+    #[error("holds an encrypted private key; decrypt it: openssl pkcs8 -in FILE -out NEWFILE")]
+    EncryptedVapid,
     /// Not the kind of key Google signs with.
     #[error("its private_key is no RSA key in PEM; download the service account's key again")]
     NotRsa,
@@ -60,6 +68,9 @@ pub enum CredentialError {
     /// An id that can not stand in a header.
     #[error("has characters that can not be: {0}")]
     BadText(&'static str),
+    /// What push services should reach the operator by.
+    #[error("must be mailto: and a mail address, or an https: address")]
+    BadSubject,
     /// An address that is none.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),

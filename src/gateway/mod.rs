@@ -5,6 +5,7 @@
 //! | `mod.rs` | the switchboard: one task per app, one verdict per push |
 //! | `verdicts.rs` | sees to it that no push is without its verdict |
 //! | `apns/`, `fcm/` | a vendor each: `payload`, `reply`, `auth`, and `mod` that sends |
+//! | `webpush/` | the push services of browsers, whichever a page's endpoint names |
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
@@ -25,6 +26,7 @@ mod retry_after;
 mod shown;
 pub mod stub;
 mod verdicts;
+pub mod webpush;
 mod words;
 
 use std::collections::HashMap;
@@ -55,15 +57,27 @@ pub enum AppGateway {
     Apns(Box<apns::Apns>),
     /// Google.
     Fcm(Box<fcm::Fcm>),
+    /// The push services of browsers.
+    WebPush(Box<webpush::WebPush>),
     /// Nobody.
     Stub(stub::Stub),
 }
 
 impl AppGateway {
+    /// What pages subscribe with, of an app on Web Push.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&str> {
+        match self {
+            Self::WebPush(webpush) => Some(webpush.public_key()),
+            Self::Apns(_) | Self::Fcm(_) | Self::Stub(_) => None,
+        }
+    }
+
     async fn send(&self, push: &Push) -> Outcome {
         match self {
             Self::Apns(apns) => apns.send(push).await,
             Self::Fcm(fcm) => fcm.send(push).await,
+            Self::WebPush(webpush) => webpush.send(push).await,
             Self::Stub(stub) => stub.send(push).await,
         }
     }

@@ -2,22 +2,79 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// What it prints about this configuration, in a file that only its owner can read.
 fn check(configuration: &str) -> String {
+    let output = run(configuration);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it complains of.
+fn complaints(configuration: &str) -> String {
+    let output = run(configuration);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn run(configuration: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     std::fs::write(&path, configuration).unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let program = env!("CARGO_BIN_EXE_pushkeeper");
-    let output = Command::new(program).args(["check", "--config"]).arg(path).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    Command::new(program).args(["check", "--config"]).arg(path).output().unwrap()
 }
 
 const COMPONENT: &str = "[component]\njid = 'push.example.org'\nconnect = '127.0.0.1:5347'\nsecret = 's'\n\
                          [store]\npath = 'data'\n";
+
+/// An app on Web Push with this key and subject.
+fn pages(key: &Path, subject: &str) -> String {
+    std::fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
+    format!(
+        "{COMPONENT}[apps.web]\nprovider = 'webpush'\nvapid_key_file = '{}'\nvapid_subject = '{subject}'\n\
+         allow_hosts = ['push.test']\nconnect_to = {{ 'push.test:443' = '127.0.0.1:8443' }}\n",
+        key.display()
+    )
+}
+
+#[test]
+fn it_warns_of_stand_ins_and_shows_the_key_that_pages_subscribe_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, key) = (folder.path().join("vapid.pem"), rcgen::KeyPair::generate().unwrap());
+    std::fs::write(&path, key.serialize_pem()).unwrap();
+    let public = URL_SAFE_NO_PAD.encode(key.public_key_raw());
+    assert_eq!(
+        check(&pages(&path, "mailto:ops@example.org")),
+        format!(
+            "warning: apps.web.connect_to: pushes to push.test go to 127.0.0.1:8443 instead, whatever address that is; \
+             meant for stand-ins only\nthe configuration is fine; hosts: none; apps: web\n\
+             [apps.web]: pages subscribe with the key {public}\n"
+        )
+    );
+}
+
+#[test]
+fn it_says_what_is_no_key_and_no_subject() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vapid.pem");
+    std::fs::write(&path, "a key").unwrap();
+    assert_eq!(
+        complaints(&pages(&path, "mailto:ops@example.org")),
+        "error: apps.web.vapid_key_file: holds no P-256 private key in PEM; make one with: openssl genpkey -algorithm EC \
+         -pkeyopt ec_paramgen_curve:P-256 -out FILE\n"
+    );
+    assert_eq!(
+        complaints(&pages(&path, "ops@example.org")),
+        "error: apps.web.vapid_subject: must be mailto: and a mail address, or an https: address\n"
+    );
+}
 
 #[test]
 fn it_names_what_is_served() {

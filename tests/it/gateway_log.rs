@@ -9,7 +9,8 @@ use pushkeeper::domain::secret::{DeviceToken, Private};
 use pushkeeper::gateway::stub::Stub;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::gateway_rig::{apns, fcm, limits, push};
+use crate::gateway_rig::{apns, fcm, limits, push, webpush};
+use crate::support::vendor::webpush::Browser;
 use crate::support::vendor::{Answer, Behaviour, Options, Vendor};
 
 #[derive(Clone, Default)]
@@ -60,6 +61,12 @@ async fn tokens_and_words_are_never_logged() {
         assert_eq!(apns.send(&push).await, Outcome::Accepted);
         assert_eq!(fcm.send(&push).await, Outcome::Accepted);
     }
+    let (webpush, browser) = (webpush(&vendor), Browser::at("push.test", "endpoint-in-trust"));
+    let page = Push { token: DeviceToken::new(browser.token()), ..push.clone() };
+    assert_eq!(webpush.send(&page).await, Outcome::Accepted);
+    vendor.always("endpoint-in-trust", Behaviour::Cut);
+    let cut = webpush.send(&page).await;
+    assert!(cut.name() == "unavailable" && !format!("{cut:?}").contains("in-trust"), "{cut:?}");
     vendor.next(Behaviour::Answer(Answer::gone(1)));
     assert_eq!(apns.send(&push).await.name(), "gone");
     vendor.always("token-in-trust", Behaviour::Cut);
@@ -69,7 +76,12 @@ async fn tokens_and_words_are_never_logged() {
     assert!(log.contains("stub: the phone shows a message, with body, with sender, sealed"), "the log was heard");
     assert!(log.contains("h2"), "and so were the layers beneath");
     let provider_token = vendor.pushes()[0].header("authorization").trim_start_matches("bearer ").to_owned();
-    for secret in ["in-trust", "access-token-", "PRIVATE KEY", "assertion=", &provider_token] {
+    let vapid =
+        vendor.pushes().iter().find_map(|push| Some(push.header("authorization").strip_prefix("vapid t=")?.to_owned()));
+    let vapid = vapid.unwrap().split(',').next().unwrap_or_default().to_owned();
+    let (p256dh, auth) = (browser.p256dh(), browser.auth());
+    let secrets = ["in-trust", "access-token-", "PRIVATE KEY", "assertion=", &provider_token, &vapid, &p256dh, &auth];
+    for secret in secrets {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} was logged");
     }

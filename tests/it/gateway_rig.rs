@@ -1,19 +1,23 @@
 //! What the tests of the gateways share: apps on the stand-in, pushes, and a switchboard between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
 use pushkeeper::domain::class::Class;
+use pushkeeper::domain::ids::Domain;
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Node, PushId};
 use pushkeeper::domain::look::Look;
 use pushkeeper::domain::outcome::{Outcome, Verdict};
+use pushkeeper::domain::pattern::DomainPattern;
 use pushkeeper::domain::push::{Content, Push, ttl};
 use pushkeeper::domain::secret::DeviceToken;
 use pushkeeper::gateway::apns::{self, Apns, Auth, Environment};
 use pushkeeper::gateway::fcm::{self, Fcm};
 use pushkeeper::gateway::pool::Limits;
+use pushkeeper::gateway::webpush::{self, WebPush};
 use pushkeeper::gateway::{AppGateway, Gateways};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -68,6 +72,25 @@ pub(crate) fn fcm_settings(vendor: &Vendor, limits: Limits) -> fcm::Settings {
 
 pub(crate) fn fcm(vendor: &Vendor, limits: Limits) -> Fcm {
     Fcm::new(fcm_settings(vendor, limits), Clock::system()).unwrap()
+}
+
+/// Hosts `push.test` and `slow.test`, both of them the stand-in. No name is ever looked up.
+pub(crate) fn webpush_settings(vendor: &Vendor) -> webpush::Settings {
+    let hosts = ["push.test", "slow.test"];
+    webpush::Settings {
+        vapid_key: vendor.keys().p8_pem.clone().into_bytes(),
+        vapid_subject: "mailto:ops@example.org".into(),
+        allow_hosts: hosts.map(|host| DomainPattern::Exactly(Domain::new(host))).into(),
+        silent: false,
+        ca: Some(vendor.keys().ca_pem.clone().into_bytes()),
+        connect_to: hosts.map(|host| (host.to_owned(), vendor.address())).into(),
+        lookup: Arc::new(|_| Box::pin(async { Err(std::io::Error::other("a name was looked up")) })),
+        limits: webpush::Limits::default(),
+    }
+}
+
+pub(crate) fn webpush(vendor: &Vendor) -> WebPush {
+    WebPush::new(webpush_settings(vendor), Clock::system()).unwrap()
 }
 
 /// An important push without content, to the token `t-ID`.

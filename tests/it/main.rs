@@ -10,6 +10,8 @@ mod gateway_fcm;
 mod gateway_log;
 mod gateway_pool;
 mod gateway_rig;
+mod gateway_webpush;
+mod gateway_webpush_hostile;
 mod hostile;
 mod layers;
 mod link_bridge;

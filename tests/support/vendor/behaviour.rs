@@ -25,6 +25,7 @@ pub(crate) enum Behaviour {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) location: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -63,6 +64,11 @@ impl Answer {
     pub(crate) fn oauth(status: u16, error: &str) -> Self {
         let body = format!(r#"{{"error":"{error}","error_description":"stand-in"}}"#);
         Self { body: body.into(), ..Self::status(status) }
+    }
+
+    /// A redirect.
+    pub(crate) fn redirect(status: u16, location: &str) -> Self {
+        Self { location: Some(location.to_owned()), ..Self::status(status) }
     }
 
     pub(crate) fn retry_after(self, text: &str) -> Self {

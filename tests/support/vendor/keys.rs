@@ -1,7 +1,7 @@
 //! Keys and certificates, made when they are needed: none lies in the tree.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::{fs, io};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -11,10 +11,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p12_keystore::{Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// An RSA key takes long to make; one serves the whole process.
 static RSA: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
+
+/// What the servers' certificate is for: where they are, and what they stand in for.
+const SERVER_NAMES: [&str; 4] = ["localhost", "127.0.0.1", "push.test", "slow.test"];
 
 /// Everything a stand-in and its clients need.
 pub(crate) struct Keys {
@@ -53,7 +57,7 @@ impl Keys {
         let issuer = Issuer::new(ca, ca_key);
 
         let server_key = KeyPair::generate().unwrap();
-        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let mut server = CertificateParams::new(SERVER_NAMES.map(str::to_owned)).unwrap();
         server.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
         let server_cert = server.signed_by(&server_key, &issuer).unwrap();
 
@@ -84,6 +88,16 @@ impl Keys {
             p8_public: p8.public_key_raw().to_vec(),
             rsa_public: RSA.public_key().as_ref().to_vec(),
         }
+    }
+
+    /// TLS of another server with the same certificate, which agrees on one of these protocols.
+    pub(crate) fn tls(&self, protocols: &[&[u8]]) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let chain = self.server_chain.clone();
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, self.server_key()).unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config
     }
 
     pub(super) fn server_key(&self) -> PrivateKeyDer<'static> {

@@ -1,4 +1,5 @@
-//! A stand-in for the vendors: APNs, FCM and Google's token endpoint behind one TLS and HTTP/2 port on loopback.
+//! A stand-in for the vendors: APNs, FCM with Google's token endpoint, and a browser's push service behind one TLS and
+//! HTTP/2 port on loopback.
 //!
 //! | file | what |
 //! |---|---|
@@ -6,12 +7,14 @@
 //! | `behaviour.rs` | what it can be told to do |
 //! | `server.rs` | connections and streams |
 //! | `rules.rs` | what APNs, FCM and the token endpoint check and answer |
+//! | `webpush.rs` | a browser and its push service |
 //! | `keys.rs` | CA, certificates and key files, made at run time |
 
 mod behaviour;
 mod keys;
 mod rules;
 mod server;
+pub(crate) mod webpush;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -59,6 +62,7 @@ pub(crate) enum Service {
     Apns,
     Fcm,
     OAuth,
+    WebPush,
     Other,
 }
 
@@ -70,6 +74,8 @@ pub(crate) struct Recorded {
     pub(crate) connection: u64,
     pub(crate) at: Moment,
     pub(crate) method: Method,
+    /// The host that was asked for, with its port if it was said.
+    pub(crate) authority: String,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -91,7 +97,7 @@ impl Recorded {
     }
 
     fn is_push(&self) -> bool {
-        matches!(self.service, Service::Apns | Service::Fcm)
+        matches!(self.service, Service::Apns | Service::Fcm | Service::WebPush)
     }
 }
 
@@ -130,6 +136,8 @@ struct State {
     issued: u64,
     /// An authorization header that has passed, and its time of issue.
     passed: Option<(String, i64)>,
+    /// A `vapid` header that has passed, and its claims.
+    vapid: Option<(String, serde_json::Value)>,
 }
 
 impl Vendor {
@@ -149,6 +157,10 @@ impl Vendor {
     /// `https://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn keys(&self) -> &Keys {

@@ -1,4 +1,4 @@
-//! What APNs, FCM and the token endpoint check before they answer, as far as their documentation says.
+//! What APNs, FCM, the token endpoint and a push service check before they answer, as far as their documentation says.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::behaviour::Answer;
-use super::{Recorded, Service, Shared};
+use super::{Recorded, Service, Shared, webpush};
 
 /// Whom a request is for, and the device it names.
 pub(super) fn address(method: &Method, path: &str, body: &[u8]) -> (Service, String) {
@@ -24,6 +24,9 @@ pub(super) fn address(method: &Method, path: &str, body: &[u8]) -> (Service, Str
         let token = json.pointer("/message/token").and_then(Value::as_str).unwrap_or_default();
         return (Service::Fcm, token.to_owned());
     }
+    if let Some(name) = path.strip_prefix("/push/") {
+        return (Service::WebPush, name.to_owned());
+    }
     let service = if path == "/token" { Service::OAuth } else { Service::Other };
     (service, String::new())
 }
@@ -34,6 +37,7 @@ pub(super) fn judge(shared: &Shared, entry: &Recorded) -> Answer {
         Service::Apns => apns(shared, entry),
         Service::Fcm => fcm(shared, entry),
         Service::OAuth => oauth(shared, entry),
+        Service::WebPush => webpush::judge(shared, entry),
         Service::Other => Err(Answer::apns(404, "BadPath")),
     };
     judged.unwrap_or_else(|refused| refused)

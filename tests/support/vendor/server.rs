@@ -152,8 +152,9 @@ async fn stream(
     let path = head.uri.path().to_owned();
     let (service, token) = rules::address(&head.method, &path, &body);
     let (at, status) = (shared.options.clock.steady(), None);
-    let entry =
-        Recorded { service, connection, at, method: head.method, path, headers: head.headers, body, token, status };
+    let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
+    let (method, headers) = (head.method, head.headers);
+    let entry = Recorded { service, connection, at, method, authority, path, headers, body, token, status };
     let place = shared.record(entry.clone());
     let mut held = shared.held.subscribe();
     if service != Service::OAuth {
@@ -205,6 +206,9 @@ fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderVal
     }
     if let Some(text) = answer.retry_after {
         head.headers_mut().insert("retry-after", text.try_into().unwrap());
+    }
+    if let Some(text) = answer.location {
+        head.headers_mut().insert("location", text.try_into().unwrap());
     }
     let empty = answer.body.is_empty();
     if let Ok(mut stream) = respond.send_response(head, empty)
