@@ -1,5 +1,5 @@
-//! What an account owner asks for beside pushes: Tigase's extensions of `<enable/>` (docs.tigase.net, "Push
-//! notifications"; Siskin IM and Snikket send them).
+//! What an account owner asks for beside pushes: Tigase's extensions of `<enable/>` (tigase-xeps;
+//! Siskin IM and Snikket send them).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What only the client can read: `<encrypted xmlns='tigase:push:encrypt:0'>` (Tigase's "encrypt" extension; Siskin IM
+//! What only the client can read: `<encrypted xmlns='tigase:push:encrypt:0'>` (tigase-xeps, encrypt; Siskin IM
 //! and Snikket open it). The operator's redaction is about what others can read, so it does not apply here.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
