@@ -90,11 +90,15 @@ fn is_mentioned(stanza: &Stanza, room: &str, nick: Option<&str>, account: &str) 
 fn has_word(text: &str, word: &str) -> bool {
     let (text, word) = (text.to_lowercase(), word.trim().to_lowercase());
     let (Some(first), Some(last)) = (word.chars().next(), word.chars().next_back()) else { return false };
-    text.match_indices(&word).any(|(at, found)| {
-        let before = text.get(..at).and_then(|before| before.chars().next_back());
-        let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
-        !before.is_some_and(|before| joins(before, first)) && !after.is_some_and(|after| joins(last, after))
-    })
+    let mut before = None;
+    for (at, letter) in text.char_indices() {
+        let joined = before.replace(letter).is_some_and(|before| joins(before, first));
+        let Some(rest) = text.get(at..).and_then(|here| here.strip_prefix(&*word)) else { continue };
+        if !joined && !rest.chars().next().is_some_and(|after| joins(last, after)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether two letters beside each other may stand in one word: not where words are written without spaces.
@@ -206,6 +210,7 @@ mod tests {
             ("Müllerin", "Müller", false),
             ("who? Fair Juliet!", "Fair Juliet", true),
             ("fair  juliet", "Fair Juliet", false),
+            ("xa a a", "a a", true),
             ("look(^_^)here", "(^_^)", true),
             ("你好小明吗", "小明", true),
             ("hi", "", false),
