@@ -185,7 +185,7 @@ mod tests {
         Item {
             key: Some(Key(key)),
             class,
-            words: Words { sender: None, body: Some(Private::new(format!("text {key}"))) },
+            words: Words { body: Some(Private::new(format!("text {key}"))), ..Words::default() },
             place: place.map(|(sid, n)| (Sid::new(sid), Some(n))),
             ready: Moment::default(),
         }
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(collector.take(WINDOW, at(1099)), None);
         let burst = Burst {
             class: Class::Important,
-            words: Words { sender: None, body: Some(Private::new("text 3")) },
+            words: Words { body: Some(Private::new("text 3")), ..Words::default() },
             keys: [1, 2, 3, 4].map(Key).to_vec(),
             sids: vec![Sid::new("s1")],
         };

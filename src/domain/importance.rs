@@ -1,7 +1,7 @@
 //! What a stanza means to somebody who is away: one rule for shapes and whole stanzas alike.
 
 use super::class::Class;
-use super::stanza::{Carbon, JingleStep, Kind, Stanza};
+use super::stanza::{JingleStep, Kind, Stanza};
 
 /// The class of a push for this stanza; `None` if it is worth none. `own` says that a session of the account itself
 /// sent it, and `account` is its bare JID. The first that fits decides:
@@ -16,14 +16,14 @@ use super::stanza::{Carbon, JingleStep, Kind, Stanza};
 /// | 6 | subscription request | important |
 /// | 7 | other presence, iq | unimportant |
 /// | 8 | displayed on another device of the account | clear |
-/// | 9 | sent by the account itself | unimportant |
+/// | 9 | sent by the account itself, also as a room sends it back | unimportant |
 /// | 10 | type headline | unimportant |
 /// | 11 | correction (XEP-0308), unless the operator wants them to count | unimportant |
 /// | 12 | encrypted content, a body, an invitation | important |
 /// | 13 | anything else: chat states, receipts, markers, subjects | unimportant |
 #[must_use]
 pub fn class(stanza: &Stanza, account: &str, own: bool, corrections: bool) -> Option<Class> {
-    let own = own || stanza.carbon == Some(Carbon::Sent) || (!account.is_empty() && stanza.sender() == account);
+    let own = own || stanza.is_from(account);
     if stanza.kind == Kind::Error {
         return None;
     }
@@ -54,7 +54,7 @@ pub fn class(stanza: &Stanza, account: &str, own: bool, corrections: bool) -> Op
 mod tests {
     use super::*;
     use crate::domain::secret::Private;
-    use crate::domain::stanza::Jingle;
+    use crate::domain::stanza::{Carbon, Jingle};
 
     const ALICE: &str = "alice@example.org";
 
@@ -87,6 +87,11 @@ mod tests {
             ("headline", of(Kind::Headline), Some(Unimportant)),
             ("error", of(Kind::Error), None),
             ("room", of(Kind::Groupchat), Some(Important)),
+            (
+                "own words, as the room sends them back",
+                Stanza { reflected: true, ..of(Kind::Groupchat) },
+                Some(Unimportant),
+            ),
             ("room's subject", Stanza { kind: Kind::Groupchat, ..message() }, Some(Unimportant)),
             ("presence", of(Kind::Presence), Some(Unimportant)),
             ("iq", of(Kind::Iq), Some(Unimportant)),

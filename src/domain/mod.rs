@@ -3,7 +3,7 @@
 //! | about | nouns | rules |
 //! |---|---|---|
 //! | push service | [`app`], [`device`], [`subscription`], [`publish`], [`push`], [`look`], [`outcome`] | [`verdict`], [`rate`], [`pattern`] |
-//! | rules engine | [`registration`], [`stanza`] | [`importance`], [`collector`], [`redact`] |
+//! | rules engine | [`registration`], [`extensions`], [`stanza`] | [`importance`], [`filter`], [`collector`], [`redact`], [`seal`] |
 //! | session keeper | [`session`] | [`keeper`] |
 //! | all | [`class`], [`ids`], [`secret`], [`time`], [`refusal`] | |
 
@@ -11,6 +11,8 @@ pub mod app;
 pub mod class;
 pub mod collector;
 pub mod device;
+pub mod extensions;
+pub mod filter;
 pub mod ids;
 pub mod importance;
 pub mod keeper;
@@ -23,6 +25,7 @@ pub mod rate;
 pub mod redact;
 pub mod refusal;
 pub mod registration;
+pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod stanza;

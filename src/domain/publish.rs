@@ -71,6 +71,14 @@ pub enum Priority {
     Low,
 }
 
+impl Priority {
+    /// That of a push of this class.
+    #[must_use]
+    pub const fn of(class: Class) -> Self {
+        if class.is_urgent() { Self::High } else { Self::Low }
+    }
+}
+
 impl Notification {
     /// The class, by the order of signals of Tigase, MongooseIM, Prosody and ejabberd; the first hit decides.
     #[must_use]

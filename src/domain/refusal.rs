@@ -20,6 +20,10 @@ pub enum Refusal {
     TooManyRegistrations,
     /// An `<enable/>` or `<disable/>` names no push service, or one that can not be one.
     BadService,
+    /// An `<enable/>` wants what is said to be encrypted in a way that we do not know.
+    NoSuchEncryption,
+    /// An `<enable/>` brings a key that is none.
+    BadKey,
     /// The bridge of the account's host is not linked: nobody would act on what is registered.
     HostNotLinked,
     /// We cannot do it now, through no fault of theirs; the only answer that every server takes for passing.
@@ -53,6 +57,8 @@ impl Refusal {
             Self::BadToken => "bad-token",
             Self::TooManyRegistrations => "too-many-registrations",
             Self::BadService => "bad-service",
+            Self::NoSuchEncryption => "no-such-encryption",
+            Self::BadKey => "bad-key",
             Self::HostNotLinked => "host-not-linked",
             Self::TryLater(Later::Vendor) => "vendor",
             Self::TryLater(Later::Operator) => "operator",

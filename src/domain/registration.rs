@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::Gone;
+use super::extensions::Extensions;
 use super::ids::{Account, Node};
 use super::outcome::Reason;
 use super::secret::Secret;
@@ -40,6 +41,8 @@ pub struct Registration {
     pub key: RegistrationKey,
     /// The publish-options that came with it, to be shown to the service with every publish.
     pub options: Option<Options>,
+    /// What was asked for beside pushes; `None` if nothing was.
+    pub extensions: Option<Arc<Extensions>>,
     /// Names the client that made it, across sessions, if there is such a name.
     pub client_id: Option<Arc<str>>,
     /// The resource that made it.
@@ -306,6 +309,7 @@ pub(crate) mod tests {
                 node: Node::new("node-1"),
             },
             options: None,
+            extensions: None,
             client_id: None,
             resource: "phone".into(),
             made: at(1000),
@@ -388,10 +392,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn neither_node_nor_options_print() {
+    fn neither_node_nor_options_nor_key_print() {
         let options = Options { xml: "<x>hunter2</x>".into(), secret: Some(Secret::new("hunter2")) };
-        let registration = Registration { options: Some(options), ..registration() };
+        let extensions = crate::domain::extensions::tests::full().kept();
+        let registration = Registration { options: Some(options), extensions, ..registration() };
         let shown = format!("{registration:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("node-1"), "{shown}");
+        assert!(shown.contains("SealKey(..)"), "{shown}");
     }
 }

@@ -68,6 +68,38 @@ impl fmt::Debug for DeviceToken {
     }
 }
 
+/// A client's key for what only it shall read (`tigase:push:encrypt:0`, AES-128-GCM).
+#[derive(Clone)]
+pub struct SealKey([u8; 16]);
+
+impl SealKey {
+    /// Wraps the key.
+    #[must_use]
+    pub const fn new(key: [u8; 16]) -> Self {
+        Self(key)
+    }
+
+    /// The key itself, for the store and the cipher.
+    #[must_use]
+    pub const fn reveal(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl PartialEq for SealKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SealKey {}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(..)")
+    }
+}
+
 /// Somebody's words, name or address: the body of a message, its sender, a nickname, or a sealed form of these.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Private(Box<str>);
@@ -100,6 +132,7 @@ mod tests {
         let shown =
             format!("{:?} {:?} {:?}", Secret::new("hunter2"), DeviceToken::new("hunter2"), Private::new("hunter2"));
         assert_eq!(shown, "Secret(..) DeviceToken(..) Private(..)");
+        assert_eq!(format!("{:?}", SealKey::new([7; 16])), "SealKey(..)");
     }
 
     #[test]
@@ -109,5 +142,7 @@ mod tests {
         {
             assert_eq!(Secret::new(a) == Secret::new(b), same, "{a:?} {b:?}");
         }
+        assert_eq!(SealKey::new([7; 16]), SealKey::new([7; 16]));
+        assert_ne!(SealKey::new([7; 16]), SealKey::new([8; 16]));
     }
 }

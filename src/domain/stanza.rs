@@ -36,6 +36,14 @@ pub struct Stanza {
     pub no_store: bool,
     /// The sender's nickname (XEP-0172).
     pub nickname: Option<Private>,
+    /// What a proposed call is about: `audio`, `video` (XEP-0353 §3.1, XEP-0167).
+    pub media: Vec<&'static str>,
+    /// Whom it mentions (XEP-0372) or answers (XEP-0461): normalised JIDs.
+    pub mentions: Vec<Box<str>>,
+    /// Whether its sender, by bare JID, is on the account's roster; `None` if the host did not say.
+    pub contact: Option<bool>,
+    /// Whether it is a room's reflection of what the account itself said there.
+    pub reflected: bool,
 }
 
 /// What stands for a text that the host keeps to itself.
@@ -100,6 +108,23 @@ pub enum JingleStep {
     Other,
 }
 
+impl JingleStep {
+    /// The name of the element (XEP-0353).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Propose => "propose",
+            Self::Ringing => "ringing",
+            Self::Proceed => "proceed",
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Retract => "retract",
+            Self::Finish => "finish",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl Stanza {
     /// The text, if the host did not hide it.
     #[must_use]
@@ -111,6 +136,18 @@ impl Stanza {
     #[must_use]
     pub fn sender(&self) -> &str {
         bare(self.from.as_deref().unwrap_or_default())
+    }
+
+    /// Who sent it, as the room calls them: the resource of its sender.
+    #[must_use]
+    pub fn room_nick(&self) -> Option<&str> {
+        self.from.as_deref().and_then(|from| Some(from.split_once('/')?.1)).filter(|_| self.kind == Kind::Groupchat)
+    }
+
+    /// Whether the account itself sent it, as far as the stanza shows that.
+    #[must_use]
+    pub fn is_from(&self, account: &str) -> bool {
+        self.carbon == Some(Carbon::Sent) || self.reflected || (!account.is_empty() && self.sender() == account)
     }
 
     /// What makes it the same stanza, whichever way it comes: a call's proposal; else the id that the account's

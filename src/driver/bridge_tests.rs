@@ -38,7 +38,7 @@ impl Rig {
         let service = Some("push.third.example".into());
         let wish = match disable {
             true => Wish::Disable { service, node: Some(Node::new(node)) },
-            false => Wish::Enable { service, node: Node::new(node), options: None },
+            false => Wish::Enable { service, node: Node::new(node), options: None, extensions: None },
         };
         let report = Box::new(Report {
             sid: Sid::new("s1"),

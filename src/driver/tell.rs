@@ -79,6 +79,7 @@ fn tell_decision(decision: &Decision) {
         Decided::NotTaken(why) => format!("not taken: {why}"),
         Decided::Known => "not pushed: the same stanza was".to_owned(),
         Decided::Worthless => "not pushed: worth no push".to_owned(),
+        Decided::Filtered(filter) => format!("not pushed: its owner wants none for it ({})", filter.name()),
         Decided::Cancelled => "not pushed: the client has it, or is back".to_owned(),
         Decided::Stretched(window) => format!("may be resumed for {window:.0?}: nobody woke its client yet"),
         Decided::Shortened(window) => format!("may be resumed for {window:.0?} more: its client was woken"),

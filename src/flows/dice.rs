@@ -34,6 +34,13 @@ impl Dice {
         self.text::<12>().into()
     }
 
+    /// What makes two seals to one key different: 96 bits.
+    pub fn nonce(&mut self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        (self.0)(&mut bytes);
+        bytes
+    }
+
     fn text<const N: usize>(&mut self) -> String {
         let mut bytes = [0; N];
         (self.0)(&mut bytes);

@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::hosts::{Asked, Host, HostMemory, Link, Phase};
 use super::memory::Memory;
 use super::rules::pushes;
-use super::signals::{HostState, Order, OrderId, OrderKind, Relayed, Reply};
+use super::signals::{HostState, Order, OrderId, OrderKind, Relayed, Reply, Watched};
 use super::state::State;
 use crate::domain::ids::{Account, Domain};
 use crate::domain::outcome::Reason;
@@ -213,18 +213,16 @@ impl Pen<'_> {
         let what = OrderKind::Watch {
             list: Some(list.clone()),
             complete: upto == accounts.len(),
-            accounts: part.map(|account| (account.clone(), self.wants_texts(account))).collect(),
+            accounts: part.map(|account| self.watched(account)).collect(),
         };
         let phase = Phase::Listing { list: list.clone(), accounts: accounts.clone(), told: upto };
         self.phase(phase, Some(ANSWER_WITHIN));
         self.order(what);
     }
 
-    /// Whether the texts of an account's messages may go out anywhere.
-    fn wants_texts(&self, account: &Account) -> bool {
-        let rules = &self.state.policy.rules;
-        let mut there = self.state.registrations.of(account).iter().filter(|registration| registration.is_there());
-        there.any(|registration| rules.redaction(&registration.key.service).with_body)
+    fn watched(&self, account: &Account) -> Watched {
+        let there = self.state.registrations.of(account).iter().filter(|registration| registration.is_there());
+        Watched { account: account.clone(), facts: self.state.policy.rules.facts(there) }
     }
 
     fn listed(&mut self) {

@@ -234,7 +234,10 @@ impl Pushing {
         if let Some(waiting) = self.waiting.as_mut().filter(|_| waits) {
             waiting.keys.retain(|key| *key != call);
             // What was merged with it goes on, but does not ring.
-            waiting.class = waiting.class.min(Class::Important);
+            if waiting.class == Class::Call {
+                waiting.class = Class::Important;
+                waiting.words.unsay();
+            }
             if waiting.keys.is_empty() {
                 self.waiting = None;
             }

@@ -58,7 +58,9 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
         Input::Verdict(verdict) => feedback::feedback(state, verdict, now),
         Input::Link(up) => linking::link(state, up, now, dice),
         Input::Signals { ticket, host, batch } => batch::batch(state, ticket, &host, batch, now, dice),
-        Input::Wish { ticket, account, resource, wish } => rules::wish(state, ticket, &account, resource, wish, now),
+        Input::Wish { ticket, account, resource, wish } => {
+            rules::wish(state, ticket, &account, resource, wish, now, dice)
+        }
         Input::Reply { host, order, reply } => linking::reply(state, &host, order, reply, now, dice),
         Input::Inner(inner) => match inner {
             Inner::Push { registration, flight, publish } => {
@@ -68,7 +70,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::Reloaded => linking::reloaded(state, now, dice),
             Inner::Synced { host, node } => batch::synced(state, &host, &node),
             Inner::MissedAll(host) => batch::missed_all(state, &host),
-            inner => rules::inner(state, inner, now),
+            inner => rules::inner(state, inner, now, dice),
         },
         Input::Tick => due::due(state, now),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::class::Class;
 use crate::domain::device::GoneReason;
+use crate::domain::filter::Filter;
 use crate::domain::ids::{Account, AppName, Domain};
 use crate::domain::outcome::Reason;
 use crate::domain::registration::{DisabledReason, RegistrationKey};
@@ -99,6 +100,8 @@ pub enum Decided {
     Known,
     /// Not pushed: it is worth none.
     Worthless,
+    /// Not pushed: the account owner wants none for it.
+    Filtered(Filter),
     /// What was collected is not pushed: the client has it, or is back.
     Cancelled,
     /// The session may be resumed for that long: nobody has woken its client yet.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::signals::Facts;
 use crate::domain::app::App;
+use crate::domain::extensions::Extensions;
 use crate::domain::ids::Domain;
 use crate::domain::keeper::Windows;
 pub use crate::domain::pattern::DomainPattern;
 use crate::domain::rate::Rate;
 use crate::domain::redact::Redaction;
+use crate::domain::registration::Registration;
 
 /// What the operator decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +87,18 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// What a host must tell of an account's messages beside their shapes, for these registrations of it.
+    #[must_use]
+    pub fn facts<'a>(&self, registrations: impl IntoIterator<Item = &'a Registration>) -> Facts {
+        let mut facts = Facts::default();
+        for of in registrations {
+            let extensions = of.extensions.as_deref();
+            facts.texts |= self.redaction(&of.key.service).with_body || extensions.is_some_and(Extensions::needs_texts);
+            facts.contacts |= extensions.is_some_and(Extensions::needs_contacts);
+        }
+        facts
+    }
+
     /// What pushes to this service may say.
     #[must_use]
     pub fn redaction(&self, service: &str) -> &Redaction {

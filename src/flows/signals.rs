@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::extensions::Extensions;
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::outcome::Reason;
 use crate::domain::redact::Words;
+use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, RegistrationKey};
 use crate::domain::session::{EndReason, Report, Sid};
 use crate::domain::stanza::{Key, Stanza};
@@ -155,7 +157,11 @@ pub enum Wish {
         node: Node,
         /// The publish-options.
         options: Option<Options>,
+        /// What else it asks for, if anything.
+        extensions: Option<Arc<Extensions>>,
     },
+    /// Something that cannot be had: nothing changes.
+    Refused(Refusal),
     /// No longer.
     Disable {
         /// The `jid`, verbatim, if it is a JID.
@@ -198,8 +204,8 @@ pub enum OrderKind {
         list: Option<Arc<str>>,
         /// Whether the list is complete with this.
         complete: bool,
-        /// Whom, and whether with the texts of their messages.
-        accounts: Vec<(Account, bool)>,
+        /// Whom.
+        accounts: Vec<Watched>,
     },
     /// Tell no more than the rest about these.
     Unwatch {
@@ -228,6 +234,24 @@ pub enum OrderKind {
         /// What it says.
         words: Words,
     },
+}
+
+/// An account that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Whose it is.
+    pub account: Account,
+    /// What is told of its messages beside their shapes.
+    pub facts: Facts,
+}
+
+/// What is told of an account's messages beside their shapes, and leaves the host for nobody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Their texts.
+    pub texts: bool,
+    /// Whether their senders are on its roster.
+    pub contacts: bool,
 }
 
 /// What a bridge answers to an order.

@@ -77,6 +77,10 @@ impl StanzaError {
                 "The jid is missing, or it is none of a push service, or what came with it is longer than is kept.",
             ),
             Refusal::BadToken => Self::BAD_PAYLOAD,
+            Refusal::NoSuchEncryption => {
+                Self::new("modify", "feature-not-implemented").saying("The only encryption here is aes-128-gcm.")
+            }
+            Refusal::BadKey => Self::BAD_REQUEST.saying("The key is not 16 bytes in base64."),
             Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
         }
@@ -295,6 +299,8 @@ mod tests {
             (Refusal::Forbidden, ErrorType::Auth, C::Forbidden),
             (Refusal::BadService, ErrorType::Modify, C::BadRequest),
             (Refusal::BadToken, ErrorType::Modify, C::BadRequest),
+            (Refusal::NoSuchEncryption, ErrorType::Modify, C::FeatureNotImplemented),
+            (Refusal::BadKey, ErrorType::Modify, C::BadRequest),
             (Refusal::TooManyRegistrations, ErrorType::Wait, C::ResourceConstraint),
             (Refusal::TryLater(Later::Vendor), ErrorType::Wait, C::InternalServerError),
             (Refusal::TryLater(Later::Operator), ErrorType::Wait, C::InternalServerError),
@@ -320,6 +326,8 @@ mod tests {
         let ticket = Ticket { for_client: true, ..ticket() };
         let refusals = [
             Refusal::BadService,
+            Refusal::NoSuchEncryption,
+            Refusal::BadKey,
             Refusal::Forbidden,
             Refusal::TooManyRegistrations,
             Refusal::TryLater(Later::Store),

@@ -190,7 +190,12 @@ fn an_enable_sent_to_us_is_taken_from_clients_of_our_hosts_only() {
     let Inbound::Request(Input::Wish { ticket, account, resource, wish }) = taken else { panic!("{taken:?}") };
     assert!(!ticket.for_client, "nobody hands the answer on");
     assert_eq!((account.as_str(), &*resource), ("alice@example.org", "my phone"));
-    let expected = Wish::Enable { service: Some("push.third.example".into()), node: Node::new("n"), options: None };
+    let expected = Wish::Enable {
+        service: Some("push.third.example".into()),
+        node: Node::new("n"),
+        options: None,
+        extensions: None,
+    };
     assert_eq!(wish, expected);
 }
 

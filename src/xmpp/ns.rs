@@ -38,6 +38,16 @@ pub const TIGASE_MEET: &str = "tigase:push:meet:0";
 pub const TIGASE_PRIORITY: &str = "tigase:push:priority:0";
 /// Tigase, and Prosody's encryption module.
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
+/// Tigase: pushes whatever the account's other clients do.
+pub const TIGASE_AWAY: &str = "tigase:push:away:0";
+/// Tigase: no pushes for those who are not on the roster.
+pub const TIGASE_IGNORE_UNKNOWN: &str = "tigase:push:filter:ignore-unknown:0";
+/// Tigase: which rooms push.
+pub const TIGASE_ROOMS: &str = "tigase:push:filter:groupchat:0";
+/// Tigase: who does not push.
+pub const TIGASE_MUTED: &str = "tigase:push:filter:muted:0";
+/// Tigase: how what is pushed may be encrypted.
+pub const TIGASE_ENCRYPT_AES_128_GCM: &str = "tigase:push:encrypt:aes-128-gcm";
 /// Tigase: who spoke in a room.
 pub const TIGASE_GROUPCHAT: &str = "http://tigase.org/protocol/muc#offline";
 /// Tigase: what became of an account.
@@ -63,6 +73,12 @@ pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
 pub const ENCRYPTION: &str = "urn:xmpp:eme:0";
 /// XEP-0353: steps of a call's set-up, in any version.
 pub const JINGLE_MESSAGE_PREFIX: &str = "urn:xmpp:jingle-message:";
+/// XEP-0167: what a call is about.
+pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+/// XEP-0372: what a text speaks of.
+pub const REFERENCE: &str = "urn:xmpp:reference:0";
+/// XEP-0461: what a message answers.
+pub const REPLY: &str = "urn:xmpp:reply:0";
 /// XEP-0249: an invitation into a room.
 pub const CONFERENCE: &str = "jabber:x:conference";
 /// XEP-0045 §7.8: what a room says, invitations included.

@@ -43,24 +43,30 @@ fn orders_are_those_of_the_norm() {
     };
     let watch =
         |list: Option<&str>, complete, accounts| OrderKind::Watch { list: list.map(Into::into), complete, accounts };
+    let watched = |user: &str, texts, contacts| Watched {
+        account: Account::new(format!("{user}@example.org")),
+        facts: Facts { texts, contacts },
+    };
+    let (all, some, none) = (watched("alice", true, true), watched("bob", false, true), watched("o&o", false, false));
     let rows = [
         (OrderKind::Check, "<check xmlns='urn:pushkeeper:host:0'></check>"),
         (
             OrderKind::Sync { token: "k3f<".into(), ack_delay: millis(30_000) },
-            "<sync xmlns='urn:pushkeeper:host:0' token='k3f&lt;' ack-delay='30'><feature var='urn:xmpp:push:0'/></sync>",
+            "<sync xmlns='urn:pushkeeper:host:0' token='k3f&lt;' ack-delay='30'>@F@</sync>",
         ),
         (
             OrderKind::Sync { token: "t".into(), ack_delay: millis(500) },
-            "<sync xmlns='urn:pushkeeper:host:0' token='t' ack-delay='0.5'><feature var='urn:xmpp:push:0'/></sync>",
+            "<sync xmlns='urn:pushkeeper:host:0' token='t' ack-delay='0.5'>@F@</sync>",
         ),
         (
-            watch(Some("l1"), true, vec![(alice(), true), (Account::new("o&o@example.org"), false)]),
-            "<watch xmlns='urn:pushkeeper:host:0' list='l1' complete='true'><account user='alice' content='full'/>\
+            watch(Some("l1"), true, vec![all, some, none]),
+            "<watch xmlns='urn:pushkeeper:host:0' list='l1' complete='true'>\
+             <account user='alice' content='full' contacts='true'/><account user='bob' contacts='true'/>\
              <account user='o&amp;o'/></watch>",
         ),
         (watch(Some("l1"), true, vec![]), "<watch xmlns='urn:pushkeeper:host:0' list='l1' complete='true'></watch>"),
         (
-            watch(None, false, vec![(alice(), false)]),
+            watch(None, false, vec![Watched { account: alice(), facts: Facts::default() }]),
             "<watch xmlns='urn:pushkeeper:host:0'><account user='alice'/></watch>",
         ),
         (
@@ -78,8 +84,21 @@ fn orders_are_those_of_the_norm() {
              since='2026-11-22T02:49:40.120Z' seconds='0'></timeout>",
         ),
     ];
+    let features: String = [
+        "urn:xmpp:push:0",
+        "tigase:push:filter:ignore-unknown:0",
+        "tigase:push:filter:groupchat:0",
+        "tigase:push:filter:muted:0",
+        "tigase:push:priority:0",
+        "tigase:push:encrypt:0",
+        "tigase:push:encrypt:aes-128-gcm",
+        "tigase:push:jingle:0",
+        "tigase:push:away:0",
+    ]
+    .map(|feature| format!("<feature var='{feature}'/>"))
+    .concat();
     for (what, expected) in rows {
-        assert_eq!(written(what), expected);
+        assert_eq!(written(what), expected.replace("@F@", &features));
     }
 }
 
@@ -105,13 +124,17 @@ fn relay(node: &str, options: Option<&str>, words: Words) -> OrderKind {
     OrderKind::Relay { to, options, words }
 }
 
+fn said(sender: &str, body: &str) -> Words {
+    Words { sender: Some(Private::new(sender)), body: Some(Private::new(body)), ..Words::default() }
+}
+
 const FORM: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
                     <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
                     <field var='secret'><value>s3</value></field></x>";
 
 #[test]
 fn a_relay_is_a_publish_with_what_may_be_said() {
-    let words = Words { sender: Some(Private::new("bob@example.org/<pc>")), body: Some(Private::new("it's\n5 > 4")) };
+    let words = said("bob@example.org/<pc>", "it's\n5 > 4");
     let expected = format!(
         "<relay xmlns='urn:pushkeeper:host:0' to='push.third.example'>\
          <pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='n&amp;1'><item>\
@@ -133,14 +156,49 @@ fn what_is_empty_is_not_said() {
                     <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:push:summary</value></field>\
                     <field var='message-count'><value>1</value></field></x></notification></item></publish></pubsub></relay>";
     let empty = || Some(Private::new(""));
-    for words in [Words::default(), Words { sender: empty(), body: empty() }] {
+    for words in [Words::default(), Words { sender: empty(), body: empty(), ..Words::default() }] {
         assert_eq!(written(relay("", None, words)), expected);
     }
 }
 
 #[test]
+fn who_asked_for_more_is_told_more() {
+    let sealed = |voip| Some(Sealed { iv: "aXY=".into(), payload: Private::new("c2VhbGVk+/=="), voip });
+    let call = |action| Some(CallSaid { action, sid: "ca'3".into(), media: Vec::new() });
+    let propose = Some(CallSaid { media: vec!["audio", "video"], ..call("propose").unwrap() });
+    let (high, low) = (Some(Priority::High), Some(Priority::Low));
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+                <value>urn:xmpp:push:summary</value></field><field var='message-count'><value>1</value></field></x>";
+    let none = Words::default;
+    let rows = [
+        (Words { priority: low, ..none() }, format!("{form}<priority xmlns='tigase:push:priority:0'>low</priority>")),
+        (
+            Words { sealed: sealed(false), ..said("bob@example.org", "hi") },
+            "<encrypted xmlns='tigase:push:encrypt:0' iv='aXY='>c2VhbGVk+/==</encrypted>".to_owned(),
+        ),
+        (
+            Words { sealed: sealed(true), priority: high, call: propose, ..none() },
+            "<encrypted xmlns='tigase:push:encrypt:0' iv='aXY=' type='voip'>c2VhbGVk+/==</encrypted>\
+             <priority xmlns='tigase:push:priority:0'>high</priority>\
+             <jingle xmlns='tigase:push:jingle:0' action='propose' sid='ca&apos;3'><media>audio</media>\
+             <media>video</media></jingle>"
+                .to_owned(),
+        ),
+        (
+            Words { call: call("retract"), ..none() },
+            format!("{form}<jingle xmlns='tigase:push:jingle:0' action='retract' sid='ca&apos;3'></jingle>"),
+        ),
+    ];
+    for (words, expected) in rows {
+        let text = written(relay("n1", None, words));
+        let (_, notification) = text.split_once("<notification xmlns='urn:xmpp:push:0'>").expect(&text);
+        assert_eq!(notification.split_once("</notification>").expect(&text).0, expected);
+    }
+}
+
+#[test]
 fn a_relay_is_understood_by_strict_eyes() {
-    let words = Words { sender: Some(Private::new("bob@example.org/pc")), body: Some(Private::new("hi")) };
+    let words = said("bob@example.org/pc", "hi");
     let text = written(relay("n1", Some(FORM), words));
     let tree: Tree = text.parse().expect("XML");
     let payload = tree.get_child("pubsub", ns::PUBSUB).expect("a pubsub").clone();

@@ -27,6 +27,7 @@
 //! | 21 | bad registrations | `registrations.rs` |
 //! | 22 | the bridge is taken away | `restarts.rs` |
 //! | 23 | mod_smacks behaves as without us | `../bridge/`, and `fail_open.rs` |
+//! | 24 | what Tigase's clients ask for beside pushes | `extensions.rs` |
 //!
 //! And `setup.rs`: what an operator set up wrongly. `scene.rs` is what the stories stand on. Nothing in them knows which
 //! host it is: each is told twice, as `prosody::row_…` and as `ejabberd::row_…`. ejabberd can do all rows. What it cannot
@@ -91,6 +92,8 @@ mod bursts;
 mod calls;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod extensions;
 #[cfg(test)]
 mod fail_open;
 #[cfg(test)]

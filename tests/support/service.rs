@@ -31,6 +31,8 @@ pub(crate) struct Published {
     pub(crate) form: Option<String>,
     /// The fields of the publish-options, in order.
     pub(crate) options: Vec<Field>,
+    /// All of the notification.
+    pub(crate) notification: Element,
 }
 
 /// A field of a form.
@@ -228,6 +230,7 @@ fn read(iq: &Element, clock: &Clock) -> Option<Published> {
         form: form.and_then(|form| form.attr("type")).map(str::to_owned),
         fields: form.map(fields).unwrap_or_default(),
         options: options.map(fields).unwrap_or_default(),
+        notification: notification.clone(),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::domain::registration::{Registration, RegistrationKey};
 use crate::domain::session::Sid;
 use crate::domain::time::Now;
 use crate::flows::data::{Change, Decided, Decision, Effect, Inner, Notice, Step};
+use crate::flows::dice::Dice;
 use crate::flows::hosts::{Asked, Host, HostMemory};
 use crate::flows::live::{Live, Session};
 use crate::flows::memory::{Limit, Memory};
@@ -24,19 +25,21 @@ pub(super) struct Edit<'a> {
     pub(super) step: Step,
     /// The services that something is relayed to in this step.
     pub(super) relayed_to: Vec<Arc<str>>,
+    dice: &'a mut Dice,
     live: Arc<Live>,
     touched: bool,
     next: u64,
 }
 
 impl<'a> Edit<'a> {
-    pub(super) fn new(state: &'a State, account: &Account, now: Now) -> Self {
+    pub(super) fn new(state: &'a State, account: &Account, now: Now, dice: &'a mut Dice) -> Self {
         Self {
             state,
             account: account.clone(),
             now,
             step: Step::default(),
             relayed_to: Vec::new(),
+            dice,
             live: state.lives.of(account).clone(),
             touched: false,
             next: state.next_number(),
@@ -98,6 +101,11 @@ impl<'a> Edit<'a> {
     /// The account's host, if we have its bridge's trust.
     pub(super) fn host(&self) -> Option<&'a Host> {
         self.state.hosts.get(&self.domain())
+    }
+
+    /// Bytes that nobody drew before.
+    pub(super) fn nonce(&mut self) -> [u8; 12] {
+        self.dice.nonce()
     }
 
     /// A number that nothing else has.

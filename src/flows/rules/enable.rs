@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::edit::Edit;
 use super::{pushes, sessions};
 use crate::domain::device::{Gone, GoneReason};
+use crate::domain::extensions::Extensions;
 use crate::domain::ids::Node;
 use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
@@ -14,7 +15,7 @@ use crate::domain::session::{Report, Sid};
 use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
 use crate::flows::hosts::Host;
 use crate::flows::memory::{Limit, Memory};
-use crate::flows::signals::{OrderKind, Wish};
+use crate::flows::signals::{Facts, OrderKind, Watched, Wish};
 
 /// How many registrations that are gone an account keeps.
 const GONE_PER_ACCOUNT: usize = 16;
@@ -58,18 +59,19 @@ const ENABLING: Rate = Rate { count: 60, per: Duration::from_secs(60) };
 /// An account owner wants pushes to go somewhere, or no longer.
 pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: Wish) {
     match wish {
-        Wish::Enable { service: Some(service), node, options } if may_be(edit, &service) => {
+        Wish::Enable { service: Some(service), node, options, extensions } if may_be(edit, &service) => {
             let Some(bucket) = edit.state.enabling.less_one(&edit.account, ENABLING, edit.now.steady) else {
                 return edit.step.answer(ticket, Answer::Refused(Refusal::TooManyRegistrations));
             };
             edit.step.remember(Memory::Drawn(Limit::Enabling(edit.account.clone()), bucket, edit.now.steady));
-            enable(edit, client, &service, node, options);
+            enable(edit, client, &service, node, options, extensions);
             edit.step.answer(ticket, Answer::Done);
         }
         Wish::Disable { service: Some(service), node } => {
             disable(edit, &service, node.as_ref());
             edit.step.answer(ticket, Answer::Done);
         }
+        Wish::Refused(refusal) => edit.step.answer(ticket, Answer::Refused(refusal)),
         Wish::Enable { .. } | Wish::Disable { .. } => {
             edit.step.answer(ticket, Answer::Refused(Refusal::BadService));
         }
@@ -84,7 +86,14 @@ fn may_be(edit: &Edit<'_>, service: &str) -> bool {
     domain != edit.domain().as_str() && edit.policy().hosts.iter().all(|host| domain != host.as_str())
 }
 
-fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, options: Option<Options>) {
+fn enable(
+    edit: &mut Edit<'_>,
+    client: &Client,
+    service: &str,
+    node: Node,
+    options: Option<Options>,
+    extensions: Option<Arc<Extensions>>,
+) {
     let now = edit.now.wall;
     let key = RegistrationKey { account: edit.account.clone(), service: service.into(), node };
     let known = edit.state.registrations.get(&key);
@@ -92,6 +101,7 @@ fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, optio
     let registration = Registration {
         key: key.clone(),
         options,
+        extensions,
         client_id: client.client_id.clone(),
         resource: client.resource.clone(),
         made,
@@ -100,6 +110,8 @@ fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, optio
         record: Record::default(),
     };
     make_room(edit, &key);
+    forget_seals(edit, &registration);
+    let new = registration.clone();
     edit.change(Change::Registration(Box::new(registration)));
     // It has been mended, or so its owner says; what it pushed, it still pushed.
     if let Some(known) = known.filter(|known| !known.is_enabled()) {
@@ -117,15 +129,23 @@ fn enable(edit: &mut Edit<'_>, client: &Client, service: &str, node: Node, optio
     if let Some(sid) = &client.sid {
         sessions::bind_to(edit, &key, sid, false);
     }
-    // Its bridge watches it by itself if it handed this on, but without the texts of its messages.
-    let rules = edit.rules();
-    let others = edit.registrations().iter().filter(|other| other.is_there()).map(|other| &*other.key.service);
-    let texts = others.chain([service]).any(|service| rules.redaction(service).with_body);
-    if texts || !client.by_bridge {
-        let accounts = vec![(edit.account.clone(), texts)];
-        edit.order(OrderKind::Watch { list: None, complete: false, accounts });
-    } else {
-        without_texts(edit);
+    // Its bridge watches it by itself if it handed this on, but tells nothing beside shapes.
+    let facts = edit.rules().facts(staying(edit).filter(|other| other.key != key).chain([&new]));
+    if !client.by_bridge || facts != Facts::default() || facts != told(edit) {
+        watch(edit, facts);
+    }
+}
+
+/// What still waits for a registration was sealed to a key that its client may not have any more: then it says no more
+/// than others may read.
+fn forget_seals(edit: &mut Edit<'_>, new: &Registration) {
+    let key = |of: &Registration| Some(of.extensions.as_ref()?.encrypt.as_ref()?.key.clone());
+    let known = edit.state.registrations.get(&new.key);
+    if known.is_none_or(|known| key(known) == key(new)) || edit.live().pushing(&new.key).is_none() {
+        return;
+    }
+    if let Some(waiting) = &mut edit.live_mut().pushing_mut(&new.key).waiting {
+        waiting.words.sealed = None;
     }
 }
 
@@ -142,7 +162,7 @@ fn disable(edit: &mut Edit<'_>, service: &str, node: Option<&Node>) {
 pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneReason) {
     let status = Status::Gone(Gone { at: edit.now.wall, why });
     // Its secrets are nobody's any more.
-    let gone = Registration { status, options: None, ..registration.clone() };
+    let gone = Registration { status, options: None, extensions: None, ..registration.clone() };
     edit.change(Change::Registration(Box::new(gone)));
     edit.notice(Notice::Registration { key: registration.key.clone(), what: Registered::Gone(why) });
     pushes::stops(edit, &registration.key);
@@ -158,22 +178,24 @@ pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneR
 pub(super) fn unwatch(edit: &mut Edit<'_>) {
     let left = staying(edit).next().is_some();
     if left {
-        without_texts(edit);
+        let facts = edit.rules().facts(staying(edit));
+        if facts != told(edit) {
+            watch(edit, facts);
+        }
     } else if !edit.registrations().is_empty() {
         let accounts = vec![edit.account.clone()];
         edit.order(OrderKind::Unwatch { accounts });
     }
 }
 
-/// If none of the account's registrations is sent texts any more after this step, its host keeps them to itself.
-fn without_texts(edit: &mut Edit<'_>) {
-    let has_texts = |of: &Registration| edit.rules().redaction(&of.key.service).with_body;
-    let had = edit.registrations().iter().any(|known| known.is_there() && has_texts(known));
-    let has = staying(edit).any(has_texts);
-    if had && !has {
-        let accounts = vec![(edit.account.clone(), false)];
-        edit.order(OrderKind::Watch { list: None, complete: false, accounts });
-    }
+fn watch(edit: &mut Edit<'_>, facts: Facts) {
+    let accounts = vec![Watched { account: edit.account.clone(), facts }];
+    edit.order(OrderKind::Watch { list: None, complete: false, accounts });
+}
+
+/// What the account's host tells beside shapes before this step.
+fn told(edit: &Edit<'_>) -> Facts {
+    edit.rules().facts(edit.registrations().iter().filter(|known| known.is_there()))
 }
 
 /// The account's registrations that were there before this step, and do not leave in it.

@@ -234,6 +234,7 @@ fn a_registration_from_a_bridge_that_is_not_linked_is_put_off() {
         service: Some("push.third.example".into()),
         node: crate::domain::ids::Node::new("n"),
         options: None,
+        extensions: None,
     };
     let report = Box::new(report("phone", Standing::Active));
     let what = What::Registration { account: Account::new(ALICE), report, wish };

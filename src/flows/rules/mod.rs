@@ -12,6 +12,8 @@
 
 mod edit;
 mod enable;
+#[cfg(test)]
+mod extension_tests;
 mod fate;
 #[cfg(test)]
 mod hostile_tests;
@@ -44,6 +46,7 @@ use crate::domain::class::Class;
 use crate::domain::ids::Account;
 use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Inner, Step, Ticket};
+use crate::flows::dice::Dice;
 use crate::flows::signals::{Event, What, Wish};
 use crate::flows::state::State;
 use edit::Edit;
@@ -52,33 +55,35 @@ use stanzas::Whom;
 
 /// Takes what one step handed to the next.
 #[must_use]
-pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
+pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
     match inner {
-        Inner::Event { node, event, ticket, .. } => event_(state, &node, *event, ticket.map(|ticket| *ticket), now),
+        Inner::Event { node, event, ticket, .. } => {
+            event_(state, &node, *event, ticket.map(|ticket| *ticket), now, dice)
+        }
         Inner::Settled { registration, flight, said } => {
-            let mut edit = Edit::new(state, &registration.account, now);
+            let mut edit = Edit::new(state, &registration.account, now, dice);
             pushes::settled(&mut edit, &registration, flight, &said);
             edit.finish()
         }
-        Inner::Pump(host) => pushes::pump(state, &host, now),
+        Inner::Pump(host) => pushes::pump(state, &host, now, dice),
         Inner::Lost(account) => {
-            let mut edit = Edit::new(state, &account, now);
+            let mut edit = Edit::new(state, &account, now, dice);
             pushes::lost(&mut edit);
             edit.finish()
         }
         Inner::Due(account) => {
-            let mut edit = Edit::new(state, &account, now);
+            let mut edit = Edit::new(state, &account, now, dice);
             pushes::due(&mut edit);
             keeper::due(&mut edit);
             edit.finish()
         }
         Inner::Fate(registration, what) => {
-            let mut edit = Edit::new(state, &registration.account, now);
+            let mut edit = Edit::new(state, &registration.account, now, dice);
             fate::befall(&mut edit, &registration, what);
             edit.finish()
         }
         Inner::Wake(registration) => {
-            let mut edit = Edit::new(state, &registration.account, now);
+            let mut edit = Edit::new(state, &registration.account, now, dice);
             // It may have waited for its turn, and its client be back.
             if !edit.live().has_session(&registration) {
                 fate::wake(&mut edit, &registration);
@@ -86,12 +91,12 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
             edit.finish()
         }
         Inner::Window { account, sid, report } => {
-            let mut edit = Edit::new(state, &account, now);
+            let mut edit = Edit::new(state, &account, now, dice);
             keeper::told(&mut edit, &sid, report.as_deref());
             edit.finish()
         }
         Inner::Vanished { account, sid, wake } => {
-            let mut edit = Edit::new(state, &account, now);
+            let mut edit = Edit::new(state, &account, now, dice);
             sessions::vanished(&mut edit, &sid, wake);
             edit.finish()
         }
@@ -104,8 +109,16 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
 
 /// A client of a host of ours wants pushes to go somewhere, or no longer, and says so to us.
 #[must_use]
-pub fn wish(state: &State, ticket: Ticket, account: &Account, resource: Arc<str>, wish: Wish, now: Now) -> Step {
-    let mut edit = Edit::new(state, account, now);
+pub fn wish(
+    state: &State,
+    ticket: Ticket,
+    account: &Account,
+    resource: Arc<str>,
+    wish: Wish,
+    now: Now,
+    dice: &mut Dice,
+) -> Step {
+    let mut edit = Edit::new(state, account, now, dice);
     enable::to_us(&mut edit, ticket, resource, wish);
     edit.finish()
 }
@@ -113,26 +126,25 @@ pub fn wish(state: &State, ticket: Ticket, account: &Account, resource: Arc<str>
 /// How long an `offline` waits for its client to come back by itself.
 const OFFLINE_WAITS: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, now: Now) -> Step {
-    let edit = |account: &Account| Edit::new(state, account, now);
+fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, now: Now, dice: &mut Dice) -> Step {
     match event.what {
         What::Session { account, report, turn, stanzas } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             sessions::turned(&mut edit, node, *report, turn, &stanzas);
             edit.finish()
         }
         What::Archived { account, stanza } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             stanzas::message(&mut edit, &stanza, false, Whom::Sessionless, Moment::default());
             edit.finish()
         }
         What::Offline { account, stanza } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             stanzas::message(&mut edit, &stanza, false, Whom::All, now.steady + OFFLINE_WAITS);
             edit.finish()
         }
         What::Urgent { account, stanza, sent } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             // Only calls are urgent: what else comes this way is worth nothing to those who are away.
             if matches!(stanzas::class(&edit, &stanza, sent), Some(Class::Call | Class::Ended)) {
                 stanzas::message(&mut edit, &stanza, sent, Whom::All, Moment::default());
@@ -140,22 +152,22 @@ fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, 
             edit.finish()
         }
         What::Ping { account, service, node } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             stanzas::ping(&mut edit, service.as_deref(), node.as_ref());
             edit.finish()
         }
         What::Missed { account: Some(account), count, keys, newest } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             stanzas::missed(&mut edit, count, &keys, newest.as_deref());
             edit.finish()
         }
         What::UserDeleted { account } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             fate::user_deleted(&mut edit);
             edit.finish()
         }
         What::Registration { account, report, wish } => {
-            let mut edit = edit(&account);
+            let mut edit = Edit::new(state, &account, now, dice);
             sessions::seen(&mut edit, node, *report.clone());
             sessions::bind(&mut edit, &report.sid, false);
             if let Some(ticket) = ticket {

@@ -9,7 +9,7 @@ use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::flows::data::{Change, Decided, Input};
 use crate::flows::hosts::Host;
 use crate::flows::memory::Memory;
-use crate::flows::signals::{Order, OrderKind, Relayed, Reply, Turn, What, Wish};
+use crate::flows::signals::{Facts, Order, OrderKind, Relayed, Reply, Turn, Watched, What, Wish};
 use crate::flows::world::Happened;
 
 fn host(rig: &Rig) -> &Host {
@@ -189,7 +189,7 @@ fn texts_are_told_no_longer_than_somebody_needs_them() {
     rig.phone();
     rig.enable("push.fourth.example", "node-2", "phone", None);
     let told = rig.wish("phone", Wish::Disable { service: Some(THIRD.into()), node: None });
-    let accounts = vec![(Account::new(ALICE), false)];
+    let accounts = vec![Watched { account: Account::new(ALICE), facts: Facts::default() }];
     let watch = OrderKind::Watch { list: None, complete: false, accounts };
     assert_eq!(told.orders.iter().map(|order| &order.what).collect::<Vec<_>>(), [&watch]);
 }

@@ -5,22 +5,26 @@ use super::keeper;
 use crate::domain::class::Class;
 use crate::domain::collector::Burst;
 use crate::domain::ids::{Account, Domain};
-use crate::domain::publish::Publish;
-use crate::domain::redact;
+use crate::domain::publish::{Priority, Publish};
+use crate::domain::redact::{self, Words};
 use crate::domain::registration::{Registration, RegistrationKey, Said, Status};
 use crate::domain::session::Sid;
 use crate::domain::time::Now;
 use crate::flows::data::{Change, Decided, Inner, Notice, Registered, Step};
+use crate::flows::dice::Dice;
 use crate::flows::hosts::{Host, HostMemory};
 use crate::flows::live::{Flight, Live, MOST_FLIGHTS, RELAY_WITHIN};
 use crate::flows::signals::{OrderId, OrderKind};
 use crate::flows::state::State;
 
 /// Sends a push, or lets it wait until one more may go.
-pub(super) fn launch(edit: &mut Edit<'_>, to: &RegistrationKey, burst: Burst) {
+///
+/// What it says to the client alone is sealed here: only what is collected for a moment is kept open.
+pub(super) fn launch(edit: &mut Edit<'_>, to: &RegistrationKey, mut burst: Burst) {
     let Some(registration) = edit.state.registrations.get(to).filter(|registration| registration.is_there()) else {
         return;
     };
+    burst.words.seal(burst.class, registration.extensions.as_deref(), || edit.nonce());
     let full = edit.live().pushing(to).is_some_and(|pushing| pushing.flights.len() >= MOST_FLIGHTS);
     if is_own(edit, to) {
         if full {
@@ -65,10 +69,12 @@ fn to_device(edit: &mut Edit<'_>, registration: &Registration, burst: Burst) {
 
 fn relay(edit: &mut Edit<'_>, registration: &Registration, burst: Burst) {
     let flight = edit.number();
+    let asks = registration.extensions.as_ref().is_some_and(|extensions| extensions.priority);
+    let priority = asks.then(|| Priority::of(burst.class));
     let what = OrderKind::Relay {
         to: registration.key.clone(),
         options: registration.options.clone(),
-        words: burst.words.clone(),
+        words: Words { priority, ..burst.words.clone() },
     };
     took_off(edit, registration, flight, true, burst);
     edit.relayed_to.push(registration.key.service.clone());
@@ -192,10 +198,10 @@ pub(super) fn tidy(edit: &mut Edit<'_>) {
 }
 
 /// The registration that waited longest for its host goes, if there is room.
-pub(super) fn pump(state: &State, host: &Domain, now: Now) -> Step {
+pub(super) fn pump(state: &State, host: &Domain, now: Now, dice: &mut Dice) -> Step {
     let waits = state.hosts.get(host).filter(|host| host.is_linked()).and_then(|host| host.relays.next());
     let Some(key) = waits else { return Step::default() };
-    let mut edit = Edit::new(state, &key.account, now);
+    let mut edit = Edit::new(state, &key.account, now, dice);
     edit.remember(HostMemory::Goes);
     let room = state.hosts.get(host).is_some_and(|host: &Host| host.relays.has_room(&key.service));
     if room {
@@ -242,5 +248,5 @@ const JUST_BEFORE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A wake: it says nothing, and speaks for no stanza.
 pub(super) fn wake() -> Burst {
-    Burst { class: Class::Unimportant, words: redact::Words::default(), keys: Vec::new(), sids: Vec::new() }
+    Burst { class: Class::Unimportant, words: Words::default(), keys: Vec::new(), sids: Vec::new() }
 }

@@ -103,7 +103,7 @@ fn enabling_for_somebody_who_cannot_be_a_push_service_is_refused() {
         let refused = rig.enable(service, "node", "phone", None);
         assert_eq!(refused.refused()[0].1, crate::domain::refusal::Refusal::BadService, "{service}");
     }
-    let wish = Wish::Enable { service: None, node: Node::new(""), options: None };
+    let wish = Wish::Enable { service: None, node: Node::new(""), options: None, extensions: None };
     assert_eq!(rig.wish("phone", wish).refused().len(), 1);
     assert_eq!(rig.enable("carol@elsewhere.example", "node", "phone", None).refused().len(), 0);
 }
@@ -149,7 +149,7 @@ fn a_registration_is_bound_again_by_its_client_or_its_resource() {
     for (what, new, bound) in rows {
         let mut rig = Rig::new();
         rig.turn(client("phone", "p1", Some("c1")), Turn::Bound, &[]);
-        let wish = Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None };
+        let wish = Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None, extensions: None };
         let report = Box::new(client("phone", "p1", Some("c1")));
         rig.event(What::Registration { account: Account::new(ALICE), report, wish });
         rig.event(ended("phone", EndReason::Closed));
@@ -177,7 +177,7 @@ fn registrations_that_are_not_enabled_again_expire_if_the_operator_says_so() {
 
 #[test]
 fn what_is_enabled_with_us_is_bound_by_its_resource_when_the_session_becomes_known() {
-    let enable = || Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None };
+    let enable = || Wish::Enable { service: Some(THIRD.into()), node: Node::new("n"), options: None, extensions: None };
     let mut rig = Rig::new();
     let enabled = rig.wish_to_us("phone", enable());
     assert_eq!(enabled.done().len(), 1);
@@ -190,7 +190,7 @@ fn what_is_enabled_with_us_is_bound_by_its_resource_when_the_session_becomes_kno
     assert_eq!(rig.wish_to_us("tablet", disable).done().len(), 1);
     assert_eq!(rig.world.state.registrations.count(), (0, 1));
     // The same rules.
-    let own = Wish::Enable { service: Some(ALICE.into()), node: Node::new("n"), options: None };
+    let own = Wish::Enable { service: Some(ALICE.into()), node: Node::new("n"), options: None, extensions: None };
     assert_eq!(rig.wish_to_us("phone", own).refused()[0].1, crate::domain::refusal::Refusal::BadService);
     // And only while somebody would act on it.
     rig.world.take(Input::Link(false));

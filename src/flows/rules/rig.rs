@@ -129,7 +129,7 @@ impl Rig {
     }
 
     pub(crate) fn enable(&mut self, service: &str, node: &str, resource: &str, options: Option<Options>) -> Happened {
-        let wish = Wish::Enable { service: Some(service.into()), node: Node::new(node), options };
+        let wish = Wish::Enable { service: Some(service.into()), node: Node::new(node), options, extensions: None };
         self.wish(resource, wish)
     }
 

@@ -4,12 +4,13 @@ use super::edit::Edit;
 use super::pushes;
 use crate::domain::class::Class;
 use crate::domain::collector::{Burst, Item};
+use crate::domain::filter::{Filter, filter};
 use crate::domain::ids::Node;
 use crate::domain::importance;
 use crate::domain::redact::Words;
 use crate::domain::registration::{Registration, RegistrationKey};
 use crate::domain::session::Sid;
-use crate::domain::stanza::{Carbon, Key, Stanza};
+use crate::domain::stanza::{Key, Stanza};
 use crate::domain::time::Moment;
 use crate::flows::data::Decided;
 use crate::flows::live::Rung;
@@ -74,9 +75,16 @@ pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Opti
         if edit.live().has_session(&registration.key) || (all_named && unknown.is_empty()) {
             continue;
         }
-        match newest.zip(class) {
+        let filtered = newest.and_then(|newest| filtered(edit, registration, newest));
+        let is_all = all_named && newest.is_some_and(|newest| newest.key(None).is_some_and(|key| unknown == [key]));
+        if let Some(filter) = filtered.filter(|_| is_all) {
+            edit.decided(&registration.key, Decided::Filtered(filter));
+            continue;
+        }
+        // Whether its owner wants to know of the others, nobody can tell.
+        match newest.zip(class).filter(|_| filtered.is_none()) {
             Some((newest, class)) => {
-                let words = edit.rules().redaction(&registration.key.service).words(newest, class);
+                let words = words(edit, registration, newest, class);
                 collect(edit, registration, None, class, words, None, Moment::default());
             }
             None => collect(edit, registration, None, Class::Unimportant, Words::default(), None, Moment::default()),
@@ -105,6 +113,10 @@ pub(super) fn offer(
     if class == Class::Ended || (class < Class::Important && !edit.rules().unimportant) {
         return false;
     }
+    if let Some(filter) = filtered(edit, registration, stanza) {
+        edit.decided(&registration.key, Decided::Filtered(filter));
+        return false;
+    }
     let numbered = place.as_ref().and_then(|place| Some((&place.sid, place.n?)));
     let key = stanza.key(numbered);
     let waits_in = place.as_ref().filter(|_| class.is_urgent()).map(|place| &place.sid);
@@ -119,14 +131,29 @@ pub(super) fn offer(
             return false;
         }
     }
-    let words = edit.rules().redaction(&registration.key.service).words(stanza, class);
     if class == Class::Call && edit.may_ring(&registration.key) {
+        let words = words(edit, registration, stanza, class);
         ring(edit, &registration.key, stanza, key, words, waits_in);
     } else {
         // One call too many is worth as much as a message.
-        collect(edit, registration, key, class.min(Class::Important), words, place, ready);
+        let class = class.min(Class::Important);
+        let words = words(edit, registration, stanza, class);
+        collect(edit, registration, key, class, words, place, ready);
     }
     false
+}
+
+/// What its owner does not want to be woken for.
+fn filtered(edit: &Edit<'_>, registration: &Registration, stanza: &Stanza) -> Option<Filter> {
+    filter(registration.extensions.as_deref()?, stanza, edit.account.as_str())
+}
+
+fn words(edit: &Edit<'_>, registration: &Registration, stanza: &Stanza, class: Class) -> Words {
+    let words = edit.rules().redaction(&registration.key.service).words(stanza, class);
+    match &registration.extensions {
+        Some(extensions) => words.with(extensions, stanza, class),
+        None => words,
+    }
 }
 
 fn collect(
@@ -157,7 +184,7 @@ fn ring(edit: &mut Edit<'_>, to: &RegistrationKey, stanza: &Stanza, key: Option<
 /// A call is over, or was taken elsewhere: takes back what has not left, and tells those who rang.
 pub(super) fn hang_up(edit: &mut Edit<'_>, stanza: &Stanza, own: bool) {
     let Some(jingle) = &stanza.jingle else { return };
-    let own = own || stanza.carbon == Some(Carbon::Sent) || stanza.sender() == edit.account.as_str();
+    let own = own || stanza.is_from(edit.account.as_str());
     let caller = (!own).then(|| stanza.sender());
     for registration in edit.enabled() {
         let to = &registration.key;
@@ -169,7 +196,10 @@ pub(super) fn hang_up(edit: &mut Edit<'_>, stanza: &Stanza, own: bool) {
         if pushing.take_back(Key::call(&rung.from, &rung.id)) {
             edit.decided(to, Decided::Cancelled);
         } else {
-            let burst = Burst { class: Class::Ended, words: Words::default(), keys: Vec::new(), sids: Vec::new() };
+            let extensions = registration.extensions.as_deref();
+            let caller = stanza.from.as_deref().filter(|_| !own).unwrap_or(&rung.from);
+            let words = extensions.map(|extensions| Words::over(extensions, jingle, caller)).unwrap_or_default();
+            let burst = Burst { class: Class::Ended, words, keys: Vec::new(), sids: Vec::new() };
             pushes::launch(edit, to, burst);
         }
     }

@@ -6,6 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::rig::{Rig, THIRD, call, message, report, state};
+use crate::domain::extensions::Extensions;
+use crate::domain::extensions::tests::full;
 use crate::domain::ids::{Account, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
@@ -255,10 +257,13 @@ impl Storm {
             Act::Enable(who, service, node) => {
                 let Some(report) = self.report(who).filter(|report| !report.state.is_away()) else { return };
                 let (own, secret) = &self.devices[who.0];
+                // Some ask for more, but nobody not to be told.
+                let extensions = Extensions { ignore_unknown: false, rooms: None, muted: Vec::new(), ..full() };
+                let extensions = extensions.kept().filter(|_| node % 2 == 1);
                 let ours = SERVICES[service] == "push.example.org";
                 let node = if ours && node < 3 { own.clone() } else { Node::new(format!("node-{node}")) };
                 let options = ours.then(|| Options { xml: "<x/>".into(), secret: Some(secret.clone()) });
-                let wish = Wish::Enable { service: Some(SERVICES[service].into()), node, options };
+                let wish = Wish::Enable { service: Some(SERVICES[service].into()), node, options, extensions };
                 let account = Account::new(ACCOUNTS[who.0]);
                 self.tell(false, What::Registration { account, report: Box::new(report), wish });
             }

@@ -22,7 +22,7 @@ fn a_message_to_a_phone_that_is_away_is_one_important_push_and_then_the_window_i
     let pushed = rig.pass(1000);
     assert_eq!(
         pushed.words(),
-        [crate::domain::redact::Words { sender: None, body: Some(Private::new("New Message!")) }]
+        [crate::domain::redact::Words { body: Some(Private::new("New Message!")), ..Default::default() }]
     );
     assert!(pushed.windows().is_empty(), "not before it is handed over");
     rig.pass(500);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Damage, GoneV1, Kind, name, seal, unseal};
+use super::{Damage, GoneV1, Kind, name, open, seal, seal_as, unseal};
 use crate::domain::device::Gone;
+use crate::domain::extensions::{Allow, Encrypt, Extensions, Room};
 use crate::domain::ids::{Account, Node};
 use crate::domain::registration::{DisabledReason, Options, Record, Registration, RegistrationKey, Status};
-use crate::domain::secret::Secret;
+use crate::domain::secret::{SealKey, Secret};
 use crate::domain::stanza::Key;
 use crate::domain::time::Timestamp;
 
@@ -33,13 +34,21 @@ pub(in crate::store) fn registration_name(key: &[u8]) -> Result<RegistrationKey,
 }
 
 pub(in crate::store) fn seal_registration(key: &[u8], registration: &Registration) -> Result<Vec<u8>, postcard::Error> {
-    seal(key, &RegistrationV1::from(registration))
+    let extensions = registration.extensions.as_deref().map(ExtensionsV2::from);
+    seal_as(2, key, &RegistrationV2 { registration: RegistrationV1::from(registration), extensions })
 }
 
 /// The registration under this key, as if nothing had become of its pushes.
 pub(in crate::store) fn unseal_registration(key: &[u8], value: &[u8]) -> Result<Registration, Damage> {
-    let record: RegistrationV1<'_> = unseal(key, value)?;
-    Ok(record.into_registration(registration_name(key)?))
+    match open(key, value)? {
+        (1, fields) => Ok(fields.read::<RegistrationV1<'_>>()?.into_registration(registration_name(key)?)),
+        (2, fields) => {
+            let RegistrationV2 { registration, extensions } = fields.read()?;
+            let extensions = extensions.map(|extensions| Arc::new(extensions.into()));
+            Ok(Registration { extensions, ..registration.into_registration(registration_name(key)?) })
+        }
+        (version, _) => Err(Damage::Version(version)),
+    }
 }
 
 pub(in crate::store) fn seal_pushes(key: &[u8], record: &Record) -> Result<Vec<u8>, postcard::Error> {
@@ -60,6 +69,48 @@ struct RegistrationV1<'a> {
     made: i64,
     renewed: i64,
     status: StatusV1,
+}
+
+/// As before, and what it asks for beside pushes.
+#[derive(Serialize, Deserialize)]
+struct RegistrationV2<'a> {
+    #[serde(borrow)]
+    registration: RegistrationV1<'a>,
+    #[serde(borrow)]
+    extensions: Option<ExtensionsV2<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExtensionsV2<'a> {
+    ignore_unknown: bool,
+    #[serde(borrow)]
+    rooms: Option<Vec<RoomV2<'a>>>,
+    #[serde(borrow)]
+    muted: Vec<&'a str>,
+    priority: bool,
+    encrypt: Option<EncryptV2>,
+    jingle: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RoomV2<'a> {
+    jid: &'a str,
+    #[serde(borrow)]
+    allow: AllowV2<'a>,
+}
+
+/// Stored as their position, so the order is part of the format.
+#[derive(Serialize, Deserialize)]
+enum AllowV2<'a> {
+    Always,
+    Mentioned(Option<&'a str>),
+    Never,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EncryptV2 {
+    key: [u8; 16],
+    max_size: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +174,7 @@ impl RegistrationV1<'_> {
         Registration {
             key,
             options: self.options.map(options),
+            extensions: None,
             client_id: self.client_id.map(Arc::from),
             resource: self.resource.into(),
             made: Timestamp::from_millis(self.made),
@@ -133,6 +185,57 @@ impl RegistrationV1<'_> {
                 StatusV1::Gone(gone) => Status::Gone(Gone::from(gone)),
             },
             record: Record::default(),
+        }
+    }
+}
+
+impl<'a> From<&'a Extensions> for ExtensionsV2<'a> {
+    fn from(extensions: &'a Extensions) -> Self {
+        let Extensions { ignore_unknown, rooms, muted, priority, encrypt, jingle } = extensions;
+        let room = |Room { jid, allow }: &'a Room| {
+            let allow = match allow {
+                Allow::Always => AllowV2::Always,
+                Allow::Mentioned(nick) => AllowV2::Mentioned(nick.as_deref()),
+                Allow::Never => AllowV2::Never,
+            };
+            RoomV2 { jid, allow }
+        };
+        let sealed = |Encrypt { key, max_size }: &Encrypt| EncryptV2 {
+            key: *key.reveal(),
+            max_size: u32::try_from(*max_size).unwrap_or(u32::MAX),
+        };
+        Self {
+            ignore_unknown: *ignore_unknown,
+            rooms: rooms.as_ref().map(|rooms| rooms.iter().map(room).collect()),
+            muted: muted.iter().map(|jid| &**jid).collect(),
+            priority: *priority,
+            encrypt: encrypt.as_ref().map(sealed),
+            jingle: *jingle,
+        }
+    }
+}
+
+impl From<ExtensionsV2<'_>> for Extensions {
+    fn from(record: ExtensionsV2<'_>) -> Self {
+        let room = |RoomV2 { jid, allow }: RoomV2<'_>| {
+            let allow = match allow {
+                AllowV2::Always => Allow::Always,
+                AllowV2::Mentioned(nick) => Allow::Mentioned(nick.map(Box::from)),
+                AllowV2::Never => Allow::Never,
+            };
+            Room { jid: jid.into(), allow }
+        };
+        let encrypt = |EncryptV2 { key, max_size }| Encrypt {
+            key: SealKey::new(key),
+            max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
+        };
+        Self {
+            ignore_unknown: record.ignore_unknown,
+            rooms: record.rooms.map(|rooms| rooms.into_iter().map(room).collect()),
+            muted: record.muted.into_iter().map(Box::from).collect(),
+            priority: record.priority,
+            encrypt: record.encrypt.map(encrypt),
+            jingle: record.jingle,
         }
     }
 }

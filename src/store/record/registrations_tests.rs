@@ -15,6 +15,7 @@ pub(in crate::store) fn full() -> Registration {
             node: Node::new("nœud-7"),
         },
         options: Some(Options { xml: "<x xmlns='jabber:x:data'/>".into(), secret: Some(Secret::new("s3")) }),
+        extensions: crate::domain::extensions::tests::full().kept(),
         client_id: Some("client-1".into()),
         resource: "balcony".into(),
         made: Timestamp::from_millis(-1),
@@ -50,11 +51,36 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
+fn allow() -> impl Strategy<Value = Allow> {
+    let nick = option::of(".{0,20}").prop_map(|nick| Allow::Mentioned(nick.map(Into::into)));
+    prop_oneof![Just(Allow::Always), nick, Just(Allow::Never)]
+}
+
+prop_compose! {
+    fn extensions()(
+        flags in (any::<bool>(), any::<bool>(), any::<bool>()),
+        rooms in option::of(vec((".{0,40}", allow()), 0..4)),
+        muted in vec(".{0,40}", 0..4),
+        encrypt in option::of((any::<[u8; 16]>(), 256..=8192_usize)),
+    ) -> Extensions {
+        let room = |(jid, allow): (String, Allow)| Room { jid: jid.into(), allow };
+        Extensions {
+            ignore_unknown: flags.0,
+            rooms: rooms.map(|rooms| rooms.into_iter().map(room).collect()),
+            muted: muted.into_iter().map(Into::into).collect(),
+            priority: flags.1,
+            encrypt: encrypt.map(|(key, max_size)| Encrypt { key: SealKey::new(key), max_size }),
+            jingle: flags.2,
+        }
+    }
+}
+
 prop_compose! {
     fn registrations()(
         // No XML holds a NUL; the node is the last part of the key, and could even do that.
         texts in ("[^\0]{0,40}", "[^\0]{0,40}", "(?s).{0,60}", ".{0,40}"),
         options in option::of((".{0,300}", option::of(".{0,40}"))),
+        extensions in option::of(extensions().prop_map(Arc::new)),
         client_id in option::of(".{0,40}"),
         times in (any::<i64>(), any::<i64>()),
         status in status(),
@@ -64,6 +90,7 @@ prop_compose! {
         Registration {
             key: RegistrationKey { account: Account::new(account), service: service.into(), node: Node::new(node) },
             options,
+            extensions,
             client_id: client_id.map(Into::into),
             resource: resource.into(),
             made: Timestamp::from_millis(times.0),
@@ -123,23 +150,20 @@ fn the_bytes_of_version_1_are_for_ever() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let key = registration_key(Kind::Registration, &full().key);
     assert_eq!(key, "rjuliet@capulet.example\0push.third.example\0nœud-7".as_bytes());
+    let first = |registration: &Registration| seal(&key, &RegistrationV1::from(registration)).unwrap();
+    let known = Registration { extensions: None, ..full() };
+    assert_eq!(unseal_registration(&key, &first(&full())), Ok(known), "the first shape is still read");
     assert_eq!(
-        hex(&seal_registration(&key, &full()).unwrap()),
+        hex(&first(&full())),
         "\
         01011a3c7820786d6c6e733d276a61626265723a783a64617461272f3e010273330108636c69656e742d310762616c636f6e\
         7901feffffffffffffffff0101ceafabfef962016590f509"
     );
     let gone = Gone { at: Timestamp::from_millis(3), why: GoneReason::Expired };
     let gone = Registration { options: None, client_id: None, status: Status::Gone(gone), ..full() };
-    assert_eq!(
-        hex(&seal_registration(&key, &gone).unwrap()),
-        "0100000762616c636f6e7901feffffffffffffffff0102060585a2194e"
-    );
+    assert_eq!(hex(&first(&gone)), "0100000762616c636f6e7901feffffffffffffffff0102060585a2194e");
     let enabled = Registration { status: Status::Enabled, ..gone };
-    assert_eq!(
-        hex(&seal_registration(&key, &enabled).unwrap()),
-        "0100000762616c636f6e7901feffffffffffffffff010055802c1d"
-    );
+    assert_eq!(hex(&first(&enabled)), "0100000762616c636f6e7901feffffffffffffffff010055802c1d");
     let key = registration_key(Kind::Pushes, &full().key);
     assert_eq!(
         hex(&seal_pushes(&key, &pushes()).unwrap()),
@@ -147,6 +171,28 @@ fn the_bytes_of_version_1_are_for_ever() {
         0101f6a1abfef96201ffffffffffffffffff01010e6974656d2d6e6f742d666f756e640f0100ffffffff0f01020104030100\
         000000000000ffffffffffffffff0807060504030201c8560e86"
     );
+}
+
+#[test]
+fn the_bytes_of_version_2_are_for_ever() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let key = registration_key(Kind::Registration, &full().key);
+    let none = Registration { options: None, extensions: None, client_id: None, status: Status::Enabled, ..full() };
+    assert_eq!(
+        hex(&seal_registration(&key, &none).unwrap()),
+        "0200000762616c636f6e7901feffffffffffffffff0100005ecf0091"
+    );
+    let all = Registration { extensions: full().extensions, ..none };
+    assert_eq!(
+        hex(&seal_registration(&key, &all).unwrap()),
+        "\
+        0200000762616c636f6e7901feffffffffffffffff01000101010412636f76656e40636861742e6578616d706c650013666f\
+        7272657340636861742e6578616d706c650101064a756c69657412686561746840636861742e6578616d706c650213636173\
+        746c6540636861742e6578616d706c650100010f626f74406578616d706c652e6f7267010130313233343536373839616263\
+        646566b817015e76f07d"
+    );
+    let later = seal_as(3, &key, &RegistrationV1::from(&full())).unwrap();
+    assert_eq!(unseal_registration(&key, &later), Err(Damage::Version(3)));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What a host's bridge says in `urn:pushkeeper:host:0` (docs/signals.md), as plain data.
 //!
 //! [`read`] takes the envelope apart, [`event`] reads what is in it, with [`report`] for a session, [`shape`] for a
-//! stanza and [`wish`] for what an account owner asks for; the form in that is kept [`verbatim`]. [`reply`] reads what
+//! stanza and [`wish`] for what an account owner asks for, with its [`extensions`]; the form in that is kept [`verbatim`]. [`reply`] reads what
 //! answers an order. [`words`] has the small parts of all.
 
 pub mod event;
+pub mod extensions;
 pub mod reply;
 pub mod report;
 pub mod shape;

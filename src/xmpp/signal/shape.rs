@@ -1,8 +1,9 @@
 //! A stanza, whole or as a shape (docs/signals.md §2, Stanzas), as far as rules care.
 
+use jid::BareJid;
 use roxmltree::Node as Element;
 
-use super::words::text;
+use super::words::{flag, text};
 use crate::domain::ids::Account;
 use crate::domain::secret::Private;
 use crate::domain::stanza::{Carbon, HIDDEN, Jingle, JingleStep, Kind, Stanza};
@@ -14,12 +15,24 @@ pub fn read(wrapper: Element<'_, '_>, account: &Account) -> Stanza {
     let Some(outer) = wrapper.first_element_child() else {
         return Stanza { kind: Kind::Iq, ..Stanza::default() };
     };
-    let stanza = plain(outer, account);
+    let mut stanza = plain(outer, account);
+    told(wrapper, &mut stanza);
     let Some((carbon, inner)) = forwarded(outer, &stanza, account) else { return stanza };
     let mut inner = inner.map_or_else(|| stanza.clone(), |inner| plain(inner, account));
     inner.archive_id = inner.archive_id.or(stanza.archive_id);
     inner.carbon = Some(carbon);
+    told(wrapper, &mut inner);
     inner
+}
+
+/// What the host knows of the stanza beside what it says; of a carbon, it is about what was forwarded.
+fn told(wrapper: Element<'_, '_>, stanza: &mut Stanza) {
+    stanza.contact = match wrapper.attribute("contact") {
+        Some("true" | "1") => Some(true),
+        Some("false" | "0") => Some(false),
+        _ => None,
+    };
+    stanza.reflected = stanza.kind == Kind::Groupchat && flag(wrapper, "own");
 }
 
 /// What a carbon forwards (XEP-0280). Only the account itself can send one (§11); what anybody else sends is a message
@@ -101,11 +114,49 @@ fn content(element: Element<'_, '_>, account: &Account, stanza: &mut Stanza) {
             }
             (jingle, name) if stanza.jingle.is_none() && jingle.starts_with(ns::JINGLE_MESSAGE_PREFIX) => {
                 stanza.jingle = text(child, "id").map(|id| Jingle { step: step(name), id });
+                stanza.media = media(child);
             }
+            (ns::REFERENCE, "reference") if child.attribute("type") == Some("mention") => {
+                stanza.mentions.extend(child.attribute("uri").and_then(mentioned));
+            }
+            (ns::REPLY, "reply") => stanza.mentions.extend(child.attribute("to").and_then(normalised)),
             _ => {}
         }
     }
     stanza.encrypted |= said_encrypted && !keys_only;
+}
+
+/// What a call is about, each once, the loudest first.
+fn media(call: Element<'_, '_>) -> Vec<&'static str> {
+    let descriptions = || call.children().filter(|&child| xml::is(child, ns::JINGLE_RTP, "description"));
+    let is_about = |media: &&str| descriptions().any(|child| child.attribute("media") == Some(media));
+    ["audio", "video"].into_iter().filter(is_about).collect()
+}
+
+/// The JID in a URI of XMPP (RFC 5122).
+fn mentioned(uri: &str) -> Option<Box<str>> {
+    let path = uri.strip_prefix("xmpp:")?.split(['?', '#']).next()?;
+    normalised(&unescaped(path)?)
+}
+
+/// A JID with its bare part normalised. Its resource can be a nick with more in it than some know to be allowed.
+fn normalised(jid: &str) -> Option<Box<str>> {
+    let (bare, resource) = jid.split_once('/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
+    let bare = BareJid::new(bare).ok()?;
+    Some(resource.map_or_else(|| bare.as_str().into(), |resource| format!("{bare}/{resource}").into()))
+}
+
+/// A text without its percent-encoding (RFC 3986 §2.1).
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('%');
+    bytes.extend(parts.next()?.bytes());
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(hex, 16).ok()?);
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn step(name: &str) -> JingleStep {

@@ -259,3 +259,69 @@ fn shapes_of_real_stanzas() {
     let iq = "<iq xmlns='jabber:client' type='result' id='q1' to='alice@localhost/phone'/>";
     assert_eq!(shape(iq), Stanza { kind: Kind::Iq, id: Some("q1".into()), ..Stanza::default() });
 }
+
+#[test]
+fn what_the_host_knows_beside() {
+    let told = |attributes: &str, stanza: &str| {
+        let text = format!("<stanza xmlns='urn:pushkeeper:host:0' {attributes}>{stanza}</stanza>");
+        let read = read(Document::parse(&text).expect(&text).root_element(), &Account::new(ALICE));
+        (read.contact, read.reflected)
+    };
+    let chat = "<message xmlns='jabber:client' from='bob@example.org/pc'/>";
+    let room = "<message xmlns='jabber:client' from='r@muc.example/Al' type='groupchat'/>";
+    let carbon = "<message xmlns='jabber:client' from='alice@example.org'><received xmlns='urn:xmpp:carbons:2'>\
+                  <forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bob@example.org/pc'/>\
+                  </forwarded></received></message>";
+    let rows = [
+        ("", chat, (None, false)),
+        ("contact='true'", chat, (Some(true), false)),
+        ("contact='false'", chat, (Some(false), false)),
+        ("contact='perhaps'", chat, (None, false)),
+        ("contact='false'", carbon, (Some(false), false)),
+        ("own='true'", room, (None, true)),
+        ("own='false'", room, (None, false)),
+        ("own='true'", chat, (None, false)),
+    ];
+    for (attributes, stanza, expected) in rows {
+        assert_eq!(told(attributes, stanza), expected, "{attributes} {stanza}");
+    }
+}
+
+#[test]
+fn what_a_call_is_about() {
+    let rtp = |media: &str| format!("<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='{media}'/>");
+    let rows = [
+        (String::new(), vec![]),
+        (rtp("audio"), vec!["audio"]),
+        (rtp("video") + &rtp("audio") + &rtp("audio"), vec!["audio", "video"]),
+        (rtp("smell"), vec![]),
+        ("<description xmlns='urn:xmpp:jingle:apps:file-transfer:5' media='audio'/>".to_owned(), vec![]),
+    ];
+    for (content, expected) in rows {
+        let propose = format!("<propose xmlns='urn:xmpp:jingle-message:0' id='c1'>{content}</propose>");
+        assert_eq!(message(&propose).media, expected, "{content}");
+    }
+}
+
+#[test]
+fn whom_a_message_mentions() {
+    let reference = |uri: &str| format!("<reference xmlns='urn:xmpp:reference:0' type='mention' uri='{uri}'/>");
+    let rows = [
+        (reference("xmpp:Alice@Example.org"), Some("alice@example.org")),
+        (reference("xmpp:r@muc.example/Al%20%C3%A9%F0%9F%8E%AD"), Some("r@muc.example/Al é🎭")),
+        (reference("xmpp:r@muc.example/Al?message#x"), Some("r@muc.example/Al")),
+        (reference("https://example.org"), None),
+        (reference("xmpp:@"), None),
+        (reference("xmpp:r@muc.example/%F"), None),
+        (reference("xmpp:r@muc.example/%FF"), None),
+        ("<reference xmlns='urn:xmpp:reference:0' type='data' uri='xmpp:alice@example.org'/>".to_owned(), None),
+        ("<reply xmlns='urn:xmpp:reply:0' to='r@muc.example/Al' id='m0'/>".to_owned(), Some("r@muc.example/Al")),
+        ("<reply xmlns='urn:xmpp:reply:0' id='m0'/>".to_owned(), None),
+    ];
+    for (content, expected) in rows {
+        let mentions: Vec<String> = message(&content).mentions.iter().map(ToString::to_string).collect();
+        assert_eq!(mentions, expected.into_iter().collect::<Vec<_>>(), "{content}");
+    }
+    let two = reference("xmpp:alice@example.org") + &reference("xmpp:bob@example.org");
+    assert_eq!(message(&two).mentions.len(), 2);
+}

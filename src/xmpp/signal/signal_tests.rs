@@ -72,7 +72,12 @@ fn hello_and_registrations_travel_alone() {
         panic!("{read:?}")
     };
     assert_eq!((account, report.state), (&Account::new("alice@example.org"), Standing::Active));
-    let expected = Wish::Enable { service: Some("push.example.net".into()), node: Node::new("n"), options: None };
+    let expected = Wish::Enable {
+        service: Some("push.example.net".into()),
+        node: Node::new("n"),
+        options: None,
+        extensions: None,
+    };
     assert_eq!(wish, &expected);
     assert_eq!(told(&text.replace(" sid='avZ'", "")), Err(Malformed("a session without a readable sid")));
 }

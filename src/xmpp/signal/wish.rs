@@ -2,6 +2,7 @@
 
 use roxmltree::Node as Element;
 
+use super::extensions::{self, Unfit};
 use super::verbatim;
 use super::words::{Malformed, is_jid};
 use crate::domain::ids::Node;
@@ -43,10 +44,11 @@ pub fn one(wish: Element<'_, '_>) -> Result<Wish, Malformed> {
     match (tag.namespace(), tag.name()) {
         (Some(ns::PUSH), "enable") => {
             let node = Node::new(node.filter(|_| fits).unwrap_or_default());
-            match options(wish) {
-                Ok(options) => Ok(Wish::Enable { service, node, options }),
-                Err(TooLong) => Ok(Wish::Enable { service: None, node, options: None }),
-            }
+            Ok(match (options(wish), extensions::read(wish)) {
+                (_, Err(Unfit::Refused(refusal))) => Wish::Refused(refusal),
+                (Ok(options), Ok(extensions)) => Wish::Enable { service, node, options, extensions },
+                _ => Wish::Enable { service: None, node, options: None, extensions: None },
+            })
         }
         (Some(ns::PUSH), "disable") => Ok(Wish::Disable { service, node: node.filter(|_| fits).map(Node::new) }),
         _ => Err(Malformed("neither one enable nor one disable")),
@@ -67,6 +69,7 @@ fn options(enable: Element<'_, '_>) -> Result<Option<Options>, TooLong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::refusal::Refusal;
 
     fn wish(content: &str) -> Result<Wish, Malformed> {
         let text = format!("<registration xmlns='urn:pushkeeper:host:0'>{content}</registration>");
@@ -80,7 +83,7 @@ mod tests {
 
     fn enable(service: Option<&str>, node: &str, options: Option<(&str, Option<&str>)>) -> Wish {
         let options = options.map(|(xml, secret)| Options { xml: xml.into(), secret: secret.map(Secret::new) });
-        Wish::Enable { service: service.map(Box::from), node: Node::new(node), options }
+        Wish::Enable { service: service.map(Box::from), node: Node::new(node), options, extensions: None }
     }
 
     /// Compares what a failing assertion must not print.
@@ -153,6 +156,23 @@ mod tests {
             panic!("16,000 bytes are kept")
         };
         assert!((16_000..=MAX_OPTIONS).contains(&options.xml.len()));
+    }
+
+    #[test]
+    fn what_comes_with_an_enable_is_read_or_refused() {
+        let with =
+            |content: &str| wish(&format!("<enable xmlns='urn:xmpp:push:0' jid='a' node='n'>{content}</enable>"));
+        let Ok(Wish::Enable { service: Some(_), extensions: Some(extensions), .. }) =
+            with("<priority xmlns='tigase:push:priority:0'/>")
+        else {
+            panic!("it asks for something")
+        };
+        assert_eq!(*extensions, crate::domain::extensions::Extensions { priority: true, ..Default::default() });
+        let encrypt = "<encrypt xmlns='tigase:push:encrypt:0' alg='aes-128-gcm'>c2hvcnQ=</encrypt>";
+        assert_eq!(with(encrypt), Ok(Wish::Refused(Refusal::BadKey)));
+        assert_eq!(with(&encrypt.replace("128", "256")), Ok(Wish::Refused(Refusal::NoSuchEncryption)));
+        let long = format!("<muted xmlns='tigase:push:filter:muted:0'>{}</muted>", "<item jid='a@b.c'/>".repeat(4000));
+        assert!(same(&with(&long).unwrap(), &enable(None, "n", None)));
     }
 
     #[test]

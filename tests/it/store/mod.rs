@@ -54,6 +54,7 @@ fn registration(node: &str, generation: u32) -> Registration {
             node: Node::new(node),
         },
         options: None,
+        extensions: None,
         client_id: None,
         resource: "phone".into(),
         made: renewed,
