@@ -84,11 +84,16 @@ pub(super) fn app(name: &str, mut section: Section<'_>, found: &mut Findings) ->
             _ => None,
         };
         if provider.is_none() {
-            found.error(section.key("provider"), format!("{text:?} is not one of \"apns\", \"fcm\", \"webpush\", \"stub\""));
+            found.error(
+                section.key("provider"),
+                format!("{text:?} is not one of \"apns\", \"fcm\", \"webpush\", \"stub\""),
+            );
         }
         provider
     });
-    let style = section.parsed("style", "one of \"generic\", \"conversations\", \"monal\", \"tigase\"", style, found).unwrap_or_default();
+    let style = section
+        .parsed("style", "one of \"generic\", \"conversations\", \"monal\", \"tigase\"", style, found)
+        .unwrap_or_default();
     let aliases = section.list("aliases", found).unwrap_or_default();
     let default = section.flag("default", found).unwrap_or_default();
     let token_nodes = section.flag("token_nodes", found).unwrap_or_default();

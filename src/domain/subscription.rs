@@ -99,7 +99,8 @@ fn host(endpoint: &str) -> Option<&str> {
         None => authority,
     };
     let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    let label = |label: &str| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-');
+    let label =
+        |label: &str| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-');
     // The last label of a name is never a number; that of an IPv4 address always is.
     let last = host.rsplit('.').next().unwrap_or_default();
     let named = host.contains('.')
@@ -111,7 +112,15 @@ fn host(endpoint: &str) -> Option<&str> {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let text: String = text.trim().chars().map(|c| match c { '+' => '-', '/' => '_', c => c }).collect();
+    let text: String = text
+        .trim()
+        .chars()
+        .map(|c| match c {
+            '+' => '-',
+            '/' => '_',
+            c => c,
+        })
+        .collect();
     (text.len() <= 128).then(|| LENIENT.decode(text).ok()).flatten()
 }
 
@@ -137,7 +146,11 @@ mod tests {
         assert_eq!(Subscription::of_token(&subscription.to_token()), Some(subscription.clone()));
         assert_eq!(subscription.host(), Domain::new("push.example.net"));
         assert_eq!((subscription.p256dh()[0], subscription.auth().len()), (4, 16));
-        let padded = Subscription::new(ENDPOINT, &format!("{}=", P256DH.replace('_', "/").replace('-', "+")), "BTBZMqHH6r4Tts7J/aSIgg==");
+        let padded = Subscription::new(
+            ENDPOINT,
+            &format!("{}=", P256DH.replace('_', "/").replace('-', "+")),
+            "BTBZMqHH6r4Tts7J/aSIgg==",
+        );
         assert_eq!(padded, Some(subscription));
     }
 

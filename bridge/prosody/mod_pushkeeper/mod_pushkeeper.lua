@@ -14,7 +14,7 @@ local time = require "util.time";
 local new_id = require "util.id".medium;
 local xpcall = require "util.xpcall".xpcall;
 local elements = module:require "elements";
-local shape = module:require "shape".shape;
+local facts = module:require "facts";
 local missed = module:require "missed";
 local sessions = module:require "sessions";
 local checks = module:require "checks";
@@ -82,7 +82,7 @@ local link;                       -- what belongs to the newest sync; nil while 
 local queue_full_at;              -- when the queue overflowed
 local standing_back = false;      -- mod_cloud_notify is loaded here
 
-local watched = {};               -- accounts of the list in force: user -> { full, named, asking }
+local watched = {};               -- accounts of the list in force: user -> { full, contacts, named, asking }
 local building, building_name;    -- the list under construction
 local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
 
@@ -131,10 +131,6 @@ local function observe(event, f, priority)
 	module:hook(event, guarded(event, f), priority);
 end
 
-local function is_full(user)
-	return watched[user] and watched[user].full;
-end
-
 ---- Describing what there is ------------------------------------------------------------------------------------------
 
 -- A `session`, with what is unacknowledged where that matters.
@@ -143,7 +139,7 @@ local function describe_now(session)
 	local memory = session.pushkeeper;
 	if watched[session.username] and session.outgoing_stanza_queue
 	and (memory.state == "hibernated" or memory.state == "unresponsive") then
-		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), is_full(session.username));
+		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), watched[session.username]);
 	end
 	if link then event.attr.token = link.token; end
 	return event, bytes;
@@ -441,7 +437,7 @@ end
 local function report(name, session, list)
 	if not may_report(session) then return; end
 	local event, bytes = describe(name, session);
-	if list then bytes = add_list(event, bytes, session, list, is_full(session.username)); end
+	if list then bytes = add_list(event, bytes, session, list, watched[session.username]); end
 	push { element = event, bytes = bytes };
 end
 
@@ -456,7 +452,7 @@ end
 
 -- A message that the account got. `archive_id`: where it was archived.
 local function report_message(name, user, stanza, archive_id, attr)
-	local stanza_shape, bytes = shape(stanza, user .. "@" .. host, is_full(user));
+	local stanza_shape, bytes = facts.tell(stanza, user, watched[user]);
 	local fact = name ~= "urgent" and missed.fact(user, stanza, archive_id, stanza_shape, bytes) or nil;
 	if not link then
 		seq = seq + 1;
@@ -539,7 +535,7 @@ local function report_queued(session, stanza)
 	local event, bytes = describe("queued", session);
 	local smqueue = session.outgoing_stanza_queue;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
-	local one, size = shape(stanza, session.username .. "@" .. host, is_full(session.username), number);
+	local one, size = facts.tell(stanza, session.username, watched[session.username], number);
 	push { element = append(event, one), bytes = bytes + size };
 end
 
@@ -720,6 +716,26 @@ for _, kind in ipairs { "bare", "full", "host" } do
 	end, -0.25);
 end
 
+---- Rooms ------------------------------------------------------------------------------------------------------------
+
+-- Of every account: one that is not watched now may be when it is in a room.
+local function presence_sent(event)
+	local session = event.origin;
+	if session.resource then facts.presence_sent(memory_of(session), event.stanza); end
+end
+
+-- Before mod_presence (0), which may handle them.
+observe("pre-presence/full", presence_sent, 10);
+observe("pre-presence/bare", presence_sent, 10);
+
+local presence_received = guarded("presence/full", facts.presence_received);
+
+module:hook("presence/full", function (event)
+	local session = prosody.full_sessions[event.stanza.attr.to];
+	local memory = session and session.pushkeeper;
+	if memory and memory.rooms then presence_received(memory.rooms, event.stanza); end
+end, 10);
+
 ---- Other modules, and the end of an account -------------------------------------------------------------------------
 
 -- mod_cloud_notify's own event: other modules ask it for a wake, with the services (identifier -> { jid, node }) or
@@ -764,7 +780,7 @@ end
 local function state()
 	return st.stanza("state", {
 		xmlns = NS, token = link.token, software = "Prosody", version = tostring(prosody.version or "unknown"), bridge = VERSION,
-		["max-timeout"] = int(max_timeout),
+		["max-timeout"] = int(max_timeout), facts = "contacts own",
 	}):tag("node", { epoch = epoch, seq = int(seq), sessions = int(session_count) }):reset();
 end
 
@@ -858,7 +874,7 @@ local function name_account(list, account)
 		entry = { asking = 0 };
 		list[user] = entry;
 	end
-	entry.named, entry.full = true, account.attr.content == "full";
+	entry.named, entry.full, entry.contacts = true, account.attr.content == "full", account.attr.contacts == "true";
 	return is_new and user;
 end
 
@@ -1220,6 +1236,7 @@ local function meet_sessions()
 	for _, user in pairs(host_object.sessions) do
 		for _, session in pairs(user.sessions) do
 			local memory = memory_of(session);
+			if not memory.rooms then facts.presences_before(session, memory); end
 			if memory.unresponsive then set_unresponsive(session, session.awaiting_ack and not session.hibernating); end
 			update_state(session, memory);
 			hold(session, session.full_jid, session);
@@ -1255,9 +1272,12 @@ function module.unload()
 		unlink();
 		for _, user in pairs(host_object.sessions) do
 			for _, session in pairs(user.sessions) do
-				if session.pushkeeper and session.pushkeeper.unresponsive and session.filters then
+				local memory = session.pushkeeper;
+				if memory and memory.unresponsive and session.filters then
 					filters.remove_filter(session, "stanzas/out", overdue_filter);
 				end
+				-- Nobody hears meanwhile which rooms it enters and leaves.
+				if memory and not module.reloading then memory.rooms = nil; end
 			end
 		end
 		for _, request in pairs(waiting) do

@@ -12,7 +12,8 @@
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
 -export([add_hooks/1, after_stop/2, delete_hooks/1, options/1, take_registrations/1]).
 -export([acknowledged/2, cast/2, copied/2, hibernated/1, opened/1, resumed/1, sent_to/3, terminated/2, timer/2]).
--export([archived/7, archived/8, bounced/1, component_gone/2, disco/5, offline/1, received/1, sent/1, user_removed/2]).
+-export([archived/7, archived/8, bounced/1, component_gone/2, disco/5, offline/1, presence_received/2, received/1, sent/1,
+         user_removed/2]).
 -export([decode_iq_subel/1, order/1, registration/1]).
 
 -include("xmpp.hrl").
@@ -80,6 +81,7 @@ hooks(Host) ->
      %% After mod_mam (88), which has archived it by then.
      {user_send_packet, Host, sent, 90},
      {user_receive_packet, Host, received, 90},
+     {c2s_presence_in, Host, presence_received, 60},
      {store_mam_message, Host, archived, 110},
      %% After mod_offline (50), which says whether it has it.
      {offline_message_hook, Host, offline, 60},
@@ -182,6 +184,7 @@ terminated(#{mgmt_state := resumed} = State, _) -> State;
 terminated(#{lserver := Host, pushkeeper := _} = State, _) ->
     observe(Host, terminated, State,
             fun() ->
+                    mod_pushkeeper_facts:ended(State),
                     Who = mod_pushkeeper_session:who(State),
                     Event = case mod_pushkeeper_server:is_linked(Host) of
                                 true ->
@@ -205,9 +208,9 @@ sent_to(#{mgmt_state := active, lserver := Host} = State, #sm_r{}, _) ->
     observe(Host, sent_to, State, fun() -> watch_acknowledgement(State) end);
 sent_to(#{mgmt_state := Stream, lserver := Host} = State0, Stanza, _) when Stream == pending; Stream == active ->
     Waits = Stream == pending orelse mod_pushkeeper_session:is_unresponsive(State0),
-    case Waits andalso is_new(Stanza) andalso watched(State0) /= none of
-        true -> observe(Host, sent_to, State0, fun() -> queued(Stanza, State0) end);
-        false -> State0
+    case Waits andalso is_new(Stanza) andalso watched(State0) of
+        #telling{} = Telling -> observe(Host, sent_to, State0, fun() -> queued(Stanza, Telling, State0) end);
+        _ -> State0
     end;
 sent_to(State, _, _) -> State.
 
@@ -216,9 +219,9 @@ is_new(Stanza) -> xmpp:is_stanza(Stanza) andalso not is_resent(Stanza).
 is_resent(#xmlel{}) -> false;
 is_resent(Stanza) -> xmpp:get_meta(Stanza, mgmt_is_resent, false).
 
-queued(Stanza, State0) ->
+queued(Stanza, Telling, State0) ->
     State = mod_pushkeeper_session:ensure(State0),
-    tell(<<"queued">>, State, fun(Event) -> mod_pushkeeper_session:newest(Event, Stanza, is_full(State), State) end),
+    tell(<<"queued">>, State, fun(Event) -> mod_pushkeeper_session:newest(Event, Stanza, Telling, State) end),
     State.
 
 %% ejabberd says nothing of an acknowledgement that is overdue until it closes the connection: so we have a timer.
@@ -274,8 +277,6 @@ set(Key, Value, State) -> mod_pushkeeper_session:remember(Key, Value, State).
 
 watched(#{lserver := Host, jid := #jid{luser = User}}) -> mod_pushkeeper_server:watched(Host, User).
 
-is_full(State) -> watched(State) == true.
-
 %% Tells of a session. `Complete` makes the event whole.
 tell(Name, #{lserver := Host} = State, Complete) ->
     Event = case mod_pushkeeper_server:is_linked(Host) of
@@ -297,7 +298,7 @@ plain(Event, State) -> {Event, mod_pushkeeper_session:bytes(mod_pushkeeper_sessi
 with_list(Event, State) ->
     case watched(State) of
         none -> Event;
-        Full -> mod_pushkeeper_session:list(Event, Full, State)
+        Telling -> mod_pushkeeper_session:list(Event, Telling, State)
     end.
 
 %%% What our own process asks of a session -----------------------------------------------------------------------------
@@ -309,7 +310,7 @@ cast(State, _) -> State.
 fulfil(meet, #{lserver := Host} = State0) ->
     case mod_pushkeeper_session:is_bound(State0) of
         true ->
-            State = mod_pushkeeper_session:ensure(State0),
+            State = mod_pushkeeper_facts:meet(mod_pushkeeper_session:ensure(State0)),
             say(Host, {met, mod_pushkeeper_session:who(State), mod_pushkeeper_session:is_stretched(State)}),
             State;
         false -> say(Host, {gone, meeting, self()}), State0
@@ -378,7 +379,7 @@ end_hibernation(#{mgmt_pending_timer := Timer} = State) ->
 counts(Host, User) ->
     case mod_pushkeeper_server:watched(Host, User) of
         none -> mod_pushkeeper_server:was_watched(Host, User);
-        Full -> Full
+        Telling -> Telling
     end.
 
 %% Up to 26.03.
@@ -387,7 +388,7 @@ archived(#message{type = Type} = Message, User, Host, _, _, chat, recv) when Typ
             fun() ->
                     case counts(Host, User) of
                         none -> ok;
-                        Full ->
+                        Telling ->
                             Id = integer_to_binary(xmpp:get_meta(Message, stanza_id, 0)),
                             %% It gets its stanza-id after this hook.
                             #xmlel{children = Children} = Stanza = xmpp:encode(Message, ?NS_CLIENT),
@@ -395,7 +396,7 @@ archived(#message{type = Type} = Message, User, Host, _, _, chat, recv) when Typ
                                               attrs = [{<<"xmlns">>, <<"urn:xmpp:sid:0">>},
                                                        {<<"by">>, account(User, Host)}, {<<"id">>, Id}]},
                             Named = Stanza#xmlel{children = [StanzaId | Children]},
-                            tell_message(<<"archived">>, Host, User, Named, Id, [{<<"archive-id">>, Id}], Full)
+                            tell_message(<<"archived">>, Host, User, Named, Id, [{<<"archive-id">>, Id}], Telling)
                     end
             end),
     Message;
@@ -414,14 +415,14 @@ offline(Acc) -> Acc.
 went_offline(Action, Host, User, Message) ->
     case counts(Host, User) of
         none -> ok;
-        Full ->
+        Telling ->
             Stanza = xmpp:encode(Message, ?NS_CLIENT),
             Id = archive_id(Stanza, account(User, Host)),
-            if Action == offlined -> tell_message(<<"offline">>, Host, User, Stanza, Id, [], Full);
+            if Action == offlined -> tell_message(<<"offline">>, Host, User, Stanza, Id, [], Telling);
                true -> ok
             end,
             case Id == undefined andalso mod_pushkeeper_shape:is_call(Stanza) of
-                true -> tell_message(<<"urgent">>, Host, User, Stanza, undefined, [], Full);
+                true -> tell_message(<<"urgent">>, Host, User, Stanza, undefined, [], Telling);
                 false -> ok
             end
     end.
@@ -443,9 +444,9 @@ bounced({bounce, #message{type = groupchat, to = #jid{lresource = <<>>} = To} = 
             fun() ->
                     case counts(Host, User) of
                         none -> ok;
-                        Full ->
+                        Telling ->
                             Stanza = xmpp:encode(Message, ?NS_CLIENT),
-                            tell_message(<<"offline">>, Host, User, Stanza, undefined, [], Full)
+                            tell_message(<<"offline">>, Host, User, Stanza, undefined, [], Telling)
                     end
             end),
     Acc;
@@ -459,14 +460,21 @@ received({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid :
     Acc;
 received(Acc) -> Acc.
 
-%% A call of our own.
+%% A call of our own, and rooms that are entered and left: of every account, one that is not watched now may be then.
 sent({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User} = From}} = Acc)
   when Type /= error ->
     Copy = maps:is_key(carbon_copy, Meta),
     Own = xmpp:set_from(Message, From),
     Copy orelse observe(Host, sent, ok, fun() -> call(Host, User, Own, [{<<"sent">>, <<"true">>}]) end),
     Acc;
+sent({#presence{} = Presence, #{lserver := Host} = State}) ->
+    {Presence, observe(Host, sent, State, fun() -> mod_pushkeeper_facts:presence_sent(Presence, State) end)};
 sent(Acc) -> Acc.
+
+%% Whether a room says something of us.
+presence_received(#{lserver := Host, pushkeeper := #{rooms := _}} = State, Presence) ->
+    observe(Host, presence_received, State, fun() -> mod_pushkeeper_facts:presence_received(Presence, State) end);
+presence_received(State, _) -> State.
 
 call(Host, User, #message{sub_els = Elements} = Message, Attrs) ->
     Watched = case lists:any(fun mod_pushkeeper_shape:is_of_call/1, Elements) of
@@ -475,12 +483,12 @@ call(Host, User, #message{sub_els = Elements} = Message, Attrs) ->
               end,
     case Watched of
         none -> ok;
-        Full -> tell_message(<<"urgent">>, Host, User, xmpp:encode(Message, ?NS_CLIENT), undefined, Attrs, Full)
+        Telling -> tell_message(<<"urgent">>, Host, User, xmpp:encode(Message, ?NS_CLIENT), undefined, Attrs, Telling)
     end.
 
 %% A message that the account got, or sent.
-tell_message(Name, Host, User, Stanza, ArchiveId, Attrs, Full) ->
-    {Shape, Size} = Shaped = mod_pushkeeper_shape:shape(Stanza, account(User, Host), Full, undefined),
+tell_message(Name, Host, User, Stanza, ArchiveId, Attrs, Telling) ->
+    {Shape, Size} = Shaped = mod_pushkeeper_facts:tell(Stanza, User, Host, Telling, undefined),
     Fact = case Name of
                <<"urgent">> -> undefined;
                _ -> mod_pushkeeper_missed:fact(User, Stanza, ArchiveId, Shaped)

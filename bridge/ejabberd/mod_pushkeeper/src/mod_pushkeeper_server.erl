@@ -96,16 +96,16 @@ ack_delay(Host) ->
         Delay -> Delay
     end.
 
-%% Whether the text of this user's messages may leave the host; `none` if the user is not watched.
--spec watched(binary(), binary()) -> boolean() | none.
+%% How this user's messages are told; `none` if the user is not watched.
+-spec watched(binary(), binary()) -> telling() | none.
 watched(Host, User) -> lookup(Host, {watched, User}).
 
 %% Whether the user was watched before a restart, and nobody has said whom to watch since.
--spec was_watched(binary(), binary()) -> false | none.
+-spec was_watched(binary(), binary()) -> telling() | none.
 was_watched(Host, User) ->
     case lookup(Host, {before, User}) of
         none -> none;
-        true -> false
+        true -> #telling{}
     end.
 
 lookup(Host, Key) ->
@@ -122,6 +122,7 @@ init([Host | _]) ->
     process_flag(trap_exit, true),
     Name = name(Host),
     Name = ets:new(Name, [named_table, protected, {read_concurrency, true}]),
+    mod_pushkeeper_facts:new(Host),
     Options = mod_pushkeeper:options(Host),
     ets:insert(Name, {ack_delay, own_ack_delay(Options)}),
     S0 = #state{host = Host, name = Name, component = maps:get(component, Options), options = Options,
@@ -268,7 +269,9 @@ on({fault, Place, Text}, S) -> fault(Place, Text, S);
 on({'DOWN', Monitor, process, Pid, _}, S) -> process_ended(Monitor, Pid, S);
 on({unseen, Sid, Pid}, #state{sessions = Sessions} = S) ->
     case Sessions of
-        #{Sid := #seen{who = #who{pid = Pid} = Who}} -> forget(Sid, report(Who, ending(Who, <<"unknown">>), S));
+        #{Sid := #seen{who = #who{pid = Pid} = Who}} ->
+            mod_pushkeeper_facts:forget(S#state.host, Sid),
+            forget(Sid, report(Who, ending(Who, <<"unknown">>), S));
         _ -> S
     end;
 on(_, S) -> S.
@@ -676,7 +679,8 @@ node_state(#state{epoch = Epoch, seq = Seq, sessions = Sessions, meeting = Meeti
 state_element(#state{link = #link{token = Token}, options = Options}, Nodes) ->
     Attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"token">>, Token}, {<<"software">>, <<"ejabberd">>},
              {<<"version">>, ejabberd_option:version()}, {<<"bridge">>, ?VERSION},
-             {<<"max-timeout">>, mod_pushkeeper_xml:int(maps:get(max_timeout, Options))}],
+             {<<"max-timeout">>, mod_pushkeeper_xml:int(maps:get(max_timeout, Options))},
+             {<<"facts">>, <<"contacts own">>}],
     Children = [#xmlel{name = <<"node">>,
                        attrs = [{<<"name">>, Name}, {<<"epoch">>, Epoch}, {<<"seq">>, mod_pushkeeper_xml:int(Seq)},
                                 {<<"sessions">>, mod_pushkeeper_xml:int(Sessions)}]}
@@ -761,7 +765,7 @@ collected(#collect{kind = sync, iq = Iq, states = States},
 %%% Whom to watch ------------------------------------------------------------------------------------------------------
 
 obey(<<"watch">>, Order, #state{watch = Before, name = Name} = S0) ->
-    Accounts = [{User, mod_pushkeeper_xml:attr(<<"content">>, It) == <<"full">>} || {User, It} <- accounts(Order)],
+    Accounts = [{User, telling(It)} || {User, It} <- accounts(Order)],
     Complete = lists:member(mod_pushkeeper_xml:attr(<<"complete">>, Order), [<<"true">>, <<"1">>]),
     case mod_pushkeeper_xml:attr(<<"list">>, Order) of
         undefined ->
@@ -781,6 +785,10 @@ obey(<<"unwatch">>, Order, #state{watch = Watch} = S) ->
     Users = [User || {User, _} <- accounts(Order)],
     touch(Users, S#state{watch = mod_pushkeeper_watch:remove(Users, Watch)}).
 
+telling(Account) ->
+    #telling{full = mod_pushkeeper_xml:attr(<<"content">>, Account) == <<"full">>,
+             contacts = mod_pushkeeper_xml:attr(<<"contacts">>, Account) == <<"true">>}.
+
 accounts(Order) ->
     [{User, It} || #xmlel{name = <<"account">>} = It <- mod_pushkeeper_xml:children(Order),
                    User <- [mod_pushkeeper_xml:attr(<<"user">>, It)], User /= undefined].
@@ -792,8 +800,8 @@ touch(Users, #state{name = Name, watch = Watch} = S) ->
     lists:foldl(fun(User, Acc) ->
                         Before = ets:member(Name, {watched, User}),
                         case Watched of
-                            #{User := Full} ->
-                                ets:insert(Name, {{watched, User}, Full}),
+                            #{User := Telling} ->
+                                ets:insert(Name, {{watched, User}, Telling}),
                                 case Before of true -> Acc; false -> became_watched(User, Acc) end;
                             _ -> ets:delete(Name, {watched, User}), Acc
                         end
