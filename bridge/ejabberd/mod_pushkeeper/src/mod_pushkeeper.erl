@@ -11,13 +11,14 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
 -export([add_hooks/1, after_stop/2, delete_hooks/1, options/1, take_registrations/1]).
--export([acknowledged/2, cast/2, copied/2, hibernated/1, opened/1, resumed/1, sent_to/3, terminated/2, timer/2]).
--export([archived/7, archived/8, bounced/1, component_gone/2, disco/5, offline/1, presence_received/2, received/1, sent/1,
-         user_removed/2]).
+-export([came_from/2, cast/2, copied/2, hibernated/1, opened/1, resumed/1, sent_to/3, terminated/2]).
+-export([archived/7, archived/8, bounced/1, component_gone/2, disco/5, offline/1, presence_received/2, user_removed/2]).
 -export([decode_iq_subel/1, order/1, registration/1]).
 
 -include("xmpp.hrl").
 -include("mod_pushkeeper.hrl").
+
+-define(IS_UNRESPONSIVE(State), is_map_key(unresponsive, map_get(pushkeeper, State))).
 
 %% How long after its end the module may be back, so that it was a restart and windows stay as they are; and how long
 %% sessions have to give their windows back. In milliseconds.
@@ -64,6 +65,8 @@ options(Host) ->
     Names = [case Option of {Name, _} -> Name; Name -> Name end || Option <- mod_options(Host)],
     maps:from_list([{Name, gen_mod:get_module_opt(Host, ?MODULE, Name)} || Name <- Names]).
 
+%% Those that run for every stanza are as few as can be: each costs about as much as all that is done in it. So one sees
+%% all that a session sends, and one all that is sent to it; our timers come as casts.
 hooks(Host) ->
     [{c2s_session_opened, Host, opened, 60},
      %% After everybody who might set the window.
@@ -74,13 +77,9 @@ hooks(Host) ->
      {c2s_terminated, Host, terminated, 40},
      %% After mod_stream_mgmt (50), so that the stanza is counted when we see it.
      {c2s_handle_send, Host, sent_to, 60},
-     %% Before mod_stream_mgmt (50), which lets nobody else see it.
-     {c2s_authenticated_packet, Host, acknowledged, 40},
+     %% Before mod_stream_mgmt (50), which lets nobody else see an acknowledgement.
+     {c2s_authenticated_packet, Host, came_from, 40},
      {c2s_handle_cast, Host, cast, 40},
-     {c2s_handle_info, Host, timer, 40},
-     %% After mod_mam (88), which has archived it by then.
-     {user_send_packet, Host, sent, 90},
-     {user_receive_packet, Host, received, 90},
      {c2s_presence_in, Host, presence_received, 60},
      {store_mam_message, Host, archived, 110},
      %% After mod_offline (50), which says whether it has it.
@@ -204,15 +203,25 @@ reason(#{stop_reason := {stream, {out, _}}}) -> <<"kicked">>;
 reason(_) -> <<"closed">>.
 
 %% Something was sent to a session, or kept for it.
-sent_to(#{mgmt_state := active, lserver := Host} = State, #sm_r{}, _) ->
-    observe(Host, sent_to, State, fun() -> watch_acknowledgement(State) end);
-sent_to(#{mgmt_state := Stream, lserver := Host} = State0, Stanza, _) when Stream == pending; Stream == active ->
-    Waits = Stream == pending orelse mod_pushkeeper_session:is_unresponsive(State0),
-    case Waits andalso is_new(Stanza) andalso watched(State0) of
+sent_to(#{mgmt_state := active, pushkeeper := Memory} = State, #sm_r{}, _) ->
+    case Memory of
+        #{ack_timer := _} -> State;
+        #{unresponsive := true} -> State;
+        #{} -> watch_acknowledgement(State)
+    end;
+sent_to(#{mgmt_state := Stream} = State, Stanza, _)
+  when Stream == pending; Stream == active, ?IS_UNRESPONSIVE(State) ->
+    note_call(Stanza, State),
+    queued(Stanza, State);
+sent_to(State, Stanza, _) ->
+    note_call(Stanza, State),
+    State.
+
+queued(Stanza, #{lserver := Host} = State0) ->
+    case is_new(Stanza) andalso watched(State0) of
         #telling{} = Telling -> observe(Host, sent_to, State0, fun() -> queued(Stanza, Telling, State0) end);
         _ -> State0
-    end;
-sent_to(State, _, _) -> State.
+    end.
 
 is_new(Stanza) -> xmpp:is_stanza(Stanza) andalso not is_resent(Stanza).
 
@@ -224,42 +233,66 @@ queued(Stanza, Telling, State0) ->
     tell(<<"queued">>, State, fun(Event) -> mod_pushkeeper_session:newest(Event, Stanza, Telling, State) end),
     State.
 
-%% ejabberd says nothing of an acknowledgement that is overdue until it closes the connection: so we have a timer.
+%% ejabberd says nothing of an acknowledgement that is overdue until it closes the connection: so we have a timer. It is
+%% not stopped by an acknowledgement, which comes for almost every stanza; when it ends it sees how long ejabberd's own
+%% timer has been running.
 watch_acknowledgement(#{lserver := Host} = State0) ->
-    case mod_pushkeeper_session:ensure(State0) of
-        #{pushkeeper := #{ack_timer := _}} = State -> State;
-        #{pushkeeper := #{unresponsive := true}} = State -> State;
-        State ->
-            case mod_pushkeeper_server:ack_delay(Host) of
-                off -> State;
-                Delay -> set(ack_timer, erlang:start_timer(Delay, self(), mod_pushkeeper), State)
-            end
-    end.
+    observe(Host, watch_acknowledgement, State0,
+            fun() ->
+                    State = mod_pushkeeper_session:ensure(State0),
+                    case mod_pushkeeper_server:ack_delay(Host) of
+                        off -> State;
+                        Delay -> wait_for_acknowledgement(Delay, State)
+                    end
+            end).
 
-timer(#{lserver := Host} = State0, {timeout, Timer, mod_pushkeeper}) ->
-    {stop, observe(Host, timer, State0,
-                   fun() ->
-                           case State0 of
-                               #{pushkeeper := #{ack_timer := Timer}, mgmt_state := active} -> overdue(State0);
-                               _ -> State0
-                           end
-                   end)};
-timer(State, _) -> State.
+%% A cast to oneself: a hook for messages would run for every stanza.
+wait_for_acknowledgement(Delay, State) ->
+    Ref = make_ref(),
+    Timer = erlang:send_after(Delay, self(), {'$gen_cast', {mod_pushkeeper, {overdue, Ref}}}),
+    set(ack_timer, {Ref, Timer}, State).
+
+look_for_acknowledgement(#{lserver := Host} = State0) ->
+    #{pushkeeper := #{ack_timer := {_, Before}}} = State0,
+    _ = erlang:cancel_timer(Before, [{async, true}, {info, false}]),
+    State = set(ack_timer, undefined, State0),
+    case {State, mod_pushkeeper_server:ack_delay(Host)} of
+        {_, off} -> State;
+        {#{mgmt_state := active, mgmt_ack_timer := Timer, mgmt_ack_timeout := Whole}, Delay} when is_integer(Whole) ->
+            case erlang:read_timer(Timer) of
+                Left when is_integer(Left), Whole - Left < Delay ->
+                    wait_for_acknowledgement(Delay - (Whole - Left), State);
+                _ -> overdue(State)
+            end;
+        %% Without a timer of its own ejabberd asks after every stanza, and ours was stopped by the answer.
+        {#{mgmt_state := active, mgmt_ack_timeout := infinity}, _} -> overdue(State);
+        _ -> State
+    end.
 
 overdue(State0) ->
     State = mod_pushkeeper_session:ensure(set(unresponsive, true, set(ack_timer, undefined, State0))),
     watched(State) /= none andalso tell(<<"ack-delayed">>, State, fun(Event) -> with_list(Event, State) end),
     State.
 
-acknowledged(#{lserver := Host, pushkeeper := Memory} = State0, #sm_a{h = H}) ->
-    case Memory of
-        #{unresponsive := true} -> observe(Host, acknowledged, State0, fun() -> responsive(H, State0) end);
-        #{ack_timer := Timer} ->
-            erlang:cancel_timer(Timer),
-            set(ack_timer, undefined, State0);
-        _ -> State0
-    end;
-acknowledged(State, _) -> State.
+%% A session sent something: a call, a presence to a room (of every account: one that is not watched now may be when it
+%% is in a room), or an acknowledgement.
+came_from(State, #message{type = Type} = Message) when Type /= error ->
+    case State of
+        #{lserver := Host, jid := #jid{luser = User} = From} ->
+            is_call(Message) andalso
+                observe(Host, came_from, ok,
+                        fun() -> call(Host, User, xmpp:set_from(Message, From), [{<<"sent">>, <<"true">>}]) end);
+        _ -> ok
+    end,
+    State;
+came_from(#{lserver := Host, pushkeeper := _} = State, #presence{} = Presence) ->
+    observe(Host, came_from, State, fun() -> mod_pushkeeper_facts:presence_sent(Presence, State) end);
+came_from(#{lserver := Host} = State, #sm_a{h = H}) when ?IS_UNRESPONSIVE(State) ->
+    observe(Host, came_from, State, fun() -> responsive(H, State) end);
+came_from(#{mgmt_ack_timeout := infinity, pushkeeper := #{ack_timer := {_, Timer}}} = State, #sm_a{}) ->
+    erlang:cancel_timer(Timer),
+    set(ack_timer, undefined, State);
+came_from(State, _) -> State.
 
 %% mod_stream_mgmt handles it after us, and then nobody hears of it.
 responsive(H, #{mgmt_stanzas_out := Out} = State0) ->
@@ -320,7 +353,11 @@ fulfil({describe, Ref, Why}, #{lserver := Host} = State0) ->
         true ->
             State = mod_pushkeeper_session:ensure(State0),
             say(Host, {described, Ref, mod_pushkeeper_session:who(State), description(State), Why}),
-            State;
+            %% A new link may want to know sooner.
+            case State of
+                #{mgmt_ack_timer := _, pushkeeper := #{ack_timer := _}} -> look_for_acknowledgement(State);
+                _ -> State
+            end;
         false -> say(Host, {gone, Ref, self()}), State0
     end;
 fulfil({register, Iq, Request, Bytes}, #{lserver := Host} = State0) ->
@@ -346,6 +383,7 @@ fulfil({window, Ref, From, Sid, Since, Seconds}, State0) ->
         end,
     gen_server:cast(From, {window, Ref, Answer}),
     After;
+fulfil({overdue, Ref}, #{pushkeeper := #{ack_timer := {Ref, _}}} = State) -> look_for_acknowledgement(State);
 fulfil(own_window, #{mgmt_timeout := Window, pushkeeper := #{own_window := Own}} = State) when Window > Own ->
     mod_pushkeeper_session:own_window(State);
 fulfil(_, State) -> State.
@@ -452,36 +490,25 @@ bounced({bounce, #message{type = groupchat, to = #jid{lresource = <<>>} = To} = 
     Acc;
 bounced(Acc) -> Acc.
 
-%% A call that a session of the account got; one that was archived was told as such.
-received({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User}}} = Acc)
-  when Type /= error ->
-    Known = maps:is_key(mam_archived, Meta) orelse maps:is_key(sm_copy, Meta) orelse maps:is_key(carbon_copy, Meta),
-    Known orelse observe(Host, received, ok, fun() -> call(Host, User, Message, []) end),
-    Acc;
-received(Acc) -> Acc.
-
-%% A call of our own, and rooms that are entered and left: of every account, one that is not watched now may be then.
-sent({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User} = From}} = Acc)
-  when Type /= error ->
-    Copy = maps:is_key(carbon_copy, Meta),
-    Own = xmpp:set_from(Message, From),
-    Copy orelse observe(Host, sent, ok, fun() -> call(Host, User, Own, [{<<"sent">>, <<"true">>}]) end),
-    Acc;
-sent({#presence{} = Presence, #{lserver := Host} = State}) ->
-    {Presence, observe(Host, sent, State, fun() -> mod_pushkeeper_facts:presence_sent(Presence, State) end)};
-sent(Acc) -> Acc.
-
 %% Whether a room says something of us.
 presence_received(#{lserver := Host, pushkeeper := #{rooms := _}} = State, Presence) ->
     observe(Host, presence_received, State, fun() -> mod_pushkeeper_facts:presence_received(Presence, State) end);
 presence_received(State, _) -> State.
 
-call(Host, User, #message{sub_els = Elements} = Message, Attrs) ->
-    Watched = case lists:any(fun mod_pushkeeper_shape:is_of_call/1, Elements) of
-                  true -> mod_pushkeeper_server:watched(Host, User);
-                  false -> none
-              end,
-    case Watched of
+%% A call that a session of the account got; one that was archived was told as such.
+note_call(#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User}}) when Type /= error ->
+    case is_call(Message) of
+        true when not is_map_key(mam_archived, Meta), not is_map_key(sm_copy, Meta), not is_map_key(carbon_copy, Meta),
+                  not is_map_key(mgmt_is_resent, Meta) ->
+            observe(Host, note_call, ok, fun() -> call(Host, User, Message, []) end);
+        _ -> ok
+    end;
+note_call(_, _) -> ok.
+
+is_call(#message{sub_els = Elements}) -> lists:any(fun mod_pushkeeper_shape:is_of_call/1, Elements).
+
+call(Host, User, Message, Attrs) ->
+    case mod_pushkeeper_server:watched(Host, User) of
         none -> ok;
         Telling -> tell_message(<<"urgent">>, Host, User, xmpp:encode(Message, ?NS_CLIENT), undefined, Attrs, Telling)
     end.

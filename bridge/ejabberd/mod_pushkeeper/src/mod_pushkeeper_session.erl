@@ -2,8 +2,8 @@
 %% describes it. Everything here runs in that process.
 -module(mod_pushkeeper_session).
 
--export([bytes/1, copy/2, ensure/1, event/2, is_bound/1, is_hibernated/1, is_stretched/1, is_unresponsive/1, list/3,
-         newest/4, own_window/1, remember/3, set_window/2, who/1]).
+-export([bytes/1, copy/2, ensure/1, event/2, is_bound/1, is_hibernated/1, is_stretched/1, list/3, newest/4,
+         own_window/1, remember/3, set_window/2, who/1]).
 
 -include("xmpp.hrl").
 -include("mod_pushkeeper.hrl").
@@ -48,10 +48,6 @@ is_bound(_) -> false.
 
 -spec is_hibernated(state()) -> boolean().
 is_hibernated(State) -> maps:get(mgmt_state, State, inactive) == pending.
-
--spec is_unresponsive(state()) -> boolean().
-is_unresponsive(#{pushkeeper := #{unresponsive := true}}) -> true;
-is_unresponsive(_) -> false.
 
 %% Whether it has another window than the host's own.
 -spec is_stretched(state()) -> boolean().
