@@ -4,6 +4,7 @@
 local jid = require "util.jid";
 local load_roster = require "core.rostermanager".load_roster;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
+local int = module:require "elements".int;
 local shape = module:require "shape".shape;
 
 local ipairs, pairs, pcall, type, find, sub = ipairs, pairs, pcall, type, string.find, string.sub;
@@ -13,8 +14,8 @@ local NS_FORWARD = "urn:xmpp:forward:0";
 local NS_MUC_USER = "http://jabber.org/protocol/muc#user";
 -- Of one session. The one that was entered first makes room.
 local ROOMS = 64;
--- ` contact='false'`.
-local MARK_BYTES = 16;
+-- What is needed for `<stanza n='…' contact='false'></stanza>`.
+local FRAME = 56;
 
 local host = module.host;
 local host_object = prosody.hosts[host];
@@ -165,18 +166,21 @@ local function is_contact(user, stanza)
 	return roster[contact] and "true" or "false";
 end
 
--- `<stanza/>` with the shape of a stanza and what is to be said of it, and its size in bytes. `how`: how its account is
--- watched, if it is.
+-- `<stanza/>` as text, with the shape of a stanza and what is to be said of it, and at most how many bytes it is. `how`:
+-- how its account is watched, if it is; `number`: the stanza's in the session.
 local function tell(stanza, user, how, number)
-	local told, bytes = shape(stanza, user .. "@" .. host, how and how.full, number);
-	if stanza.name ~= "message" then return told, bytes; end
-	local attr = told.attr;
-	if stanza.attr.type == "groupchat" then
-		attr.own = is_own(user, stanza.attr.from) and "true" or nil;
+	local inner, bytes = shape(stanza, user .. "@" .. host, how and how.full);
+	local mark;
+	if stanza.name ~= "message" then
+		mark = nil;
+	elseif stanza.attr.type == "groupchat" then
+		mark = is_own(user, stanza.attr.from) and " own='true'";
 	elseif how and how.contacts then
-		attr.contact = is_contact(user, stanza);
+		local contact = is_contact(user, stanza);
+		mark = contact and " contact='" .. contact .. "'";
 	end
-	return told, bytes + MARK_BYTES;
+	return (number and "<stanza n='" .. int(number) .. "'" or "<stanza") .. (mark or "") .. ">" .. inner .. "</stanza>",
+		bytes + FRAME;
 end
 
 return {

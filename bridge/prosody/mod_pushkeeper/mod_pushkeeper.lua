@@ -13,6 +13,7 @@ local watchdog = require "util.watchdog";
 local time = require "util.time";
 local new_id = require "util.id".medium;
 local xpcall = require "util.xpcall".xpcall;
+local parse = require "util.xml".parse;
 local elements = module:require "elements";
 local facts = module:require "facts";
 local missed = module:require "missed";
@@ -22,10 +23,10 @@ local checks = module:require "checks";
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
 local setmetatable, traceback = setmetatable, debug.traceback;
 local ceil, max, min = math.ceil, math.max, math.min;
-local find, format, sub = string.find, string.format, string.sub;
+local find, format, sub, concat = string.find, string.format, string.sub, table.concat;
 local is_stanza = st.is_stanza;
 local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
-local element, append = elements.element, elements.append;
+local element, append, written = elements.element, elements.append, elements.written;
 local memory_of, update_state, describe, add_list =
 	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
 
@@ -146,10 +147,10 @@ local function describe_now(session)
 end
 
 local function describe_missed(user)
-	local count, children, bytes = missed.describe(user);
+	local count, inner, bytes = missed.describe(user);
 	if not (count and watched[user]) then return; end
 	local event = element("missed", { token = link.token, stamp = stamp(now()), user = user, count = int(count) });
-	for _, child in ipairs(children) do append(event, child); end
+	event.inner = inner;
 	return event, bytes + ACCOUNT_FRAME + escaped_length(user);
 end
 
@@ -173,9 +174,8 @@ local function sweep_again()
 	sweeping = false;
 end
 
--- Sends an iq of type set; `request.answered(request, stanza)` hears the answer, or nil if none came in time.
--- Own bookkeeping: module:send_iq forgets answers beyond 256 and hooks two events for each.
-local function ask(to, payload, request, seconds)
+-- Notes that the answer to an iq is awaited, and gives the iq its id.
+local function await(to, request, seconds)
 	ids = ids + 1;
 	local id = id_prefix .. "-" .. int(ids);
 	request.to, request.deadline = to, clock() + seconds;
@@ -184,9 +184,31 @@ local function ask(to, payload, request, seconds)
 		sweeping = true;
 		module:add_timer(1, sweep_again);
 	end
+	return id;
+end
+
+-- Sends an iq of type set; `request.answered(request, stanza)` hears the answer, or nil if none came in time.
+-- Own bookkeeping: module:send_iq forgets answers beyond 256 and hooks two events for each.
+local function ask(to, payload, request, seconds)
+	local id = await(to, request, seconds);
 	request.sending = true;
 	module:send(append(element("iq", { type = "set", id = id, from = host, to = to }), payload));
 	request.sending = nil;
+end
+
+-- The same for the component and a payload that is text: onto its stream, where there is one. Where Prosody does not
+-- show it, or it is not there, what it does with a stanza is right.
+local function ask_component(text, request, seconds)
+	local id = await(component, request, seconds);
+	local iq = written({ name = "iq", attr = { type = "set", id = id, from = host, to = component }, inner = text });
+	local component_host = prosody.hosts[component];
+	local instance = component_host and component_host.modules and component_host.modules.component;
+	local session = instance and instance.connected and instance.session;
+	if session and session.send and not session.destroyed then
+		session.send(iq);
+	else
+		module:send(parse(iq));
+	end
 end
 
 module:hook("iq/host", function (event)
@@ -206,8 +228,10 @@ end
 
 ---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
 
--- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }.
+-- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }. What is no registration
+-- becomes text.
 local function push(event)
+	if not event.registration then event.element, event.text = nil, written(event.element); end
 	queue.last = queue.last + 1;
 	queue[queue.last] = event;
 	queue.bytes = queue.bytes + event.bytes;
@@ -300,8 +324,7 @@ end
 
 -- Sends up to 64 events. While there is something to describe, 16 places are for that.
 local function send_batch()
-	local batch = element("events", { xmlns = NS, epoch = epoch, seq = int(seq + 1) });
-	local describing = is_describing();
+	local texts, describing = {}, is_describing();
 	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
 	local room = describing and EVENT_BYTES or BATCH_BYTES;
 	local count, bytes, facts = 0, BATCH_FRAME, nil;
@@ -310,8 +333,8 @@ local function send_batch()
 		local event = queue[queue.first];
 		if event.registration or count > 0 and bytes + event.bytes > room then break; end
 		pop();
-		append(batch, event.element);
 		count, bytes = count + 1, bytes + event.bytes;
+		texts[count] = event.text;
 		if event.fact then
 			facts = facts or {};
 			facts[#facts + 1] = event.fact;
@@ -321,18 +344,20 @@ local function send_batch()
 		local event, size, session = next_description();
 		-- What does not fit is described anew in the next batch, as it is then.
 		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
-		append(batch, event);
 		count, bytes = count + 1, bytes + size;
+		texts[count] = written(event);
 		described_next(request, session);
 		describing = is_describing();
 	end
 	if count == 0 then return; end
+	local batch = element("events", { xmlns = NS, epoch = epoch, seq = int(seq + 1) });
+	batch.inner = concat(texts);
 	seq = seq + count;
 	request.facts = facts;
 	link.unanswered = link.unanswered + 1;
 	link.in_flight[request] = true;
 	batch_left = clock();
-	ask(component, batch, request, answer_within);
+	ask_component(written(batch), request, answer_within);
 end
 
 local registration_answered;
@@ -460,8 +485,10 @@ local function report_message(name, user, stanza, archive_id, attr)
 		return;
 	end
 	attr.stamp, attr.user = stamp(now()), user;
+	local event = element(name, attr);
+	event.inner = stanza_shape;
 	push {
-		element = append(element(name, attr), stanza_shape);
+		element = event;
 		bytes = bytes + ACCOUNT_FRAME + escaped_length(user) + (archive_id and escaped_length(archive_id) or 0);
 		fact = fact;
 	};
@@ -536,7 +563,8 @@ local function report_queued(session, stanza)
 	local smqueue = session.outgoing_stanza_queue;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
 	local one, size = facts.tell(stanza, session.username, watched[session.username], number);
-	push { element = append(event, one), bytes = bytes + size };
+	event.inner = one;
+	push { element = event, bytes = bytes + size };
 end
 
 local overdue_stanza = guarded("an unresponsive session", function (stanza, session)

@@ -5,9 +5,9 @@ local new_id = require "util.id".medium;
 local elements = module:require "elements";
 local tell = module:require "facts".tell;
 
-local max = math.max;
+local max, concat = math.max, table.concat;
 local int, stamp, escaped_length = elements.int, elements.stamp, elements.escaped_length;
-local element, append = elements.element, elements.append;
+local element = elements.element;
 
 local STANZAS, EVENT_BYTES = 50, 96 * 1024;
 -- What is needed for the attributes of a session apart from its names.
@@ -95,7 +95,7 @@ local function add_list(event, bytes, session, list, how)
 		shapes[i] = one;
 		number = number and number - 1;
 	end
-	for i = first or count + 1, count do append(event, shapes[i]); end
+	if first then event.inner = concat(shapes, "", first, count); end
 	event.attr.queued = int(count);
 	return bytes;
 end
