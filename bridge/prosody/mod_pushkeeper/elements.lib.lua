@@ -72,19 +72,25 @@ local PLAIN = {
 	unacked = true, queued = true, resumable = true, csi = true, reason = true, epoch = true, seq = true, count = true,
 };
 
+-- The same for everything that is written: each of its own would have to be collected. What is left in it is little.
+local buffer = { "<" };
+
 -- An element of ours as text. What is inside is text already: `inner`.
 local function written(source)
-	local buffer, at = { "<", source.name }, 2;
+	local at = 2;
+	buffer[2] = source.name;
 	for key, value in next, source.attr do
 		buffer[at + 1], buffer[at + 2], buffer[at + 3] = begins[key], PLAIN[key] and value or escaped(value), "'";
 		at = at + 3;
 	end
 	if source.inner then
 		buffer[at + 1], buffer[at + 2], buffer[at + 3], buffer[at + 4], buffer[at + 5] = ">", source.inner, "</", source.name, ">";
+		at = at + 5;
 	else
-		buffer[at + 1] = "/>";
+		at = at + 1;
+		buffer[at] = "/>";
 	end
-	return concat(buffer);
+	return concat(buffer, "", 1, at);
 end
 
 return {

@@ -72,7 +72,10 @@ local function text_of(source)
 	return text and find(text, "%S") and text or nil;
 end
 
-local left_elements, left_bytes, buffer, last;
+-- What is left of the limits, and what is written; the same buffer for every stanza: each of its own would have to be
+-- collected.
+local left_elements, left_bytes, last;
+local buffer = {};
 
 -- Writes the shape of an element that keeps all limits, in document order; false as soon as one is passed. This is what
 -- almost every stanza goes through, so it is written out.
@@ -200,7 +203,7 @@ end
 -- The shape of a stanza as text, and at most how many bytes it is. `account` is the bare JID of whose it is; `full`
 -- keeps the text of its body.
 local function shape(stanza, account, full)
-	left_elements, left_bytes, buffer, last = ELEMENTS, BYTES - NAMESPACE_BYTES, {}, 0;
+	left_elements, left_bytes, last = ELEMENTS, BYTES - NAMESPACE_BYTES, 0;
 	if write_whole(stanza, NS_CLIENT, 1, full) then
 		return concat(buffer, "", 1, last), BYTES - left_bytes;
 	end
