@@ -19,6 +19,7 @@ local facts = module:require "facts";
 local missed = module:require "missed";
 local sessions = module:require "sessions";
 local checks = module:require "checks";
+local relay = module:require "relay";
 
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
 local setmetatable, traceback = setmetatable, debug.traceback;
@@ -67,7 +68,6 @@ local BATCH_EVENTS, BATCH_BYTES, BATCH_GAP = 64, 128 * 1024, 0.1;
 local DESCRIBED_PER_BATCH, EVENT_BYTES = 16, 96 * 1024;
 local BATCHES_UNANSWERED, REGISTRATIONS_UNANSWERED, REGISTRATIONS_PER_SESSION = 16, 64, 16;
 local QUEUE_EVENTS, QUEUE_BYTES = 10000, 16 * 1024 * 1024;
-local RELAYS, RELAYS_PER_SERVICE, RELAY_ERROR_BYTES = 128, 8, 8 * 1024;
 local VALUE_BYTES = 256;
 -- What is needed around the events of a batch, and around what an event says of an account: generous, so that no limit
 -- is ever passed.
@@ -96,7 +96,6 @@ local batch_timer;
 local waiting = {};               -- iq id -> request that has no answer yet
 local ids, id_prefix = 0, new_id();
 local sweeping = false;
-local relays, relays_to = 0, {};
 
 local resources = {};             -- full JID -> session, of every session that was bound
 local session_count = 0;
@@ -1013,73 +1012,24 @@ end);
 
 ---- Publishing for pushkeeper ----------------------------------------------------------------------------------------
 
-local function answer_relay(order, by, err)
-	local relayed = st.stanza("relayed", { xmlns = NS, origin = by });
-	if err then relayed:add_child(err); end
-	order.origin.send(st.reply(order.stanza):add_child(relayed));
-end
-
-local function new_error(kind, condition, text)
-	return st.stanza("error", { type = kind }):tag(condition, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up()
-		:text_tag("text", text, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset();
-end
-
--- The host makes an error up when it cannot reach the service; that says nothing about the service.
-local function is_of_the_host(request, stanza, err)
-	local _, condition = stanza:get_error();
-	return err.attr.by == host or condition == "remote-server-not-found" or condition == "remote-server-timeout"
-		-- At once, from another server: it never left this one.
-		or request.sending and not prosody.hosts[jid.host(request.to)];
-end
-
-local function relay_answered(request, stanza)
-	relays = relays - 1;
-	relays_to[request.to] = relays_to[request.to] > 1 and relays_to[request.to] - 1 or nil;
-	if not stanza then
-		answer_relay(request.order, "none");
-	elseif stanza.attr.type == "result" then
-		answer_relay(request.order, "service");
-	else
-		local err = stanza:get_child("error") or st.stanza("error", { type = "cancel" });
-		local by = is_of_the_host(request, stanza, err) and "host" or "service";
-		if #tostring(err) > RELAY_ERROR_BYTES then
-			local kind, condition = stanza:get_error();
-			err = new_error(kind or "cancel", condition, "The text was too long");
-		end
-		answer_relay(request.order, by, st.clone(err));
-	end
-end
-
-obey("relay", function (event, relay)
-	local origin, stanza = event.origin, event.stanza;
-	local order = { origin = origin, stanza = st.clone(stanza, true) };
-	local to = relay.attr.to and jid.prep(relay.attr.to);
+obey("relay", function (event, order)
 	if not link then
-		origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
-	elseif not to or jid.host(to) == host then
-		answer_relay(order, "host", new_error("modify", "jid-malformed", "No service to publish to"));
-	elseif not checks.is_notification(relay) then
-		answer_relay(order, "host", new_error("modify", "bad-request", "Only the publish of a notification is relayed"));
-	elseif not checks.is_small(relay) then
-		answer_relay(order, "host", new_error("modify", "policy-violation", "Too large"));
-	elseif relays >= RELAYS or (relays_to[to] or 0) >= RELAYS_PER_SERVICE then
-		answer_relay(order, "host", new_error("wait", "resource-constraint", "Too many are under way"));
-	else
-		relays, relays_to[to] = relays + 1, (relays_to[to] or 0) + 1;
-		local request = { order = order, answered = relay_answered };
-		local ok, err = xpcall(ask, traceback, to, st.clone(relay.tags[1]), request, relay_within);
-		if not ok then
-			for id, other in pairs(waiting) do
-				if other == request then
-					waiting[id] = nil;
-					relays, relays_to[to] = relays - 1, relays_to[to] > 1 and relays_to[to] - 1 or nil;
-					answer_relay(order, "host", new_error("wait", "internal-server-error", "The host could not send it"));
-					break;
-				end
-			end
-			fault("a relay", err);
-		end
+		return event.origin.send(st.error_reply(event.stanza, "cancel", "unexpected-request", "Not linked"));
 	end
+	local failure;
+	relay.publish(event, order, function (to, payload, request)
+		local ok, err = xpcall(ask, traceback, to, payload, request, relay_within);
+		if ok then return true; end
+		failure = err;
+		for id, other in pairs(waiting) do
+			if other == request then
+				waiting[id] = nil;
+				return false;
+			end
+		end
+		return true;
+	end);
+	if failure then fault("a relay", failure); end
 end);
 
 ---- Registrations ----------------------------------------------------------------------------------------------------

@@ -91,7 +91,8 @@ told(unavailable, IsSelf, Nick, NewNick, Place, #room{nick = Own, wanted = Wante
 told(unavailable, IsSelf, Nick, _, Place, #room{nick = Own}, State) when IsSelf; Nick == Own -> leave(Place, State);
 told(_, _, _, _, _, _, State) -> State.
 
-refused(Nick, Place, #room{wanted = Wanted} = Room, State) when Wanted /= undefined, Nick == Wanted orelse Nick == <<>> ->
+refused(Nick, Place, #room{wanted = Wanted} = Room, State)
+  when Wanted /= undefined, Nick == Wanted orelse Nick == <<>> ->
     put_room(Place, Room#room{wanted = undefined}, State);
 refused(Nick, Place, #room{nick = Own, confirmed = false}, State) when Nick == Own; Nick == <<>> -> leave(Place, State);
 refused(_, _, _, State) -> State.
