@@ -75,14 +75,26 @@ local PLAIN = {
 -- The same for everything that is written: each of its own would have to be collected. What is left in it is little.
 local buffer = { "<" };
 
--- An element of ours as text. What is inside is text already: `inner`.
-local function written(source)
+local function write_start(name, attr)
 	local at = 2;
-	buffer[2] = source.name;
-	for key, value in next, source.attr do
+	buffer[2] = name;
+	for key, value in next, attr do
 		buffer[at + 1], buffer[at + 2], buffer[at + 3] = begins[key], PLAIN[key] and value or escaped(value), "'";
 		at = at + 3;
 	end
+	return at;
+end
+
+-- The start of an element of ours as text.
+local function started(name, attr)
+	local at = write_start(name, attr) + 1;
+	buffer[at] = ">";
+	return concat(buffer, "", 1, at);
+end
+
+-- An element of ours as text. What is inside is text already: `inner`.
+local function written(source)
+	local at = write_start(source.name, source.attr);
 	if source.inner then
 		buffer[at + 1], buffer[at + 2], buffer[at + 3], buffer[at + 4], buffer[at + 5] = ">", source.inner, "</", source.name, ">";
 		at = at + 5;
@@ -95,5 +107,5 @@ end
 
 return {
 	int = int, stamp = stamp, cut = cut, escaped = escaped, escaped_length = escaped_length;
-	element = element, append = append, begins = begins, written = written;
+	element = element, append = append, begins = begins, started = started, written = written;
 };

@@ -27,7 +27,8 @@ local ceil, max, min = math.ceil, math.max, math.min;
 local find, format, sub, concat = string.find, string.format, string.sub, table.concat;
 local is_stanza = st.is_stanza;
 local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
-local element, append, written = elements.element, elements.append, elements.written;
+local element, append = elements.element, elements.append;
+local started, written = elements.started, elements.written;
 local memory_of, update_state, describe, add_list =
 	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
 
@@ -195,11 +196,9 @@ local function ask(to, payload, request, seconds)
 	request.sending = nil;
 end
 
--- The same for the component and a payload that is text: onto its stream, where there is one. Where Prosody does not
--- show it, or it is not there, what it does with a stanza is right.
-local function ask_component(text, request, seconds)
-	local id = await(component, request, seconds);
-	local iq = written({ name = "iq", attr = { type = "set", id = id, from = host, to = component }, inner = text });
+-- Sends the component an iq that is text: onto its stream, where there is one. Where Prosody does not show it, or it is
+-- not there, what it does with a stanza is right.
+local function send_text(iq)
 	local component_host = prosody.hosts[component];
 	local instance = component_host and component_host.modules and component_host.modules.component;
 	local session = instance and instance.connected and instance.session;
@@ -327,13 +326,14 @@ local function send_batch()
 	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
 	local room = describing and EVENT_BYTES or BATCH_BYTES;
 	local count, bytes, facts = 0, BATCH_FRAME, nil;
+	texts[1] = "";  -- the start of the iq, when its number is known
 	local request = { link = link, answered = batch_answered };
 	while count < places and queue.first <= queue.last do
 		local event = queue[queue.first];
 		if event.registration or count > 0 and bytes + event.bytes > room then break; end
 		pop();
 		count, bytes = count + 1, bytes + event.bytes;
-		texts[count] = event.text;
+		texts[count + 1] = event.text;
 		if event.fact then
 			facts = facts or {};
 			facts[#facts + 1] = event.fact;
@@ -344,19 +344,22 @@ local function send_batch()
 		-- What does not fit is described anew in the next batch, as it is then.
 		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
 		count, bytes = count + 1, bytes + size;
-		texts[count] = written(event);
+		texts[count + 1] = written(event);
 		described_next(request, session);
 		describing = is_describing();
 	end
 	if count == 0 then return; end
-	local batch = element("events", { xmlns = NS, epoch = epoch, seq = int(seq + 1) });
-	batch.inner = concat(texts);
+	local first = int(seq + 1);
 	seq = seq + count;
 	request.facts = facts;
 	link.unanswered = link.unanswered + 1;
 	link.in_flight[request] = true;
 	batch_left = clock();
-	ask_component(written(batch), request, answer_within);
+	local id = await(component, request, answer_within);
+	texts[1] = started("iq", { type = "set", id = id, from = host, to = component })
+		.. started("events", { xmlns = NS, epoch = epoch, seq = first });
+	texts[count + 2] = "</events></iq>";
+	send_text(concat(texts));
 end
 
 local registration_answered;
