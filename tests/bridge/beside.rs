@@ -73,7 +73,7 @@ async fn unloaded_it_leaves_nothing_behind() {
     assert_eq!(refusal(&answer).as_deref(), Some("cancel/service-unavailable"), "there is no bridge");
     assert_eq!(refusal(&phone.enable_push(SERVICE, "n", "").await).as_deref(), Some("cancel/service-unavailable"));
     let wait = async { while host.has_session("alice", "away").await {} };
-    tokio::time::timeout(crate::process::PATIENCE, wait).await.expect("it has the host's own window again");
+    timeout(PATIENCE, wait).await.expect("it has the host's own window again");
     let (_, answer) = Client::try_to_resume(host.c2s_port(), "alice@localhost/away", PASSWORD, session).await;
     assert_eq!(answer.name(), "failed");
     assert_eq!(host.errors(), Vec::<String>::new());
@@ -116,5 +116,5 @@ async fn wait_for_log(host: &Server, keeper: &Keeper, text: &str) {
             keeper.order(&format!("<check xmlns='{NS}'/>")).await;
         }
     };
-    tokio::time::timeout(crate::process::PATIENCE, logged).await.unwrap_or_else(|_| panic!("{text}\n{}", host.log()));
+    timeout(PATIENCE, logged).await.unwrap_or_else(|_| panic!("{text}\n{}", host.log()));
 }
