@@ -7,6 +7,7 @@
 //! | `sessions.rs` | what is told of sessions: bind, hibernate, queued, ack-delayed, ack, resume, end |
 //! | `beside.rs` | beside what the host itself has for push notifications, unloaded, and set up wrongly |
 //! | `messages.rs` | what is told of messages: archived, offline, urgent; shapes and their limits; pings |
+//! | `facts.rs` | what is told beside a message: whether its sender is a contact, whether it is the account's own |
 //! | `missed.rs` | what was missed stays within the limits of events |
 //! | `orders.rs` | the resumption window, and what is published for pushkeeper |
 //! | `registrations.rs` | `<enable/>` and `<disable/>` |
@@ -37,6 +38,8 @@ mod stream;
 
 #[cfg(test)]
 mod beside;
+#[cfg(test)]
+mod facts;
 #[cfg(test)]
 mod linking;
 #[cfg(test)]

@@ -358,12 +358,18 @@ pub(crate) fn sync(token: &str, attributes: &str) -> String {
     format!("<sync xmlns='{NS}' token='{token}' {attributes}><feature var='urn:xmpp:push:0'/></sync>")
 }
 
-/// An `account` of a list, from `name` or `name full`.
+/// An `account` of a list, from `name`, `name full`, `name contacts` or `name full contacts`.
 pub(crate) fn account(text: &str) -> String {
-    match text.split_once(' ') {
-        Some((user, content)) => format!("<account user='{user}' content='{content}'/>"),
-        None => format!("<account user='{text}'/>"),
+    let mut words = text.split(' ');
+    let mut attributes = format!("user='{}'", words.next().unwrap_or_default());
+    for word in words {
+        attributes += match word {
+            "full" => " content='full'",
+            "contacts" => " contacts='true'",
+            other => panic!("{other}: no way to watch"),
+        };
     }
+    format!("<account {attributes}/>")
 }
 
 /// The error an answer carries, as `type/condition`; `None` for a result.

@@ -1,5 +1,9 @@
 //! What is told of sessions.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::client::Client;
 use crate::rig::{Event, Keeper, bound, chat, host, online};
 use crate::server::{HOST, PASSWORD, Server, Tune};
@@ -133,6 +137,33 @@ async fn an_unresponsive_session_that_hibernates_or_is_resumed_is_not_told_of_tw
     assert_eq!(story(&keeper.fence(&host).await, "phone"), pairs(&[("queued", "unresponsive")]));
 }
 
+async fn an_acknowledgement_is_overdue_that_long_after_it_was_asked_for_and_not_after_an_earlier_one() {
+    let host = host(&[Tune::AckDelay(1)]).await;
+    let mut keeper = Keeper::linked(&host, &["alice"]).await;
+    let mut bob = online(&host, "bob", "desk").await;
+    let mut phone = online(&host, "alice", "phone").await;
+    let mut tablet = online(&host, "alice", "tablet").await;
+    tablet.fall_silent();
+    bob.send(&chat(&format!("alice@{HOST}"), "m1", "Hello")).await;
+    phone.wait_for("the message", |it| it.attr("id") == Some("m1")).await;
+    phone.acknowledge_all().await;
+    let delayed = keeper.next("ack-delayed").await;
+    assert_eq!((delayed.attr("resource"), delayed.ids().last()), ("tablet", Some(&"m1")));
+    bob.send(&chat(&format!("alice@{HOST}/phone"), "m2", "Hello")).await;
+    phone.wait_for("the message", |it| it.attr("id") == Some("m2")).await;
+    phone.acknowledge_all().await;
+    keeper.fence(&host).await;
+    phone.fall_silent();
+    bob.send(&chat(&format!("alice@{HOST}/phone"), "m3", "Hello")).await;
+    let early = keeper.event("the phone's", |it| it.name() == "ack-delayed");
+    assert!(
+        timeout(Duration::from_millis(990), early).await.is_err(),
+        "a second after the first request, not this one"
+    );
+    let delayed = keeper.event("the phone's", |it| it.name() == "ack-delayed").await;
+    assert_eq!((delayed.attr("resource"), delayed.ids()), ("phone", vec!["m3"]));
+}
+
 async fn the_smaller_ack_delay_counts() {
     let host = host(&[Tune::AckDelay(600)]).await;
     let mut keeper = Keeper::connect(&host).await;
@@ -147,6 +178,19 @@ async fn the_smaller_ack_delay_counts() {
     phone.wait_for("the message", |it| it.attr("id") == Some("m1")).await;
     phone.speak_again().await;
     keeper.next("ack").await;
+}
+
+async fn a_delay_that_a_new_link_makes_smaller_counts_for_what_is_waited_for_already() {
+    let host = host(&[Tune::AckDelay(600)]).await;
+    let mut keeper = Keeper::linked(&host, &["alice"]).await;
+    let mut bob = online(&host, "bob", "desk").await;
+    let mut phone = online(&host, "alice", "phone").await;
+    phone.fall_silent();
+    bob.send(&chat(&format!("alice@{HOST}"), "m1", "Hello")).await;
+    phone.wait_for("the message", |it| it.attr("id") == Some("m1")).await;
+    keeper.order(&crate::rig::sync("t", "ack-delay='1'")).await;
+    let delayed = keeper.next("ack-delayed").await;
+    assert_eq!((delayed.attr("resource"), delayed.ids()), ("phone", vec!["m1"]));
 }
 
 async fn an_end_has_its_reason() {
@@ -234,10 +278,13 @@ crate::on_hosts::on_hosts! {
         a_session_that_loses_its_connection_hibernates_with_what_is_unacknowledged_and_resumes,
         an_overdue_acknowledgement_is_told_once_then_every_stanza_until_it_comes,
         an_unresponsive_session_that_hibernates_or_is_resumed_is_not_told_of_twice,
+        an_acknowledgement_is_overdue_that_long_after_it_was_asked_for_and_not_after_an_earlier_one,
         the_smaller_ack_delay_counts,
         an_end_has_its_reason,
         a_bind_of_a_taken_resource_comes_after_one_end_of_the_former,
         of_accounts_that_are_not_watched_only_hibernate_resume_and_end_are_told_without_stanzas,
         client_state_is_told,
     ],
+    prosody: [],
+    ejabberd: [a_delay_that_a_new_link_makes_smaller_counts_for_what_is_waited_for_already],
 }

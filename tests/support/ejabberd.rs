@@ -337,6 +337,9 @@ listen:
     if !wanted.without.contains(&"offline") {
         text += "  mod_offline: {}\n";
     }
+    if wanted.rooms {
+        text += "  mod_muc: {}\n";
+    }
     if matches!(wanted.pusher, Pusher::Stock | Pusher::Both) {
         text += "  mod_push: {}\n  mod_push_keepalive: {}\n";
     }

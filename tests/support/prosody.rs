@@ -284,6 +284,9 @@ VirtualHost "{HOST}"
         options = options(wanted),
         lines = wanted.prosody,
     );
+    if wanted.rooms {
+        text += &format!("Component \"conference.{HOST}\" \"muc\"\n    muc_room_locking = false\n");
+    }
     for component in wanted.components {
         text += &format!("Component \"{component}\"\n    component_secret = \"{PASSWORD}\"\n");
     }

@@ -85,6 +85,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) pusher: Pusher,
     /// What it would have and shall not: `mam`, `offline`.
     pub(crate) without: &'a [&'a str],
+    /// Whether it has rooms (XEP-0045), at `conference.` and its own domain.
+    pub(crate) rooms: bool,
     /// Lines for the virtual host of a Prosody, in Lua; after those that the bridge needs.
     pub(crate) prosody: &'a str,
 }

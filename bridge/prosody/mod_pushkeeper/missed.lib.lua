@@ -116,18 +116,17 @@ local function lose_recent()
 	recent = { first = 1, last = 0 };
 end
 
--- The children of a user's `<missed/>`: how many it was, their elements, and the size in bytes.
+-- What is inside a user's `<missed/>`: how many it was, the text, and at most how many bytes it is.
 local function describe(user)
 	local record = lost.users[user];
 	if not record then return; end
-	local children, bytes = {}, 0;
-	for _, fact in ipairs(record) do
-		children[#children + 1] = elements.element("key", fact.attr);
+	local keys, bytes = {}, 0;
+	for i, fact in ipairs(record) do
+		keys[i] = elements.written({ name = "key", attr = fact.attr });
 		bytes = bytes + 50 + (fact.attr.from and elements.escaped_length(fact.attr.from) or 0)
 			+ (fact.attr.id and elements.escaped_length(fact.attr.id) or 0);
 	end
-	children[#children + 1] = record.shape;
-	return record.count, children, bytes + record.bytes;
+	return record.count, table.concat(keys) .. record.shape, bytes + record.bytes;
 end
 
 return {

@@ -13,19 +13,22 @@ local watchdog = require "util.watchdog";
 local time = require "util.time";
 local new_id = require "util.id".medium;
 local xpcall = require "util.xpcall".xpcall;
+local parse = require "util.xml".parse;
 local elements = module:require "elements";
-local shape = module:require "shape".shape;
+local facts = module:require "facts";
 local missed = module:require "missed";
 local sessions = module:require "sessions";
 local checks = module:require "checks";
+local relay = module:require "relay";
 
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
 local setmetatable, traceback = setmetatable, debug.traceback;
 local ceil, max, min = math.ceil, math.max, math.min;
-local find, format, sub = string.find, string.format, string.sub;
+local find, format, sub, concat = string.find, string.format, string.sub, table.concat;
 local is_stanza = st.is_stanza;
 local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
 local element, append = elements.element, elements.append;
+local started, written = elements.started, elements.written;
 local memory_of, update_state, describe, add_list =
 	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
 
@@ -66,7 +69,6 @@ local BATCH_EVENTS, BATCH_BYTES, BATCH_GAP = 64, 128 * 1024, 0.1;
 local DESCRIBED_PER_BATCH, EVENT_BYTES = 16, 96 * 1024;
 local BATCHES_UNANSWERED, REGISTRATIONS_UNANSWERED, REGISTRATIONS_PER_SESSION = 16, 64, 16;
 local QUEUE_EVENTS, QUEUE_BYTES = 10000, 16 * 1024 * 1024;
-local RELAYS, RELAYS_PER_SERVICE, RELAY_ERROR_BYTES = 128, 8, 8 * 1024;
 local VALUE_BYTES = 256;
 -- What is needed around the events of a batch, and around what an event says of an account: generous, so that no limit
 -- is ever passed.
@@ -82,7 +84,7 @@ local link;                       -- what belongs to the newest sync; nil while 
 local queue_full_at;              -- when the queue overflowed
 local standing_back = false;      -- mod_cloud_notify is loaded here
 
-local watched = {};               -- accounts of the list in force: user -> { full, named, asking }
+local watched = {};               -- accounts of the list in force: user -> { full, contacts, named, asking }
 local building, building_name;    -- the list under construction
 local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
 
@@ -95,7 +97,6 @@ local batch_timer;
 local waiting = {};               -- iq id -> request that has no answer yet
 local ids, id_prefix = 0, new_id();
 local sweeping = false;
-local relays, relays_to = 0, {};
 
 local resources = {};             -- full JID -> session, of every session that was bound
 local session_count = 0;
@@ -131,10 +132,6 @@ local function observe(event, f, priority)
 	module:hook(event, guarded(event, f), priority);
 end
 
-local function is_full(user)
-	return watched[user] and watched[user].full;
-end
-
 ---- Describing what there is ------------------------------------------------------------------------------------------
 
 -- A `session`, with what is unacknowledged where that matters.
@@ -143,17 +140,17 @@ local function describe_now(session)
 	local memory = session.pushkeeper;
 	if watched[session.username] and session.outgoing_stanza_queue
 	and (memory.state == "hibernated" or memory.state == "unresponsive") then
-		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), is_full(session.username));
+		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), watched[session.username]);
 	end
 	if link then event.attr.token = link.token; end
 	return event, bytes;
 end
 
 local function describe_missed(user)
-	local count, children, bytes = missed.describe(user);
+	local count, inner, bytes = missed.describe(user);
 	if not (count and watched[user]) then return; end
 	local event = element("missed", { token = link.token, stamp = stamp(now()), user = user, count = int(count) });
-	for _, child in ipairs(children) do append(event, child); end
+	event.inner = inner;
 	return event, bytes + ACCOUNT_FRAME + escaped_length(user);
 end
 
@@ -177,9 +174,8 @@ local function sweep_again()
 	sweeping = false;
 end
 
--- Sends an iq of type set; `request.answered(request, stanza)` hears the answer, or nil if none came in time.
--- Own bookkeeping: module:send_iq forgets answers beyond 256 and hooks two events for each.
-local function ask(to, payload, request, seconds)
+-- Notes that the answer to an iq is awaited, and gives the iq its id.
+local function await(to, request, seconds)
 	ids = ids + 1;
 	local id = id_prefix .. "-" .. int(ids);
 	request.to, request.deadline = to, clock() + seconds;
@@ -188,9 +184,29 @@ local function ask(to, payload, request, seconds)
 		sweeping = true;
 		module:add_timer(1, sweep_again);
 	end
+	return id;
+end
+
+-- Sends an iq of type set; `request.answered(request, stanza)` hears the answer, or nil if none came in time.
+-- Own bookkeeping: module:send_iq forgets answers beyond 256 and hooks two events for each.
+local function ask(to, payload, request, seconds)
+	local id = await(to, request, seconds);
 	request.sending = true;
 	module:send(append(element("iq", { type = "set", id = id, from = host, to = to }), payload));
 	request.sending = nil;
+end
+
+-- Sends the component an iq that is text: onto its stream, where there is one. Where Prosody does not show it, or it is
+-- not there, what it does with a stanza is right.
+local function send_text(iq)
+	local component_host = prosody.hosts[component];
+	local instance = component_host and component_host.modules and component_host.modules.component;
+	local session = instance and instance.connected and instance.session;
+	if session and session.send and not session.destroyed then
+		session.send(iq);
+	else
+		module:send(parse(iq));
+	end
 end
 
 module:hook("iq/host", function (event)
@@ -210,8 +226,10 @@ end
 
 ---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
 
--- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }.
+-- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }. What is no registration
+-- becomes text.
 local function push(event)
+	if not event.registration then event.element, event.text = nil, written(event.element); end
 	queue.last = queue.last + 1;
 	queue[queue.last] = event;
 	queue.bytes = queue.bytes + event.bytes;
@@ -304,18 +322,18 @@ end
 
 -- Sends up to 64 events. While there is something to describe, 16 places are for that.
 local function send_batch()
-	local batch = element("events", { xmlns = NS, epoch = epoch, seq = int(seq + 1) });
-	local describing = is_describing();
+	local texts, describing = {}, is_describing();
 	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
 	local room = describing and EVENT_BYTES or BATCH_BYTES;
 	local count, bytes, facts = 0, BATCH_FRAME, nil;
+	texts[1] = "";  -- the start of the iq, when its number is known
 	local request = { link = link, answered = batch_answered };
 	while count < places and queue.first <= queue.last do
 		local event = queue[queue.first];
 		if event.registration or count > 0 and bytes + event.bytes > room then break; end
 		pop();
-		append(batch, event.element);
 		count, bytes = count + 1, bytes + event.bytes;
+		texts[count + 1] = event.text;
 		if event.fact then
 			facts = facts or {};
 			facts[#facts + 1] = event.fact;
@@ -325,18 +343,23 @@ local function send_batch()
 		local event, size, session = next_description();
 		-- What does not fit is described anew in the next batch, as it is then.
 		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
-		append(batch, event);
 		count, bytes = count + 1, bytes + size;
+		texts[count + 1] = written(event);
 		described_next(request, session);
 		describing = is_describing();
 	end
 	if count == 0 then return; end
+	local first = int(seq + 1);
 	seq = seq + count;
 	request.facts = facts;
 	link.unanswered = link.unanswered + 1;
 	link.in_flight[request] = true;
 	batch_left = clock();
-	ask(component, batch, request, answer_within);
+	local id = await(component, request, answer_within);
+	texts[1] = started("iq", { type = "set", id = id, from = host, to = component })
+		.. started("events", { xmlns = NS, epoch = epoch, seq = first });
+	texts[count + 2] = "</events></iq>";
+	send_text(concat(texts));
 end
 
 local registration_answered;
@@ -441,7 +464,7 @@ end
 local function report(name, session, list)
 	if not may_report(session) then return; end
 	local event, bytes = describe(name, session);
-	if list then bytes = add_list(event, bytes, session, list, is_full(session.username)); end
+	if list then bytes = add_list(event, bytes, session, list, watched[session.username]); end
 	push { element = event, bytes = bytes };
 end
 
@@ -456,7 +479,7 @@ end
 
 -- A message that the account got. `archive_id`: where it was archived.
 local function report_message(name, user, stanza, archive_id, attr)
-	local stanza_shape, bytes = shape(stanza, user .. "@" .. host, is_full(user));
+	local stanza_shape, bytes = facts.tell(stanza, user, watched[user]);
 	local fact = name ~= "urgent" and missed.fact(user, stanza, archive_id, stanza_shape, bytes) or nil;
 	if not link then
 		seq = seq + 1;
@@ -464,8 +487,10 @@ local function report_message(name, user, stanza, archive_id, attr)
 		return;
 	end
 	attr.stamp, attr.user = stamp(now()), user;
+	local event = element(name, attr);
+	event.inner = stanza_shape;
 	push {
-		element = append(element(name, attr), stanza_shape);
+		element = event;
 		bytes = bytes + ACCOUNT_FRAME + escaped_length(user) + (archive_id and escaped_length(archive_id) or 0);
 		fact = fact;
 	};
@@ -539,8 +564,9 @@ local function report_queued(session, stanza)
 	local event, bytes = describe("queued", session);
 	local smqueue = session.outgoing_stanza_queue;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
-	local one, size = shape(stanza, session.username .. "@" .. host, is_full(session.username), number);
-	push { element = append(event, one), bytes = bytes + size };
+	local one, size = facts.tell(stanza, session.username, watched[session.username], number);
+	event.inner = one;
+	push { element = event, bytes = bytes + size };
 end
 
 local overdue_stanza = guarded("an unresponsive session", function (stanza, session)
@@ -720,6 +746,26 @@ for _, kind in ipairs { "bare", "full", "host" } do
 	end, -0.25);
 end
 
+---- Rooms ------------------------------------------------------------------------------------------------------------
+
+-- Of every account: one that is not watched now may be when it is in a room.
+local function presence_sent(event)
+	local session = event.origin;
+	if session.resource then facts.presence_sent(memory_of(session), event.stanza); end
+end
+
+-- Before mod_presence (0), which may handle them.
+observe("pre-presence/full", presence_sent, 10);
+observe("pre-presence/bare", presence_sent, 10);
+
+local presence_received = guarded("presence/full", facts.presence_received);
+
+module:hook("presence/full", function (event)
+	local session = prosody.full_sessions[event.stanza.attr.to];
+	local memory = session and session.pushkeeper;
+	if memory and memory.rooms then presence_received(memory.rooms, event.stanza); end
+end, 10);
+
 ---- Other modules, and the end of an account -------------------------------------------------------------------------
 
 -- mod_cloud_notify's own event: other modules ask it for a wake, with the services (identifier -> { jid, node }) or
@@ -764,7 +810,7 @@ end
 local function state()
 	return st.stanza("state", {
 		xmlns = NS, token = link.token, software = "Prosody", version = tostring(prosody.version or "unknown"), bridge = VERSION,
-		["max-timeout"] = int(max_timeout),
+		["max-timeout"] = int(max_timeout), facts = "contacts own",
 	}):tag("node", { epoch = epoch, seq = int(seq), sessions = int(session_count) }):reset();
 end
 
@@ -858,7 +904,7 @@ local function name_account(list, account)
 		entry = { asking = 0 };
 		list[user] = entry;
 	end
-	entry.named, entry.full = true, account.attr.content == "full";
+	entry.named, entry.full, entry.contacts = true, account.attr.content == "full", account.attr.contacts == "true";
 	return is_new and user;
 end
 
@@ -969,73 +1015,24 @@ end);
 
 ---- Publishing for pushkeeper ----------------------------------------------------------------------------------------
 
-local function answer_relay(order, by, err)
-	local relayed = st.stanza("relayed", { xmlns = NS, origin = by });
-	if err then relayed:add_child(err); end
-	order.origin.send(st.reply(order.stanza):add_child(relayed));
-end
-
-local function new_error(kind, condition, text)
-	return st.stanza("error", { type = kind }):tag(condition, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up()
-		:text_tag("text", text, { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset();
-end
-
--- The host makes an error up when it cannot reach the service; that says nothing about the service.
-local function is_of_the_host(request, stanza, err)
-	local _, condition = stanza:get_error();
-	return err.attr.by == host or condition == "remote-server-not-found" or condition == "remote-server-timeout"
-		-- At once, from another server: it never left this one.
-		or request.sending and not prosody.hosts[jid.host(request.to)];
-end
-
-local function relay_answered(request, stanza)
-	relays = relays - 1;
-	relays_to[request.to] = relays_to[request.to] > 1 and relays_to[request.to] - 1 or nil;
-	if not stanza then
-		answer_relay(request.order, "none");
-	elseif stanza.attr.type == "result" then
-		answer_relay(request.order, "service");
-	else
-		local err = stanza:get_child("error") or st.stanza("error", { type = "cancel" });
-		local by = is_of_the_host(request, stanza, err) and "host" or "service";
-		if #tostring(err) > RELAY_ERROR_BYTES then
-			local kind, condition = stanza:get_error();
-			err = new_error(kind or "cancel", condition, "The text was too long");
-		end
-		answer_relay(request.order, by, st.clone(err));
-	end
-end
-
-obey("relay", function (event, relay)
-	local origin, stanza = event.origin, event.stanza;
-	local order = { origin = origin, stanza = st.clone(stanza, true) };
-	local to = relay.attr.to and jid.prep(relay.attr.to);
+obey("relay", function (event, order)
 	if not link then
-		origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
-	elseif not to or jid.host(to) == host then
-		answer_relay(order, "host", new_error("modify", "jid-malformed", "No service to publish to"));
-	elseif not checks.is_notification(relay) then
-		answer_relay(order, "host", new_error("modify", "bad-request", "Only the publish of a notification is relayed"));
-	elseif not checks.is_small(relay) then
-		answer_relay(order, "host", new_error("modify", "policy-violation", "Too large"));
-	elseif relays >= RELAYS or (relays_to[to] or 0) >= RELAYS_PER_SERVICE then
-		answer_relay(order, "host", new_error("wait", "resource-constraint", "Too many are under way"));
-	else
-		relays, relays_to[to] = relays + 1, (relays_to[to] or 0) + 1;
-		local request = { order = order, answered = relay_answered };
-		local ok, err = xpcall(ask, traceback, to, st.clone(relay.tags[1]), request, relay_within);
-		if not ok then
-			for id, other in pairs(waiting) do
-				if other == request then
-					waiting[id] = nil;
-					relays, relays_to[to] = relays - 1, relays_to[to] > 1 and relays_to[to] - 1 or nil;
-					answer_relay(order, "host", new_error("wait", "internal-server-error", "The host could not send it"));
-					break;
-				end
-			end
-			fault("a relay", err);
-		end
+		return event.origin.send(st.error_reply(event.stanza, "cancel", "unexpected-request", "Not linked"));
 	end
+	local failure;
+	relay.publish(event, order, function (to, payload, request)
+		local ok, err = xpcall(ask, traceback, to, payload, request, relay_within);
+		if ok then return true; end
+		failure = err;
+		for id, other in pairs(waiting) do
+			if other == request then
+				waiting[id] = nil;
+				return false;
+			end
+		end
+		return true;
+	end);
+	if failure then fault("a relay", failure); end
 end);
 
 ---- Registrations ----------------------------------------------------------------------------------------------------
@@ -1220,6 +1217,7 @@ local function meet_sessions()
 	for _, user in pairs(host_object.sessions) do
 		for _, session in pairs(user.sessions) do
 			local memory = memory_of(session);
+			if not memory.rooms then facts.presences_before(session, memory); end
 			if memory.unresponsive then set_unresponsive(session, session.awaiting_ack and not session.hibernating); end
 			update_state(session, memory);
 			hold(session, session.full_jid, session);
@@ -1255,9 +1253,12 @@ function module.unload()
 		unlink();
 		for _, user in pairs(host_object.sessions) do
 			for _, session in pairs(user.sessions) do
-				if session.pushkeeper and session.pushkeeper.unresponsive and session.filters then
+				local memory = session.pushkeeper;
+				if memory and memory.unresponsive and session.filters then
 					filters.remove_filter(session, "stanzas/out", overdue_filter);
 				end
+				-- Nobody hears meanwhile which rooms it enters and leaves.
+				if memory and not module.reloading then memory.rooms = nil; end
 			end
 		end
 		for _, request in pairs(waiting) do

@@ -3,11 +3,11 @@
 local time_now = require "util.time".now;
 local new_id = require "util.id".medium;
 local elements = module:require "elements";
-local shape = module:require "shape".shape;
+local tell = module:require "facts".tell;
 
-local max = math.max;
+local max, concat = math.max, table.concat;
 local int, stamp, escaped_length = elements.int, elements.stamp, elements.escaped_length;
-local element, append = elements.element, elements.append;
+local element = elements.element;
 
 local STANZAS, EVENT_BYTES = 50, 96 * 1024;
 -- What is needed for the attributes of a session apart from its names.
@@ -16,7 +16,6 @@ local FRAME = 512;
 -- mod_smacks's window, as it reads it.
 local get_seconds = module.get_option_period or module.get_option_number;
 local own_window = get_seconds(module, "smacks_hibernation_time", 600);
-local host = module.host;
 
 -- What this module remembers of a session, in the session: it survives a resumption and a reload of this module.
 local function memory_of(session)
@@ -82,21 +81,21 @@ local function describe(name, session, over)
 	}), memory.bytes;
 end
 
--- Adds the newest of the unacknowledged stanzas, as many as an event may have, in their order.
-local function add_list(event, bytes, session, list, full)
+-- Adds the newest of the unacknowledged stanzas, as many as an event may have, in their order. `how` its account is
+-- watched.
+local function add_list(event, bytes, session, list, how)
 	local count, first = #list, nil;
-	local account = session.username .. "@" .. host;
 	local smqueue = session.outgoing_stanza_queue;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
 	local shapes = {};
 	for i = count, max(1, count - STANZAS + 1), -1 do
-		local one, size = shape(list[i], account, full, number);
+		local one, size = tell(list[i], session.username, how, number);
 		if bytes + size > EVENT_BYTES then break; end
 		bytes, first = bytes + size, i;
 		shapes[i] = one;
 		number = number and number - 1;
 	end
-	for i = first or count + 1, count do append(event, shapes[i]); end
+	if first then event.inner = concat(shapes, "", first, count); end
 	event.attr.queued = int(count);
 	return bytes;
 end

@@ -1,12 +1,12 @@
 -- The shape of a stanza: what of it may leave the host. Who and what kind, never a text, a reason or a URL; and never
 -- more of it than the limits of docs/signals.md allow, whatever a stranger sends.
 
-local stanza_mt = require "util.stanza".stanza_mt;
 local elements = module:require "elements";
 
-local next, pairs, ipairs, type, setmetatable = next, pairs, ipairs, type, setmetatable;
-local floor, max, find = math.floor, math.max, string.find;
-local int, cut, escaped_length = elements.int, elements.cut, elements.escaped_length;
+local next, pairs, ipairs, type, tostring = next, pairs, ipairs, type, tostring;
+local floor, max, find, concat = math.floor, math.max, string.find, table.concat;
+local cut, escaped, escaped_length = elements.cut, elements.escaped, elements.escaped_length;
+local begins = elements.begins;
 local element, append = elements.element, elements.append;
 
 local NS_CLIENT = "jabber:client";
@@ -17,8 +17,8 @@ local NS_REFERENCE = "urn:xmpp:reference:0";
 local NS_JINGLE_MESSAGE = "urn:xmpp:jingle-message:";
 
 local LEVELS, CHILDREN, ELEMENTS, BYTES, VALUE_BYTES = 8, 32, 128, 4096, 256;
--- What is needed for ` xmlns='jabber:client'` and for `<stanza n='…'></stanza>`.
-local NAMESPACE_BYTES, FRAME = 22, 40;
+-- What is needed for ` xmlns='jabber:client'`.
+local NAMESPACE_BYTES = 22;
 
 local function set(...)
 	local result = {};
@@ -72,52 +72,61 @@ local function text_of(source)
 	return text and find(text, "%S") and text or nil;
 end
 
-local left_elements, left_bytes;
+-- What is left of the limits, and what is written; the same buffer for every stanza: each of its own would have to be
+-- collected.
+local left_elements, left_bytes, last;
+local buffer = {};
 
--- The shape of an element that keeps all limits, in document order; nil as soon as one is passed. This is what almost
--- every stanza goes through, so it is written out.
-local function whole_shape(source, ns, level, full)
+-- Writes the shape of an element that keeps all limits, in document order; false as soon as one is passed. This is what
+-- almost every stanza goes through, so it is written out.
+local function write_whole(source, outer, level, full)
 	local name, tags, source_attr = source.name, source.tags, source.attr;
-	local count = #tags;
-	ns = source_attr.xmlns or ns;
+	local count, ns = #tags, source_attr.xmlns or outer;
 	local keep = KEPT;
 	if ns == NS_CLIENT and STANZAS[name] then
 		keep = KEPT_OF_STANZA;
 	elseif ns == NS_REFERENCE then
 		keep = KEPT_OF_REFERENCE;
 	end
-	local attr, bytes = {}, 2 * #name + 5;
+	local at, bytes = last + 2, 2 * #name + 5;
+	buffer[last + 1], buffer[at] = "<", name;
+	if level == 1 then
+		at = at + 1;
+		buffer[at] = " xmlns='" .. NS_CLIENT .. "'";
+	end
 	for key, value in next, source_attr do
-		if keep[key] then
+		if keep[key] and (key ~= "xmlns" or value ~= outer) then
 			if #value > VALUE_BYTES then value = cut(value, VALUE_BYTES); end
-			attr[key] = value;
-			bytes = bytes + #key + 4 + (find(value, "['&<>\"]") and escaped_length(value) or #value);
+			value = escaped(value);
+			buffer[at + 1], buffer[at + 2], buffer[at + 3] = begins[key], value, "'";
+			at = at + 3;
+			bytes = bytes + #key + 4 + #value;
 		end
 	end
 	left_elements, left_bytes = left_elements - 1, left_bytes - bytes;
-	if left_elements < 0 or left_bytes < 0 or level > LEVELS or count > CHILDREN then return; end
-	local shape_tags = {};
-	local shape = setmetatable({ name = name, attr = attr, tags = shape_tags }, stanza_mt);
-	local at = 0;
+	if left_elements < 0 or left_bytes < 0 or level > LEVELS or count > CHILDREN then return false; end
+	at = at + 1;
+	buffer[at], last = ">", at;
 	if #source > count then
 		local text = text_of(source);
 		if text then
-			if not (full and is_content(name, ns)) then text = "*"; end
-			left_bytes = left_bytes - escaped_length(text);
-			if left_bytes < 0 then return; end
-			shape[1], at = text, 1;
+			text = full and is_content(name, ns) and escaped(text) or "*";
+			left_bytes = left_bytes - #text;
+			if left_bytes < 0 then return false; end
+			last = at + 1;
+			buffer[last] = text;
 		end
 	end
-	local taken = 0;
 	for i = 1, count do
-		if not RESERVED[tags[i].attr.xmlns] then
-			local child = whole_shape(tags[i], ns, level + 1, full);
-			if not child then return; end
-			taken = taken + 1;
-			shape_tags[taken], shape[at + taken] = child, child;
-		end
+		if not RESERVED[tags[i].attr.xmlns] and not write_whole(tags[i], ns, level + 1, full) then return false; end
 	end
-	return shape;
+	if last == at then
+		buffer[at] = "/>";
+	else
+		buffer[last + 1], buffer[last + 2], buffer[last + 3] = "</", name, ">";
+		last = last + 3;
+	end
+	return true;
 end
 
 -- Children of a stanza that come before all others when something must go.
@@ -191,15 +200,16 @@ local function cut_shape(stanza, account, full)
 	return root.shape, BYTES - bytes;
 end
 
--- `<stanza/>` with the shape of a stanza, and its size in bytes. `account` is the bare JID of whose it is; `full`
--- keeps the text of its body; `number` is the stanza's in the session.
-local function shape(stanza, account, full, number)
-	left_elements, left_bytes = ELEMENTS, BYTES - NAMESPACE_BYTES;
-	local result = whole_shape(stanza, NS_CLIENT, 1, full);
-	local bytes = BYTES - left_bytes;
-	if not result then result, bytes = cut_shape(stanza, account, full); end
+-- The shape of a stanza as text, and at most how many bytes it is. `account` is the bare JID of whose it is; `full`
+-- keeps the text of its body.
+local function shape(stanza, account, full)
+	left_elements, left_bytes, last = ELEMENTS, BYTES - NAMESPACE_BYTES, 0;
+	if write_whole(stanza, NS_CLIENT, 1, full) then
+		return concat(buffer, "", 1, last), BYTES - left_bytes;
+	end
+	local result, bytes = cut_shape(stanza, account, full);
 	result.attr.xmlns = NS_CLIENT;
-	return append(element("stanza", { n = number and int(number) }), result), bytes + FRAME;
+	return tostring(result), bytes;
 end
 
 return { shape = shape };

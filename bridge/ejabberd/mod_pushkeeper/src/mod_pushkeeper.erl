@@ -4,16 +4,15 @@
 %% It reports facts and decides nothing. Every handler that only observes is guarded: whatever goes wrong in it ends the
 %% link, never the host's own work. While it is not linked the host behaves as if this module were not there.
 %%
-%% This file has what runs in other processes: in those of sessions, of senders, and of the component's stream. All they
-%% do is describe and cast; mod_pushkeeper_server does the rest. For ejabberd 23.01 to 26.x.
+%% This file is the module of ejabberd: its options and hooks, and what comes of accounts and from the component.
+%% mod_pushkeeper_c2s is what runs in sessions, mod_pushkeeper_messages what runs where messages are. All they do is
+%% describe and cast; mod_pushkeeper_server does the rest. For ejabberd 23.01 to 26.x.
 -module(mod_pushkeeper).
 -behaviour(gen_mod).
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
--export([add_hooks/1, after_stop/2, delete_hooks/1, options/1, take_registrations/1]).
--export([acknowledged/2, cast/2, copied/2, hibernated/1, opened/1, resumed/1, sent_to/3, terminated/2, timer/2]).
--export([archived/7, archived/8, bounced/1, component_gone/2, disco/5, offline/1, received/1, sent/1, user_removed/2]).
--export([decode_iq_subel/1, order/1, registration/1]).
+-export([add_hooks/1, after_stop/2, delete_hooks/1, observe/4, options/1, take_registrations/1]).
+-export([component_gone/2, decode_iq_subel/1, disco/5, order/1, registration/1, user_removed/2]).
 
 -include("xmpp.hrl").
 -include("mod_pushkeeper.hrl").
@@ -63,42 +62,41 @@ options(Host) ->
     Names = [case Option of {Name, _} -> Name; Name -> Name end || Option <- mod_options(Host)],
     maps:from_list([{Name, gen_mod:get_module_opt(Host, ?MODULE, Name)} || Name <- Names]).
 
+%% Those that run for every stanza are as few as can be: each costs about as much as all that is done in it. So one sees
+%% all that a session sends, and one all that is sent to it; our timers come as casts.
 hooks(Host) ->
-    [{c2s_session_opened, Host, opened, 60},
+    [{c2s_session_opened, Host, mod_pushkeeper_c2s, opened, 60},
      %% After everybody who might set the window.
-     {c2s_session_pending, Host, hibernated, 60},
-     {c2s_session_resumed, Host, resumed, 60},
-     {c2s_copy_session, Host, copied, 60},
+     {c2s_session_pending, Host, mod_pushkeeper_c2s, hibernated, 60},
+     {c2s_session_resumed, Host, mod_pushkeeper_c2s, resumed, 60},
+     {c2s_copy_session, Host, mod_pushkeeper_c2s, copied, 60},
      %% Before mod_stream_mgmt (50), which sends what is unacknowledged on its way again.
-     {c2s_terminated, Host, terminated, 40},
+     {c2s_terminated, Host, mod_pushkeeper_c2s, terminated, 40},
      %% After mod_stream_mgmt (50), so that the stanza is counted when we see it.
-     {c2s_handle_send, Host, sent_to, 60},
-     %% Before mod_stream_mgmt (50), which lets nobody else see it.
-     {c2s_authenticated_packet, Host, acknowledged, 40},
-     {c2s_handle_cast, Host, cast, 40},
-     {c2s_handle_info, Host, timer, 40},
-     %% After mod_mam (88), which has archived it by then.
-     {user_send_packet, Host, sent, 90},
-     {user_receive_packet, Host, received, 90},
-     {store_mam_message, Host, archived, 110},
+     {c2s_handle_send, Host, mod_pushkeeper_c2s, sent_to, 60},
+     %% Before mod_stream_mgmt (50), which lets nobody else see an acknowledgement.
+     {c2s_authenticated_packet, Host, mod_pushkeeper_c2s, came_from, 40},
+     {c2s_handle_cast, Host, mod_pushkeeper_c2s, cast, 40},
+     {c2s_presence_in, Host, mod_pushkeeper_c2s, presence_received, 60},
+     {store_mam_message, Host, mod_pushkeeper_messages, archived, 110},
      %% After mod_offline (50), which says whether it has it.
-     {offline_message_hook, Host, offline, 60},
-     {bounce_sm_packet, Host, bounced, 60},
-     {disco_sm_features, Host, disco, 60},
-     {remove_user, Host, user_removed, 60},
-     {component_disconnected, global, component_gone, 60}].
+     {offline_message_hook, Host, mod_pushkeeper_messages, offline, 60},
+     {bounce_sm_packet, Host, mod_pushkeeper_messages, bounced, 60},
+     {disco_sm_features, Host, ?MODULE, disco, 60},
+     {remove_user, Host, ?MODULE, user_removed, 60},
+     {component_disconnected, global, ?MODULE, component_gone, 60}].
 
 -spec add_hooks(binary()) -> ok.
 add_hooks(Host) ->
-    [ejabberd_hooks:add(Hook, On, ?MODULE, Function, Priority) || {Hook, On, Function, Priority} <- hooks(Host)],
+    [ejabberd_hooks:add(Hook, On, Module, Function, Priority) || {Hook, On, Module, Function, Priority} <- hooks(Host)],
     gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_PUSHKEEPER, ?MODULE, order),
     take_registrations(Host).
 
 -spec delete_hooks(binary()) -> ok.
 delete_hooks(Host) ->
     %% component_disconnected is everybody's.
-    [ejabberd_hooks:delete(Hook, On, ?MODULE, Function, Priority)
-     || {Hook, On, Function, Priority} <- hooks(Host),
+    [ejabberd_hooks:delete(Hook, On, Module, Function, Priority)
+     || {Hook, On, Module, Function, Priority} <- hooks(Host),
         On == Host orelse not gen_mod:is_loaded_elsewhere(Host, ?MODULE)],
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_PUSHKEEPER),
     is_loaded(Host, mod_push) orelse gen_iq_handler:remove_iq_handler(ejabberd_sm, Host, ?NS_PUSH),
@@ -120,14 +118,15 @@ after_stop(Host, Sessions) ->
     case Sessions == [] orelse is_loaded(Host, ?MODULE) of
         true -> ok;
         false ->
-            ejabberd_hooks:add(c2s_handle_cast, Host, ?MODULE, cast, 40),
+            ejabberd_hooks:add(c2s_handle_cast, Host, mod_pushkeeper_c2s, cast, 40),
             [ejabberd_c2s:cast(Pid, {mod_pushkeeper, own_window}) || Pid <- Sessions],
             receive after ?GIVE_BACK_WITHIN -> ok end,
-            is_loaded(Host, ?MODULE) orelse ejabberd_hooks:delete(c2s_handle_cast, Host, ?MODULE, cast, 40),
+            is_loaded(Host, ?MODULE) orelse ejabberd_hooks:delete(c2s_handle_cast, Host, mod_pushkeeper_c2s, cast, 40),
             ok
     end.
 
 %% What only observes changes nothing when it fails, and its failure ends the link.
+-spec observe(binary(), atom(), Result, fun(() -> Result)) -> Result.
 observe(Host, Place, Unchanged, Fun) ->
     try Fun()
     catch
@@ -137,360 +136,6 @@ observe(Host, Place, Unchanged, Fun) ->
     end.
 
 say(Host, What) -> mod_pushkeeper_server:say(Host, What).
-
-%%% Sessions -----------------------------------------------------------------------------------------------------------
-
-opened(#{lserver := Host} = State0) ->
-    observe(Host, opened, State0,
-            fun() ->
-                    State = mod_pushkeeper_session:ensure(State0),
-                    Who = mod_pushkeeper_session:who(State),
-                    Event = case {watched(State), mod_pushkeeper_server:is_linked(Host)} of
-                                {none, _} -> none;
-                                {_, false} -> unlinked;
-                                {_, true} -> {mod_pushkeeper_session:event(<<"bind">>, State),
-                                              mod_pushkeeper_session:bytes(Who)}
-                            end,
-                    say(Host, {bound, Who, Event}),
-                    State
-            end).
-
-hibernated(#{lserver := Host} = State0) ->
-    observe(Host, hibernated, State0,
-            fun() ->
-                    Known = mod_pushkeeper_session:ensure(State0),
-                    Calm = set(unresponsive, undefined, set(ack_timer, undefined, set(own_window, undefined, Known))),
-                    State = mod_pushkeeper_session:ensure(Calm),
-                    tell(<<"hibernate">>, State, fun(Event) -> with_list(Event, State) end),
-                    State
-            end).
-
-%% This is another process than the one that hibernated.
-copied(#{lserver := Host} = State, Old) ->
-    observe(Host, copied, State, fun() -> mod_pushkeeper_session:copy(State, Old) end).
-
-resumed(#{lserver := Host} = State0) ->
-    observe(Host, resumed, State0,
-            fun() ->
-                    State = mod_pushkeeper_session:own_window(mod_pushkeeper_session:ensure(State0)),
-                    tell(<<"resume">>, State, fun plain/1),
-                    State
-            end).
-
-%% The process of a session that goes on in another one ends without a word.
-terminated(#{mgmt_state := resumed} = State, _) -> State;
-terminated(#{lserver := Host, pushkeeper := _} = State, _) ->
-    observe(Host, terminated, State,
-            fun() ->
-                    Who = mod_pushkeeper_session:who(State),
-                    Event = case mod_pushkeeper_server:is_linked(Host) of
-                                true ->
-                                    #xmlel{attrs = Attrs} = End = mod_pushkeeper_session:event(<<"end">>, State),
-                                    {End#xmlel{attrs = Attrs ++ [{<<"reason">>, reason(State)}]},
-                                     mod_pushkeeper_session:bytes(Who)};
-                                false -> unlinked
-                            end,
-                    say(Host, {ended, Who, Event}),
-                    State
-            end);
-terminated(State, _) -> State.
-
-reason(#{mgmt_state := timeout}) -> <<"timeout">>;
-reason(#{replaced := true}) -> <<"replaced">>;
-reason(#{stop_reason := {stream, {out, _}}}) -> <<"kicked">>;
-reason(_) -> <<"closed">>.
-
-%% Something was sent to a session, or kept for it.
-sent_to(#{mgmt_state := active, lserver := Host} = State, #sm_r{}, _) ->
-    observe(Host, sent_to, State, fun() -> watch_acknowledgement(State) end);
-sent_to(#{mgmt_state := Stream, lserver := Host} = State0, Stanza, _) when Stream == pending; Stream == active ->
-    Waits = Stream == pending orelse mod_pushkeeper_session:is_unresponsive(State0),
-    case Waits andalso is_new(Stanza) andalso watched(State0) /= none of
-        true -> observe(Host, sent_to, State0, fun() -> queued(Stanza, State0) end);
-        false -> State0
-    end;
-sent_to(State, _, _) -> State.
-
-is_new(Stanza) -> xmpp:is_stanza(Stanza) andalso not is_resent(Stanza).
-
-is_resent(#xmlel{}) -> false;
-is_resent(Stanza) -> xmpp:get_meta(Stanza, mgmt_is_resent, false).
-
-queued(Stanza, State0) ->
-    State = mod_pushkeeper_session:ensure(State0),
-    tell(<<"queued">>, State, fun(Event) -> mod_pushkeeper_session:newest(Event, Stanza, is_full(State), State) end),
-    State.
-
-%% ejabberd says nothing of an acknowledgement that is overdue until it closes the connection: so we have a timer.
-watch_acknowledgement(#{lserver := Host} = State0) ->
-    case mod_pushkeeper_session:ensure(State0) of
-        #{pushkeeper := #{ack_timer := _}} = State -> State;
-        #{pushkeeper := #{unresponsive := true}} = State -> State;
-        State ->
-            case mod_pushkeeper_server:ack_delay(Host) of
-                off -> State;
-                Delay -> set(ack_timer, erlang:start_timer(Delay, self(), mod_pushkeeper), State)
-            end
-    end.
-
-timer(#{lserver := Host} = State0, {timeout, Timer, mod_pushkeeper}) ->
-    {stop, observe(Host, timer, State0,
-                   fun() ->
-                           case State0 of
-                               #{pushkeeper := #{ack_timer := Timer}, mgmt_state := active} -> overdue(State0);
-                               _ -> State0
-                           end
-                   end)};
-timer(State, _) -> State.
-
-overdue(State0) ->
-    State = mod_pushkeeper_session:ensure(set(unresponsive, true, set(ack_timer, undefined, State0))),
-    watched(State) /= none andalso tell(<<"ack-delayed">>, State, fun(Event) -> with_list(Event, State) end),
-    State.
-
-acknowledged(#{lserver := Host, pushkeeper := Memory} = State0, #sm_a{h = H}) ->
-    case Memory of
-        #{unresponsive := true} -> observe(Host, acknowledged, State0, fun() -> responsive(H, State0) end);
-        #{ack_timer := Timer} ->
-            erlang:cancel_timer(Timer),
-            set(ack_timer, undefined, State0);
-        _ -> State0
-    end;
-acknowledged(State, _) -> State.
-
-%% mod_stream_mgmt handles it after us, and then nobody hears of it.
-responsive(H, #{mgmt_stanzas_out := Out} = State0) ->
-    State = mod_pushkeeper_session:ensure(set(unresponsive, undefined, State0)),
-    Counted = fun({#xmlel{attrs = Attrs} = Event, Bytes}) when H =< Out ->
-                      Acked = lists:keystore(<<"h-out">>, 1, Attrs, {<<"h-out">>, mod_pushkeeper_xml:int(H)}),
-                      Unacked = {<<"unacked">>, mod_pushkeeper_xml:int(Out - H)},
-                      {Event#xmlel{attrs = lists:keystore(<<"unacked">>, 1, Acked, Unacked)}, Bytes};
-                 (Event) -> Event
-              end,
-    watched(State) /= none andalso tell(<<"ack">>, State, fun(Event) -> Counted(plain(Event, State)) end),
-    State.
-
-set(Key, Value, State) -> mod_pushkeeper_session:remember(Key, Value, State).
-
-watched(#{lserver := Host, jid := #jid{luser = User}}) -> mod_pushkeeper_server:watched(Host, User).
-
-is_full(State) -> watched(State) == true.
-
-%% Tells of a session. `Complete` makes the event whole.
-tell(Name, #{lserver := Host} = State, Complete) ->
-    Event = case mod_pushkeeper_server:is_linked(Host) of
-                true ->
-                    Bare = mod_pushkeeper_session:event(Name, State),
-                    case Complete(Bare) of
-                        #xmlel{} = Element -> plain(Element, State);
-                        Whole -> Whole
-                    end;
-                false -> unlinked
-            end,
-    say(Host, {told, mod_pushkeeper_session:who(State), Event}).
-
-plain(Event) -> Event.
-
-plain(Event, State) -> {Event, mod_pushkeeper_session:bytes(mod_pushkeeper_session:who(State))}.
-
-%% Of accounts that are not watched no stanzas are told.
-with_list(Event, State) ->
-    case watched(State) of
-        none -> Event;
-        Full -> mod_pushkeeper_session:list(Event, Full, State)
-    end.
-
-%%% What our own process asks of a session -----------------------------------------------------------------------------
-
-cast(#{lserver := Host} = State, {mod_pushkeeper, Wish}) ->
-    {stop, observe(Host, cast, State, fun() -> fulfil(Wish, State) end)};
-cast(State, _) -> State.
-
-fulfil(meet, #{lserver := Host} = State0) ->
-    case mod_pushkeeper_session:is_bound(State0) of
-        true ->
-            State = mod_pushkeeper_session:ensure(State0),
-            say(Host, {met, mod_pushkeeper_session:who(State), mod_pushkeeper_session:is_stretched(State)}),
-            State;
-        false -> say(Host, {gone, meeting, self()}), State0
-    end;
-fulfil({describe, Ref, Why}, #{lserver := Host} = State0) ->
-    case mod_pushkeeper_session:is_bound(State0) of
-        true ->
-            State = mod_pushkeeper_session:ensure(State0),
-            say(Host, {described, Ref, mod_pushkeeper_session:who(State), description(State), Why}),
-            State;
-        false -> say(Host, {gone, Ref, self()}), State0
-    end;
-fulfil({register, Iq, Request, Bytes}, #{lserver := Host} = State0) ->
-    State = mod_pushkeeper_session:ensure(State0),
-    {#xmlel{name = Name} = Asked, Event} = {Request, mod_pushkeeper_session:event(<<"registration">>, State)},
-    Who = mod_pushkeeper_session:who(State),
-    say(Host, {registration, Who, description(State),
-               {Event#xmlel{children = [Asked]}, mod_pushkeeper_session:bytes(Who) + Bytes}, Iq, Name == <<"enable">>}),
-    State;
-fulfil({window, Ref, From, Sid, Since, Seconds}, State0) ->
-    State = mod_pushkeeper_session:ensure(State0),
-    Who = mod_pushkeeper_session:who(State),
-    Hibernated = mod_pushkeeper_session:is_hibernated(State),
-    {Answer, After} =
-        case Who of
-            #who{sid = Other} when Other /= Sid -> {{error, 'item-not-found', <<"There is no such session">>}, State};
-            #who{since = Moment} when not Hibernated; Moment /= Since ->
-                {{error, 'unexpected-request', <<"Not hibernated since then">>}, State};
-            _ when Seconds == 0 -> {{ok, last_words(State), Who}, end_hibernation(State)};
-            _ ->
-                Set = mod_pushkeeper_session:set_window(Seconds * 1000, State),
-                {{ok, mod_pushkeeper_session:event(<<"session">>, Set), Who}, Set}
-        end,
-    gen_server:cast(From, {window, Ref, Answer}),
-    After;
-fulfil(own_window, #{mgmt_timeout := Window, pushkeeper := #{own_window := Own}} = State) when Window > Own ->
-    mod_pushkeeper_session:own_window(State);
-fulfil(_, State) -> State.
-
-%% A `session`, with what is unacknowledged where that matters.
-description(#{pushkeeper := #{state := Named}} = State) ->
-    Event = mod_pushkeeper_session:event(<<"session">>, State),
-    case Named == <<"hibernated">> orelse Named == <<"unresponsive">> of
-        true ->
-            case with_list(Event, State) of
-                #xmlel{} -> plain(Event, State);
-                Listed -> Listed
-            end;
-        false -> plain(Event, State)
-    end.
-
-last_words(State) ->
-    #xmlel{attrs = Attrs} = Session = mod_pushkeeper_session:event(<<"session">>, State),
-    Ended = lists:keystore(<<"timeout">>, 1, Attrs, {<<"timeout">>, <<"0">>}),
-    Session#xmlel{attrs = lists:keystore(<<"left">>, 1, Ended, {<<"left">>, <<"0">>})}.
-
-%% As its own timeout would, which cannot be set to nothing.
-end_hibernation(#{mgmt_pending_timer := Timer} = State) ->
-    erlang:cancel_timer(Timer),
-    self() ! {timeout, Timer, pending_timeout},
-    State.
-
-%%% Messages -----------------------------------------------------------------------------------------------------------
-
-%% Whose message it is, if it is to be told: while not linked also those count who were watched before a restart.
-counts(Host, User) ->
-    case mod_pushkeeper_server:watched(Host, User) of
-        none -> mod_pushkeeper_server:was_watched(Host, User);
-        Full -> Full
-    end.
-
-%% Up to 26.03.
-archived(#message{type = Type} = Message, User, Host, _, _, chat, recv) when Type /= error ->
-    observe(Host, archived, ok,
-            fun() ->
-                    case counts(Host, User) of
-                        none -> ok;
-                        Full ->
-                            Id = integer_to_binary(xmpp:get_meta(Message, stanza_id, 0)),
-                            %% It gets its stanza-id after this hook.
-                            #xmlel{children = Children} = Stanza = xmpp:encode(Message, ?NS_CLIENT),
-                            StanzaId = #xmlel{name = <<"stanza-id">>,
-                                              attrs = [{<<"xmlns">>, <<"urn:xmpp:sid:0">>},
-                                                       {<<"by">>, account(User, Host)}, {<<"id">>, Id}]},
-                            Named = Stanza#xmlel{children = [StanzaId | Children]},
-                            tell_message(<<"archived">>, Host, User, Named, Id, [{<<"archive-id">>, Id}], Full)
-                    end
-            end),
-    Message;
-archived(Message, _, _, _, _, _, _) -> Message.
-
-archived(Message, User, Host, Peer, Nick, Type, Direction, _) ->
-    archived(Message, User, Host, Peer, Nick, Type, Direction).
-
-account(User, Host) -> <<User/binary, $@, Host/binary>>.
-
-offline({Action, #message{type = Type, to = #jid{luser = User, lserver = Host}} = Message} = Acc) when Type /= error ->
-    observe(Host, offline, ok, fun() -> went_offline(Action, Host, User, Message) end),
-    Acc;
-offline(Acc) -> Acc.
-
-went_offline(Action, Host, User, Message) ->
-    case counts(Host, User) of
-        none -> ok;
-        Full ->
-            Stanza = xmpp:encode(Message, ?NS_CLIENT),
-            Id = archive_id(Stanza, account(User, Host)),
-            if Action == offlined -> tell_message(<<"offline">>, Host, User, Stanza, Id, [], Full);
-               true -> ok
-            end,
-            case Id == undefined andalso mod_pushkeeper_shape:is_call(Stanza) of
-                true -> tell_message(<<"urgent">>, Host, User, Stanza, undefined, [], Full);
-                false -> ok
-            end
-    end.
-
-%% The stanza-id that the account's archive gave it.
-archive_id(Stanza, Account) ->
-    Ids = [mod_pushkeeper_xml:attr(<<"id">>, It)
-           || #xmlel{name = <<"stanza-id">>} = It <- mod_pushkeeper_xml:children(Stanza),
-              mod_pushkeeper_xml:attr(<<"by">>, It) == Account],
-    case Ids of
-        [] -> undefined;
-        [Id | _] -> Id
-    end.
-
-%% A room's message to the bare account.
-bounced({bounce, #message{type = groupchat, to = #jid{lresource = <<>>} = To} = Message} = Acc) ->
-    #jid{luser = User, lserver = Host} = To,
-    observe(Host, bounced, ok,
-            fun() ->
-                    case counts(Host, User) of
-                        none -> ok;
-                        Full ->
-                            Stanza = xmpp:encode(Message, ?NS_CLIENT),
-                            tell_message(<<"offline">>, Host, User, Stanza, undefined, [], Full)
-                    end
-            end),
-    Acc;
-bounced(Acc) -> Acc.
-
-%% A call that a session of the account got; one that was archived was told as such.
-received({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User}}} = Acc)
-  when Type /= error ->
-    Known = maps:is_key(mam_archived, Meta) orelse maps:is_key(sm_copy, Meta) orelse maps:is_key(carbon_copy, Meta),
-    Known orelse observe(Host, received, ok, fun() -> call(Host, User, Message, []) end),
-    Acc;
-received(Acc) -> Acc.
-
-%% A call of our own.
-sent({#message{type = Type, meta = Meta} = Message, #{lserver := Host, jid := #jid{luser = User} = From}} = Acc)
-  when Type /= error ->
-    Copy = maps:is_key(carbon_copy, Meta),
-    Own = xmpp:set_from(Message, From),
-    Copy orelse observe(Host, sent, ok, fun() -> call(Host, User, Own, [{<<"sent">>, <<"true">>}]) end),
-    Acc;
-sent(Acc) -> Acc.
-
-call(Host, User, #message{sub_els = Elements} = Message, Attrs) ->
-    Watched = case lists:any(fun mod_pushkeeper_shape:is_of_call/1, Elements) of
-                  true -> mod_pushkeeper_server:watched(Host, User);
-                  false -> none
-              end,
-    case Watched of
-        none -> ok;
-        Full -> tell_message(<<"urgent">>, Host, User, xmpp:encode(Message, ?NS_CLIENT), undefined, Attrs, Full)
-    end.
-
-%% A message that the account got, or sent.
-tell_message(Name, Host, User, Stanza, ArchiveId, Attrs, Full) ->
-    {Shape, Size} = Shaped = mod_pushkeeper_shape:shape(Stanza, account(User, Host), Full, undefined),
-    Fact = case Name of
-               <<"urgent">> -> undefined;
-               _ -> mod_pushkeeper_missed:fact(User, Stanza, ArchiveId, Shaped)
-           end,
-    Element = account_event(Name, User, Attrs, [Shape]),
-    say(Host, {message, {Element, Size + mod_pushkeeper_xml:size(Element#xmlel{children = []})}, Fact}).
-
-account_event(Name, User, Attrs, Children) ->
-    Stamped = [{<<"stamp">>, mod_pushkeeper_xml:stamp()}, {<<"user">>, User} | Attrs],
-    #xmlel{name = Name, attrs = Stamped, children = Children}.
 
 %%% Accounts, and the component ----------------------------------------------------------------------------------------
 
@@ -502,7 +147,7 @@ user_removed(User, Server) ->
                     case mod_pushkeeper_server:watched(Host, Name) of
                         none -> ok;
                         _ ->
-                            Element = account_event(<<"user-deleted">>, Name, [], []),
+                            Element = mod_pushkeeper_messages:event(<<"user-deleted">>, Name, [], []),
                             say(Host, {user_deleted, Name, {Element, mod_pushkeeper_xml:size(Element)}})
                     end
             end).

@@ -22,9 +22,6 @@
 -define(REGISTRATIONS_PER_SESSION, 16).
 -define(QUEUE_EVENTS, 10000).
 -define(QUEUE_BYTES, 16 * 1024 * 1024).
--define(RELAYS, 128).
--define(RELAYS_PER_SERVICE, 8).
--define(RELAY_ERROR_BYTES, 8 * 1024).
 %% What is needed around the events of a batch.
 -define(BATCH_FRAME, 512).
 %% How long sessions have to describe themselves, other nodes to say their state, and a session whose process ended
@@ -65,7 +62,7 @@
                 stretched = #{} :: #{binary() => pid()},
                 orders = #{} :: #{reference() => {iq(), reference()}},
                 collects = #{} :: #{reference() => #collect{}},
-                relays = 0 :: non_neg_integer(), relays_to = #{} :: #{ljid() => pos_integer()},
+                relays = mod_pushkeeper_relay:new() :: mod_pushkeeper_relay:relays(),
                 standing_back = false :: boolean(),
                 losses = 0 :: non_neg_integer(), faults = #{} :: #{term() => true}}).
 
@@ -96,16 +93,16 @@ ack_delay(Host) ->
         Delay -> Delay
     end.
 
-%% Whether the text of this user's messages may leave the host; `none` if the user is not watched.
--spec watched(binary(), binary()) -> boolean() | none.
+%% How this user's messages are told; `none` if the user is not watched.
+-spec watched(binary(), binary()) -> telling() | none.
 watched(Host, User) -> lookup(Host, {watched, User}).
 
 %% Whether the user was watched before a restart, and nobody has said whom to watch since.
--spec was_watched(binary(), binary()) -> false | none.
+-spec was_watched(binary(), binary()) -> telling() | none.
 was_watched(Host, User) ->
     case lookup(Host, {before, User}) of
         none -> none;
-        true -> false
+        true -> #telling{}
     end.
 
 lookup(Host, Key) ->
@@ -122,6 +119,7 @@ init([Host | _]) ->
     process_flag(trap_exit, true),
     Name = name(Host),
     Name = ets:new(Name, [named_table, protected, {read_concurrency, true}]),
+    mod_pushkeeper_facts:new(Host),
     Options = mod_pushkeeper:options(Host),
     ets:insert(Name, {ack_delay, own_ack_delay(Options)}),
     S0 = #state{host = Host, name = Name, component = maps:get(component, Options), options = Options,
@@ -253,7 +251,8 @@ on({go, Token}, #state{link = #link{token = Token} = Link} = S) -> S#state{link 
 on({iq_reply, Answer, {batch, LinkRef, BatchRef}}, S) -> batch_answered(Answer, LinkRef, BatchRef, S);
 on({iq_reply, Answer, {registration, LinkRef, Registration}}, S) ->
     registration_answered(Answer, LinkRef, Registration, S);
-on({iq_reply, Answer, {relay, Order, To, Direct}}, S) -> relay_answered(Answer, Order, To, Direct, S);
+on({iq_reply, Answer, {relay, _, _, _} = Relay}, #state{host = Host, relays = Relays} = S) ->
+    S#state{relays = mod_pushkeeper_relay:answered(Answer, Relay, Host, Relays)};
 
 %% Time, and processes that end.
 on(batch_due, S) -> pump(true, S#state{timer = undefined});
@@ -268,7 +267,9 @@ on({fault, Place, Text}, S) -> fault(Place, Text, S);
 on({'DOWN', Monitor, process, Pid, _}, S) -> process_ended(Monitor, Pid, S);
 on({unseen, Sid, Pid}, #state{sessions = Sessions} = S) ->
     case Sessions of
-        #{Sid := #seen{who = #who{pid = Pid} = Who}} -> forget(Sid, report(Who, ending(Who, <<"unknown">>), S));
+        #{Sid := #seen{who = #who{pid = Pid} = Who}} ->
+            mod_pushkeeper_facts:forget(S#state.host, Sid),
+            forget(Sid, report(Who, ending(Who, <<"unknown">>), S));
         _ -> S
     end;
 on(_, S) -> S.
@@ -676,7 +677,8 @@ node_state(#state{epoch = Epoch, seq = Seq, sessions = Sessions, meeting = Meeti
 state_element(#state{link = #link{token = Token}, options = Options}, Nodes) ->
     Attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"token">>, Token}, {<<"software">>, <<"ejabberd">>},
              {<<"version">>, ejabberd_option:version()}, {<<"bridge">>, ?VERSION},
-             {<<"max-timeout">>, mod_pushkeeper_xml:int(maps:get(max_timeout, Options))}],
+             {<<"max-timeout">>, mod_pushkeeper_xml:int(maps:get(max_timeout, Options))},
+             {<<"facts">>, <<"contacts own">>}],
     Children = [#xmlel{name = <<"node">>,
                        attrs = [{<<"name">>, Name}, {<<"epoch">>, Epoch}, {<<"seq">>, mod_pushkeeper_xml:int(Seq)},
                                 {<<"sessions">>, mod_pushkeeper_xml:int(Sessions)}]}
@@ -761,7 +763,7 @@ collected(#collect{kind = sync, iq = Iq, states = States},
 %%% Whom to watch ------------------------------------------------------------------------------------------------------
 
 obey(<<"watch">>, Order, #state{watch = Before, name = Name} = S0) ->
-    Accounts = [{User, mod_pushkeeper_xml:attr(<<"content">>, It) == <<"full">>} || {User, It} <- accounts(Order)],
+    Accounts = [{User, telling(It)} || {User, It} <- accounts(Order)],
     Complete = lists:member(mod_pushkeeper_xml:attr(<<"complete">>, Order), [<<"true">>, <<"1">>]),
     case mod_pushkeeper_xml:attr(<<"list">>, Order) of
         undefined ->
@@ -781,6 +783,10 @@ obey(<<"unwatch">>, Order, #state{watch = Watch} = S) ->
     Users = [User || {User, _} <- accounts(Order)],
     touch(Users, S#state{watch = mod_pushkeeper_watch:remove(Users, Watch)}).
 
+telling(Account) ->
+    #telling{full = mod_pushkeeper_xml:attr(<<"content">>, Account) == <<"full">>,
+             contacts = mod_pushkeeper_xml:attr(<<"contacts">>, Account) == <<"true">>}.
+
 accounts(Order) ->
     [{User, It} || #xmlel{name = <<"account">>} = It <- mod_pushkeeper_xml:children(Order),
                    User <- [mod_pushkeeper_xml:attr(<<"user">>, It)], User /= undefined].
@@ -792,8 +798,8 @@ touch(Users, #state{name = Name, watch = Watch} = S) ->
     lists:foldl(fun(User, Acc) ->
                         Before = ets:member(Name, {watched, User}),
                         case Watched of
-                            #{User := Full} ->
-                                ets:insert(Name, {{watched, User}, Full}),
+                            #{User := Telling} ->
+                                ets:insert(Name, {{watched, User}, Telling}),
                                 case Before of true -> Acc; false -> became_watched(User, Acc) end;
                             _ -> ets:delete(Name, {watched, User}), Acc
                         end
@@ -867,78 +873,9 @@ window_answered(Ref, Answer, #state{orders = Orders} = S) ->
 %%% Publishing for pushkeeper ------------------------------------------------------------------------------------------
 
 relay(_, Iq, #state{link = undefined} = S) -> mod_pushkeeper_iq:not_linked(Iq), S;
-relay(Order, Iq, #state{host = Host, relays = Relays, relays_to = To} = S) ->
-    Service = service(mod_pushkeeper_xml:attr(<<"to">>, Order), Host),
-    Underway = maps:get(Service, To, 0),
-    Checks = [{fun() -> Service /= none end, modify, 'jid-malformed', <<"No service to publish to">>},
-              {fun() -> mod_pushkeeper_checks:is_notification(Order) end, modify, 'bad-request',
-               <<"Only the publish of a notification is relayed">>},
-              {fun() -> mod_pushkeeper_checks:is_small(Order) end, modify, 'policy-violation', <<"Too large">>},
-              {fun() -> Relays < ?RELAYS andalso Underway < ?RELAYS_PER_SERVICE end, wait, 'resource-constraint',
-               <<"Too many are under way">>}],
-    case lists:dropwhile(fun({Holds, _, _, _}) -> Holds() end, Checks) of
-        [{_, Type, Condition, Text} | _] ->
-            Error = xmpp:encode(mod_pushkeeper_iq:failure(Type, Condition, Text), ?NS_CLIENT),
-            answer_relay(Iq, <<"host">>, [Error]),
-            S;
-        [] ->
-            [PubSub] = mod_pushkeeper_xml:children(Order),
-            publish(Service, PubSub, Iq, S#state{relays = Relays + 1, relays_to = To#{Service => Underway + 1}})
-    end.
-
-service(undefined, _) -> none;
-service(<<>>, _) -> none;
-service(Text, Host) ->
-    try jid:tolower(jid:decode(Text)) of
-        {_, Domain, _} = Jid ->
-            %% The host and its accounts are none, however the domain is spelt: a push to one of them makes another.
-            case string:trim(Domain, trailing, ".") of
-                Host -> none;
-                _ -> Jid
-            end
-    catch _:_ -> none
-    end.
-
-publish({_, Domain, _} = To, PubSub, Iq, #state{host = Host, name = Name, options = Options} = S) ->
-    Publish = #iq{type = set, from = jid:make(Host), to = jid:make(To), sub_els = [PubSub]},
-    %% Whether somebody can answer: a component that is away is looked for on other servers, where nobody may be asked.
-    Direct = ejabberd_router:is_my_route(Domain) orelse ejabberd_s2s:allow_host(Host, Domain),
-    ejabberd_router:route_iq(Publish, {relay, Iq, To, Direct}, Name, maps:get(relay_timeout, Options) * 1000),
-    S.
-
-relay_answered(Answer, Iq, To, Direct, #state{relays = Relays, relays_to = Underway} = S) ->
-    case Answer of
-        timeout -> answer_relay(Iq, <<"none">>, []);
-        #iq{type = result} -> answer_relay(Iq, <<"service">>, []);
-        #iq{type = error} = Error -> relay_refused(Error, Iq, Direct, S)
-    end,
-    Left = case Underway of
-               #{To := Count} when Count > 1 -> Underway#{To := Count - 1};
-               _ -> maps:remove(To, Underway)
-           end,
-    S#state{relays = Relays - 1, relays_to = Left}.
-
-%% The host makes an error up when it cannot reach the service; that says nothing about the service.
-relay_refused(Answer, Iq, Direct, #state{host = Host}) ->
-    Error = case mod_pushkeeper_iq:error_element(Answer) of
-                none -> #xmlel{name = <<"error">>, attrs = [{<<"type">>, <<"cancel">>}]};
-                It -> It
-            end,
-    {Type, Condition} = mod_pushkeeper_iq:condition(Error),
-    OfHost = not Direct
-        orelse mod_pushkeeper_xml:attr(<<"by">>, Error) == Host
-        orelse lists:member(Condition, [<<"remote-server-not-found">>, <<"remote-server-timeout">>]),
-    Small = case mod_pushkeeper_xml:size(Error) =< ?RELAY_ERROR_BYTES of
-                true -> Error;
-                false ->
-                    Named = #xmlel{name = Condition, attrs = [{<<"xmlns">>, ?NS_STANZAS}]},
-                    #xmlel{name = <<"error">>, attrs = [{<<"type">>, Type}], children = [Named]}
-            end,
-    answer_relay(Iq, case OfHost of true -> <<"host">>; false -> <<"service">> end, [Small]).
-
-answer_relay(Iq, Origin, Children) ->
-    Attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"origin">>, Origin}],
-    mod_pushkeeper_iq:answer(Iq, #xmlel{name = <<"relayed">>, attrs = Attrs, children = Children}).
+relay(Order, Iq, #state{host = Host, name = Name, options = Options, relays = Relays} = S) ->
+    Within = maps:get(relay_timeout, Options) * 1000,
+    S#state{relays = mod_pushkeeper_relay:publish(Order, Iq, {Host, Name, Within}, Relays)}.
 
 %%% Registrations ------------------------------------------------------------------------------------------------------
 

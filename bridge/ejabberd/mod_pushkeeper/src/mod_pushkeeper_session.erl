@@ -2,8 +2,8 @@
 %% describes it. Everything here runs in that process.
 -module(mod_pushkeeper_session).
 
--export([bytes/1, copy/2, ensure/1, event/2, is_bound/1, is_hibernated/1, is_stretched/1, is_unresponsive/1, list/3,
-         newest/4, own_window/1, remember/3, set_window/2, who/1]).
+-export([bytes/1, copy/2, ensure/1, event/2, is_bound/1, is_hibernated/1, is_stretched/1, list/3, newest/4,
+         own_window/1, remember/3, set_window/2, who/1]).
 
 -include("xmpp.hrl").
 -include("mod_pushkeeper.hrl").
@@ -14,8 +14,8 @@
 
 -type state() :: map().
 
-%% In memory: `sid`, `state` and `since` as told, `unresponsive`, `ack_timer`, and `own_window`, the window that the
-%% host itself gave, while it has another one.
+%% In memory: `sid`, `state` and `since` as told, `unresponsive`, `ack_timer`, `own_window`, the window that the host
+%% itself gave, while it has another one, and `rooms` and `entered`, which are mod_pushkeeper_facts's.
 
 %% Gives the session a memory if it has none, and sees whether its state is another one.
 -spec ensure(state()) -> state().
@@ -48,10 +48,6 @@ is_bound(_) -> false.
 
 -spec is_hibernated(state()) -> boolean().
 is_hibernated(State) -> maps:get(mgmt_state, State, inactive) == pending.
-
--spec is_unresponsive(state()) -> boolean().
-is_unresponsive(#{pushkeeper := #{unresponsive := true}}) -> true;
-is_unresponsive(_) -> false.
 
 %% Whether it has another window than the host's own.
 -spec is_stretched(state()) -> boolean().
@@ -110,34 +106,35 @@ csi(#{csi_state := Csi}) when Csi == active; Csi == inactive -> [{<<"csi">>, ato
 csi(_) -> [].
 
 %% An event with the newest of the unacknowledged stanzas, as many as it may have, in their order.
--spec list(xmlel(), boolean(), state()) -> event().
-list(Event, Full, #{mgmt_queue := Queue} = State) ->
+-spec list(xmlel(), telling(), state()) -> event().
+list(Event, Telling, #{mgmt_queue := Queue} = State) ->
     Who = who(State),
     Count = p1_queue:len(Queue),
     Newest = lists:nthtail(max(0, Count - ?STANZAS), p1_queue:to_list(Queue)),
-    {Shapes, Bytes} = fit(lists:reverse(Newest), account(State), Full, [], bytes(Who)),
+    {Shapes, Bytes} = fit(lists:reverse(Newest), State, Telling, [], bytes(Who)),
     #xmlel{attrs = Attrs} = Event,
     {Event#xmlel{attrs = Attrs ++ [{<<"queued">>, mod_pushkeeper_xml:int(Count)}], children = Shapes}, Bytes};
 list(Event, _, State) -> {Event, bytes(who(State))}.
 
-fit([{Number, _, Stanza} | Older], Account, Full, Shapes, Bytes) ->
-    {Shape, Size} = mod_pushkeeper_shape:shape(encode(Stanza), Account, Full, Number),
+fit([{Number, _, Stanza} | Older], State, Telling, Shapes, Bytes) ->
+    {Shape, Size} = shape(Stanza, State, Telling, Number),
     case Bytes + Size =< ?EVENT_BYTES of
-        true -> fit(Older, Account, Full, [Shape | Shapes], Bytes + Size);
+        true -> fit(Older, State, Telling, [Shape | Shapes], Bytes + Size);
         false -> {Shapes, Bytes}
     end;
 fit([], _, _, Shapes, Bytes) -> {Shapes, Bytes}.
 
 %% An event with the stanza that was sent last.
--spec newest(xmlel(), stanza() | xmlel(), boolean(), state()) -> event().
-newest(Event, Stanza, Full, #{mgmt_stanzas_out := Number} = State) ->
-    {Shape, Size} = mod_pushkeeper_shape:shape(encode(Stanza), account(State), Full, Number),
+-spec newest(xmlel(), stanza() | xmlel(), telling(), state()) -> event().
+newest(Event, Stanza, Telling, #{mgmt_stanzas_out := Number} = State) ->
+    {Shape, Size} = shape(Stanza, State, Telling, Number),
     {Event#xmlel{children = [Shape]}, bytes(who(State)) + Size}.
+
+shape(Stanza, #{jid := #jid{luser = User, lserver = Host}}, Telling, Number) ->
+    mod_pushkeeper_facts:tell(encode(Stanza), User, Host, Telling, Number).
 
 encode(#xmlel{} = Stanza) -> Stanza;
 encode(Stanza) -> xmpp:encode(Stanza, ?NS_CLIENT).
-
-account(#{jid := #jid{luser = User, lserver = Host}}) -> <<User/binary, $@, Host/binary>>.
 
 %% Gives a hibernated session this resumption window, from now; in milliseconds.
 -spec set_window(pos_integer(), state()) -> state().

@@ -4,21 +4,24 @@
 -export([add/2, ask/2, build/3, complete/1, is_watched/2, new/0, remove/2, settle/3, users/1]).
 -export_type([watch/0]).
 
+-include("xmpp.hrl").
+-include("mod_pushkeeper.hrl").
+
 %% Why an account is watched: a list named it, or its `<enable/>` is on its way (so many times).
--record(entry, {named = false :: boolean(), full = false :: boolean(), asking = 0 :: non_neg_integer()}).
+-record(entry, {named = false :: boolean(), telling = #telling{} :: telling(), asking = 0 :: non_neg_integer()}).
 -record(watch, {force = #{} :: entries(), building = #{} :: entries(), name :: binary() | undefined}).
 
 -type entries() :: #{binary() => #entry{}}.
-%% A user, and whether the text of the messages may leave the host.
--type account() :: {binary(), boolean()}.
+%% A user, and how the messages are told.
+-type account() :: {binary(), telling()}.
 -opaque watch() :: #watch{}.
 
 -spec new() -> watch().
 new() -> #watch{}.
 
 %% Who is watched, and how.
--spec users(watch()) -> #{binary() => boolean()}.
-users(#watch{force = Force}) -> maps:map(fun(_, #entry{full = Full}) -> Full end, Force).
+-spec users(watch()) -> #{binary() => telling()}.
+users(#watch{force = Force}) -> maps:map(fun(_, #entry{telling = Telling}) -> Telling end, Force).
 
 -spec is_watched(binary(), watch()) -> boolean().
 is_watched(User, #watch{force = Force}) -> maps:is_key(User, Force).
@@ -70,9 +73,9 @@ both(Fun, #watch{force = Force, building = Building, name = Name} = Watch) ->
     Watch#watch{force = Fun(Force), building = if Name == undefined -> Building; true -> Fun(Building) end}.
 
 name(Accounts, Entries) ->
-    lists:foldl(fun({User, Full}, Acc) ->
+    lists:foldl(fun({User, Telling}, Acc) ->
                         Entry = maps:get(User, Acc, #entry{}),
-                        Acc#{User => Entry#entry{named = true, full = Full}}
+                        Acc#{User => Entry#entry{named = true, telling = Telling}}
                 end, Entries, Accounts).
 
 %% Whom nothing holds any more is not watched.
