@@ -153,7 +153,7 @@ fn every_reason_comes_back() {
 #[test]
 fn the_bytes_of_version_1_are_for_ever() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let [(key, _), (_, history)] = sealed();
+    let [(key, device), (_, history)] = sealed();
     let first = seal(&key, &DeviceV1::from(&full())).unwrap();
     let known = Device { access: Access::Secret, history: History::default(), ..full() };
     assert_eq!(unseal_device(&key, &first), Ok(known), "the first shape is still read");
