@@ -12,6 +12,8 @@ mod m0001_records;
 mod m0002_registrations;
 #[path = "../../migrations/m0003_access.rs"]
 mod m0003_access;
+#[path = "../../migrations/m0004_outbox.rs"]
+mod m0004_outbox;
 
 /// The tree of what the store says about itself.
 pub(super) const META: &str = "meta";
@@ -22,7 +24,7 @@ const SCHEMA: &[u8] = b"schema";
 pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
-pub(super) const STEPS: &[Step] = &[m0001_records::run, m0002_registrations::run, m0003_access::run];
+pub(super) const STEPS: &[Step] = &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_outbox::run];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -70,19 +72,20 @@ mod tests {
     use crate::flows::data::Change;
     use crate::store::Store;
 
-    const FUTURE: &[Step] = &[m0001_records::run, m0002_registrations::run, m0003_access::run, fourth, fifth];
+    const FUTURE: &[Step] =
+        &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_outbox::run, fifth, sixth];
 
-    fn fourth(db: &sled::Db) -> sled::Result<()> {
-        db.open_tree("log")?.insert(b"fourth", b"ran").map(drop)
+    fn fifth(db: &sled::Db) -> sled::Result<()> {
+        db.open_tree("log")?.insert(b"fifth", b"ran").map(drop)
     }
 
     /// Fails the first time, after half of its work.
-    fn fifth(db: &sled::Db) -> sled::Result<()> {
+    fn sixth(db: &sled::Db) -> sled::Result<()> {
         let log = db.open_tree("log")?;
-        if log.insert(b"fifth", b"begun")?.is_none() {
+        if log.insert(b"sixth", b"begun")?.is_none() {
             return Err(sled::Error::Io(std::io::Error::other("the power went")));
         }
-        log.insert(b"fifth", b"ran").map(drop)
+        log.insert(b"sixth", b"ran").map(drop)
     }
 
     fn ran(engine: &Engine, step: &str) -> Option<String> {
@@ -94,7 +97,7 @@ mod tests {
     fn a_new_store_runs_all_steps_and_has_their_number() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(folder.path()).unwrap();
-        assert_eq!(schema(folder.path(), &engine).unwrap(), 3);
+        assert_eq!(schema(folder.path(), &engine).unwrap(), 4);
         assert!(engine.db().tree_names().contains(&"records".into()));
     }
 
@@ -112,7 +115,7 @@ mod tests {
         assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
         let engine = store.engine();
         let older = bring_up(path, engine.as_ref().unwrap(), STEPS.get(..1).unwrap()).unwrap_err();
-        assert!(matches!(older, StoreError::Newer { found: 3, known: 1, .. }), "{older}");
+        assert!(matches!(older, StoreError::Newer { found: 4, known: 1, .. }), "{older}");
     }
 
     #[test]
@@ -123,14 +126,14 @@ mod tests {
 
         let failed = bring_up(path, &engine, FUTURE).unwrap_err();
         assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-        assert_eq!(schema(path, &engine).unwrap(), 4, "the step that failed does not count");
-        assert_eq!(ran(&engine, "fourth").as_deref(), Some("ran"));
-
-        engine.db().open_tree("log").unwrap().remove(b"fourth").unwrap();
-        bring_up(path, &engine, FUTURE).unwrap();
-        assert_eq!(schema(path, &engine).unwrap(), 5);
+        assert_eq!(schema(path, &engine).unwrap(), 5, "the step that failed does not count");
         assert_eq!(ran(&engine, "fifth").as_deref(), Some("ran"));
-        assert_eq!(ran(&engine, "fourth"), None, "what a store has had does not run again");
+
+        engine.db().open_tree("log").unwrap().remove(b"fifth").unwrap();
+        bring_up(path, &engine, FUTURE).unwrap();
+        assert_eq!(schema(path, &engine).unwrap(), 6);
+        assert_eq!(ran(&engine, "sixth").as_deref(), Some("ran"));
+        assert_eq!(ran(&engine, "fifth"), None, "what a store has had does not run again");
     }
 
     #[test]
@@ -141,8 +144,8 @@ mod tests {
         engine.meta.insert(SCHEMA, sealed(7).unwrap()).unwrap();
         drop(engine);
         let refused = Engine::open(path).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 7, known: 3, .. }), "{refused}");
-        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 3"), "{refused}");
+        assert!(matches!(refused, StoreError::Newer { found: 7, known: 4, .. }), "{refused}");
+        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 4"), "{refused}");
     }
 
     #[test]

@@ -96,9 +96,12 @@ pub fn inner(state: &State, inner: Inner, now: Now) -> Step {
             edit.finish()
         }
         // Taken by others.
-        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) | Inner::Reloaded => {
-            Step::default()
-        }
+        Inner::Push { .. }
+        | Inner::HostDue(_)
+        | Inner::Drain(_)
+        | Inner::Synced { .. }
+        | Inner::MissedAll(_)
+        | Inner::Reloaded => Step::default(),
     }
 }
 
