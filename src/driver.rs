@@ -120,6 +120,8 @@ pub struct Driver {
     /// What this turn of the loop sends.
     outgoing: Vec<Outgoing>,
     deliveries: HashMap<AppName, Vec<Push>>,
+    /// Whether what is under way is not waited for any more.
+    left: bool,
 }
 
 /// What waits for the disk. One commit is under way at a time; what comes meanwhile makes up the next.
@@ -146,7 +148,7 @@ impl Driver {
     #[must_use]
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
-        Self { state, clock, dice, ports, disk, outgoing: Vec::new(), deliveries: HashMap::new() }
+        Self { state, clock, dice, ports, disk, outgoing: Vec::new(), deliveries: HashMap::new(), left: false }
     }
 
     /// Runs until `stop` closes or the link ends; then stops reading, waits until nobody waits for an answer any
@@ -158,11 +160,14 @@ impl Driver {
         let mut requests = Vec::new();
         let mut verdicts = Vec::new();
         let mut stopping = false;
+        // When it is stopping: how long what is under way may still take.
+        let mut until: Option<Moment> = None;
         while !(stopping && self.is_idle()) {
             let now = self.clock.now();
             let pressed = self.state.is_pressed(now.steady);
             let reading = !stopping && !pressed && self.disk.effects.len() < HELD;
-            let wake = self.clock.instant(next_wake(&self.state, &self.disk, pressed, now));
+            let wake = next_wake(&self.state, &self.disk, pressed, now);
+            let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
             tokio::select! {
                 biased;
                 report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
@@ -186,6 +191,13 @@ impl Driver {
                     self.turn_away();
                 }
                 () = tokio::time::sleep_until(wake) => self.take(Input::Tick),
+            }
+            if stopping && !self.left {
+                let until = *until.get_or_insert(now.steady + self.state.policy.answer_within);
+                if self.clock.steady() >= until {
+                    self.left = true;
+                    self.take(Input::Stop);
+                }
             }
             self.order(stopping);
             self.send().await?;
@@ -348,11 +360,11 @@ impl Driver {
         self.ports.answers.send(std::mem::take(&mut self.outgoing)).await.map_err(|_| Ended::Link)
     }
 
-    /// Nobody waits, and nothing waits for the disk.
+    /// Nobody waits, nothing waits for the disk, and what is under way has landed, or is owed.
     fn is_idle(&self) -> bool {
         let disk = &self.disk;
         let written = disk.trial.is_some() || (!disk.busy && disk.changes.is_empty() && disk.effects.is_empty());
-        self.state.waiting() == 0 && written
+        self.state.waiting() == 0 && written && (self.left || self.state.under_way() == 0)
     }
 }
 

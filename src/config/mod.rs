@@ -39,6 +39,10 @@ pub const DEFAULT_PATHS: [&str; 2] = ["/etc/pushkeeper/config.toml", "config.tom
 /// memory when a vendor is slow.
 const SLOTS: usize = 4096;
 
+/// How many pushes may be owed, and how many bytes they may take, in memory and on disk.
+const MAX_OWED: usize = 1_000_000;
+const MAX_OWED_BYTES: usize = 1 << 30;
+
 /// Everything the operator decided.
 #[derive(Debug)]
 pub struct Config {
@@ -178,7 +182,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     let (rules_given, sessions_given) = (section("rules", found), section("sessions", found));
     let component = component(section("component", found), found);
     let store = store(section("store", found), folder, found);
-    let (answer_within, max_per_domain) = push(section("push", found), found);
+    let push = push(section("push", found), found);
     let register = register(section("register", found), found);
     let log = log(section("log", found), found);
     let own = component.as_ref().map(|component| &component.jid);
@@ -199,11 +203,16 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     }
     let policy = Policy {
         apps: apps.iter().map(|app| app.app.clone()).collect(),
-        answer_within,
-        max_per_domain,
+        answer_within: push.answer_within,
+        max_per_domain: push.max_per_domain,
         register,
         slots: SLOTS,
+        max_under_way: 4 * SLOTS,
         max_waiting: 8 * SLOTS,
+        outbox_ttl: push.outbox_ttl,
+        min_interval: push.min_interval,
+        max_owed: MAX_OWED,
+        max_owed_bytes: MAX_OWED_BYTES,
         own: component.as_ref().map_or_else(|| Domain::new(""), |component| component.jid.clone()),
         hosts,
         rules,
@@ -252,17 +261,32 @@ fn store(mut section: Section<'_>, folder: &Path, found: &mut Findings) -> Store
     Store { path }
 }
 
-fn push(mut section: Section<'_>, found: &mut Findings) -> (Duration, Option<Rate>) {
+/// `[push]`.
+struct Push {
+    answer_within: Duration,
+    outbox_ttl: Duration,
+    min_interval: Option<Duration>,
+    max_per_domain: Option<Rate>,
+}
+
+fn push(mut section: Section<'_>, found: &mut Findings) -> Push {
     let answer_within =
         section.parsed("answer_within", DURATION, units::duration, found).unwrap_or(Duration::from_secs(5));
     if answer_within > Duration::from_secs(30) {
         let text = "servers stop waiting after about 30 seconds (ejabberd: 32 s); the default is \"5s\"";
         found.warning(section.key("answer_within"), text);
     }
+    let outbox_ttl = section.parsed("outbox_ttl", DURATION, units::duration, found);
+    let min_interval = section.parsed("min_interval", DURATION, units::duration, found).filter(|span| !span.is_zero());
     let max_per_domain = section.number("max_per_domain", found).unwrap_or(100);
     section.end(found);
     let rate = Rate { count: max_per_domain, per: Duration::from_secs(1) };
-    (answer_within, (max_per_domain > 0).then_some(rate))
+    Push {
+        answer_within,
+        outbox_ttl: outbox_ttl.unwrap_or(Duration::from_secs(24 * 3600)),
+        min_interval,
+        max_per_domain: (max_per_domain > 0).then_some(rate),
+    }
 }
 
 /// What a duration must be.

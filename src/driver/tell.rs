@@ -4,15 +4,19 @@
 use tracing::{debug, error, info, warn};
 
 use crate::domain::registration::RegistrationKey;
+use crate::flows::circuit::Fault;
 use crate::flows::data::{Decided, Decision, Notice, Registered};
 
 /// Tells the operator.
 pub(super) fn tell(notice: &Notice) {
     match notice {
-        Notice::CircuitOpened { app, reason } => {
+        Notice::CircuitOpened { app, fault: Fault::Operator, reason } => {
             error!(
-                "the vendor refuses the credentials of [apps.{app}]: {reason}; its pushes fail until that is mended"
+                "the vendor refuses the credentials of [apps.{app}]: {reason}; its pushes are kept until that is mended"
             );
+        }
+        Notice::CircuitOpened { app, fault: Fault::Vendor, reason } => {
+            warn!("the vendor of [apps.{app}] takes no pushes: {reason}; they are kept until it does");
         }
         Notice::CircuitClosed { app } => info!("the vendor takes pushes of [apps.{app}] again"),
         Notice::Linked { host, software, bridge } => {

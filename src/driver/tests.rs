@@ -364,8 +364,11 @@ async fn a_silent_vendor_is_answered_for_in_time() {
     let device = rig.register("phone").await;
     let asked = rig.clock.steady();
     rig.ask(vec![rig.publish("p1", &device)]).await;
-    let later = Answer::Refused(Refusal::TryLater(Later::Vendor));
-    assert_eq!(rig.answer().await, ("p1".to_owned(), later));
+    let promise = rig.commit_order().await;
+    assert!(matches!(&promise[..], [Change::Owe(owed)] if owed.node == device.0), "{promise:?}");
+    assert!(rig.no_answer().await, "nothing is promised before it is on the disk");
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
     let waited = rig.clock.steady() - asked;
     assert!((policy().answer_within..policy().answer_within + 4 * GRAIN).contains(&waited), "{waited:?}");
 }
@@ -389,28 +392,46 @@ async fn stopping_waits_for_those_who_wait_and_for_the_disk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_vendor_pauses_reading_and_a_silent_one_does_not() {
-    let mut rig = Rig::new(Policy { slots: 4, ..policy() });
+async fn a_busy_vendor_pauses_reading_when_many_wait_and_a_silent_one_does_not() {
+    let mut rig = Rig::new(Policy { slots: 4, max_waiting: 6, ..policy() });
     let mut devices = Vec::new();
-    for number in 0..7 {
+    for number in 0..8 {
         devices.push(rig.register(&format!("phone-{number}")).await);
     }
-    let ids = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
+    let ids = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"];
     let publish = |rig: &Rig, at: usize| rig.publish(ids[at], &devices[at]);
-    // Three of four slots are taken, and the vendor has just spoken: one reads no further.
     rig.ask((0..4).map(|at| publish(&rig, at)).collect()).await;
     rig.accept().await;
     assert_eq!(rig.answer().await.0, "p0");
+    // One finds the free slot, two wait for one, and the vendor has just spoken: one reads no further.
     rig.ask((4..7).map(|at| publish(&rig, at)).collect()).await;
-    for _ in 0..3 {
+    for _ in 1..5 {
         rig.pushes.recv().await.unwrap();
     }
-    assert!(rig.no_answer().await && rig.pushes.is_empty());
-    // It says nothing more: reading goes on, and what finds no slot is told so.
-    let full = Answer::Refused(Refusal::TryLater(Later::Full));
-    assert_eq!(rig.answer().await, ("p5".to_owned(), full.clone()));
-    assert_eq!(rig.answer().await, ("p6".to_owned(), full));
-    assert_eq!(rig.pushes.recv().await.unwrap().node, devices[4].0);
+    rig.ask(vec![publish(&rig, 7)]).await;
+    assert!(rig.no_answer().await && rig.pushes.is_empty() && rig.orders.is_empty());
+    // It says nothing more: reading goes on, and what finds no place is promised.
+    let facts = rig.commit_order().await;
+    assert!(matches!(&facts[..], [Change::Fact(_)]), "{facts:?}");
+    rig.report(DiskReport::Committed).await;
+    let promise = rig.commit_order().await;
+    assert!(matches!(&promise[..], [Change::Owe(owed)] if owed.node == devices[7].0), "{promise:?}");
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await, ("p7".to_owned(), Answer::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_at_a_stop_is_owed_if_nobody_hears_of_it_in_time() {
+    let mut rig = Rig::new(policy());
+    let device = rig.register("phone").await;
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    rig.pushes.recv().await.unwrap();
+    rig.stop = None;
+    let promise = rig.commit_order().await;
+    assert!(matches!(&promise[..], [Change::Owe(owed)] if owed.node == device.0), "{promise:?}");
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    assert_eq!(rig.driver.await.unwrap(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,24 +446,22 @@ async fn an_edge_that_ends_unasked_ends_the_driver() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
-    let mut rig = Rig::new(Policy { slots: 4, ..policy() });
+    let mut rig = Rig::new(Policy { slots: 4, max_waiting: 8, ..policy() });
     let mut devices = Vec::new();
-    for number in 0..6 {
+    for number in 0..7 {
         devices.push(rig.register(&format!("phone-{number}")).await);
     }
-    // The vendor is busy: what comes now waits in the queue.
     rig.ask((0..4).map(|at| rig.publish("early", &devices[at])).collect()).await;
     rig.accept().await;
     assert_eq!(rig.answer().await, ("early".to_owned(), Answer::Done));
-    for (id, at) in [("p4", 4), ("p5", 5)] {
-        rig.ask(vec![rig.publish(id, &devices[at])]).await;
-    }
+    // The vendor is busy, and one waits for a slot: what comes now waits in the queue.
+    rig.ask((4..6).map(|at| rig.publish("early", &devices[at])).collect()).await;
+    assert!(rig.no_answer().await);
+    rig.ask(vec![rig.publish("late", &devices[6])]).await;
     assert!(rig.no_answer().await);
     rig.stop = None;
-    let later = Answer::Refused(Refusal::TryLater(Later::Full));
-    assert_eq!(rig.answer().await, ("p4".to_owned(), later.clone()));
-    assert_eq!(rig.answer().await, ("p5".to_owned(), later));
-    for _ in 0..3 {
+    assert_eq!(rig.answer().await, ("late".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
+    for _ in 0..5 {
         rig.accept().await;
         assert_eq!(rig.answer().await, ("early".to_owned(), Answer::Done));
     }

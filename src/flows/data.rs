@@ -14,6 +14,7 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
+use super::lane::{LaneKind, Load};
 use super::memory::Memory;
 pub use super::notice::{Decided, Decision, Notice, Registered};
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
@@ -79,6 +80,8 @@ pub enum Input {
     Inner(Inner),
     /// Time passed.
     Tick,
+    /// The process ends: what is under way has had its time.
+    Stop,
 }
 
 /// What one step hands to the next, so that each sees what the one before it did.
@@ -113,6 +116,8 @@ pub enum Inner {
         /// What came of it.
         said: Said,
     },
+    /// An app may have a free slot for what waits.
+    Drain(AppName),
     /// A host may have room for a relay that waits.
     Pump(Domain),
     /// The snapshot of a host's node is complete.
@@ -165,7 +170,7 @@ impl Input {
                 Some(ticket)
             }
             Self::Signals { ticket, .. } | Self::Wish { ticket, .. } => Some(ticket),
-            Self::Verdict(_) | Self::Link(_) | Self::Reply { .. } | Self::Inner(_) | Self::Tick => None,
+            Self::Verdict(_) | Self::Link(_) | Self::Reply { .. } | Self::Inner(_) | Self::Tick | Self::Stop => None,
         }
     }
 }
@@ -289,6 +294,10 @@ pub enum Change {
     Credentials(AppName, Credentials),
     /// A device is no longer remembered.
     Forget(Node),
+    /// A push is in the outbox, in the place of what was there for its lane.
+    Owe(Box<Owed>),
+    /// Nothing is owed in this lane any more.
+    Settle(Node, LaneKind),
     /// A registration as it is from now on; what became of its pushes stays as it was.
     Registration(Box<Registration>),
     /// What became of a registration's pushes.
@@ -297,6 +306,17 @@ pub enum Change {
     ForgetRegistration(RegistrationKey),
     /// Something that lives in memory only.
     Memory(Memory),
+}
+
+/// A push that is owed: its lane, and what it says, redacted or sealed already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// The device.
+    pub node: Node,
+    /// The lane.
+    pub kind: LaneKind,
+    /// What is to be delivered.
+    pub load: Load,
 }
 
 /// What a change means for the disk.
@@ -315,8 +335,10 @@ impl Change {
     #[must_use]
     pub const fn weight(&self) -> Weight {
         match self {
-            Self::Device(_) | Self::Forget(_) | Self::Credentials(..) => Weight::Promise,
+            Self::Device(_) | Self::Forget(_) | Self::Credentials(..) | Self::Owe(_) => Weight::Promise,
             Self::Registration(_) | Self::ForgetRegistration(_) => Weight::Promise,
+            // Whoever dies before it is written delivers once more.
+            Self::Settle(..) => Weight::Fact,
             Self::Fact(_) | Self::Record(..) => Weight::Fact,
             Self::Memory(_) => Weight::Memory,
         }

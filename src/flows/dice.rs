@@ -41,6 +41,13 @@ impl Dice {
         bytes
     }
 
+    /// A number from 0 to 1, 1 excluded.
+    pub fn fraction(&mut self) -> f64 {
+        let mut bytes = [0; 4];
+        (self.0)(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+
     fn text<const N: usize>(&mut self) -> String {
         let mut bytes = [0; N];
         (self.0)(&mut bytes);

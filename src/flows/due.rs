@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::data::{Answer, Change, Inner, Step};
+use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
+use super::owing;
 use super::state::State;
 use crate::domain::device::{GONE_REMEMBERED, GoneReason, UNPROVEN_FOR};
+use crate::domain::ids::Node;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::{Moment, Now};
 
@@ -28,12 +31,12 @@ pub fn due(state: &State, now: Now) -> Step {
     let taken = Moment::since_start(now.steady.uptime().saturating_sub(state.policy.answer_within));
     let mut seen = HashSet::new();
     for (node, kind) in state.late(now.steady).filter(|place| seen.insert(*place)) {
-        let late = state.lane(node, kind).into_iter().flat_map(|lane| lane.late(taken));
-        for waiter in late {
-            step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(Later::Vendor)));
+        if let Some(lane) = state.lane(node, kind) {
+            late(state, node, kind, lane, taken, &mut step);
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
     }
+    outbox(state, now, &mut step);
     let accounts = state.lives.due(now.steady).take(AT_ONCE).cloned();
     step.then.extend(accounts.map(Inner::Due));
     let hosts = state.hosts.iter().filter(|(_, host)| host.link.due.is_some_and(|due| due <= now.steady));
@@ -58,6 +61,54 @@ pub fn due(state: &State, now: Now) -> Step {
     step
 }
 
+/// Those who have waited for too long are promised what they asked for, if it can be.
+fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, step: &mut Step) {
+    let (first, second): (Vec<_>, Vec<_>) = (lane.late(taken).collect(), lane.late_for_next(taken).collect());
+    if first.is_empty() && second.is_empty() {
+        return;
+    }
+    let load = match &lane.next {
+        Some(next) if next.owed || !second.is_empty() => next.load.clone(),
+        _ => lane.latest.as_ref().unwrap_or(&lane.load).clone(),
+    };
+    let room = if state.is_guest(node) { Err(Later::Vendor) } else { state.room_to_owe() };
+    let room = if lane.promised().is_some() && !state.is_read_only() { Ok(()) } else { room };
+    match room {
+        Ok(()) => {
+            owing::owe(step, node, kind, &load);
+            let (lane, next) = (!first.is_empty(), !second.is_empty());
+            step.remember(Memory::Promised { node: node.clone(), kind, lane, next });
+            owing::promised(step, first.into_iter().chain(second));
+        }
+        Err(later) => {
+            for waiter in first.into_iter().chain(second) {
+                step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(later)));
+            }
+        }
+    }
+}
+
+/// What rested goes, what waited for too long does not any more, and what is ready finds its slots.
+fn outbox(state: &State, now: Now, step: &mut Step) {
+    let mut apps = Vec::new();
+    for (node, kind) in state.queues().rested(now.steady).take(AT_ONCE) {
+        let (Some(lane), Some(device)) = (state.lane(node, kind), state.device(node)) else { continue };
+        let lane = Box::new(Lane { phase: Phase::Ready, turn: None, ..lane.clone() });
+        step.remember(Memory::Moved { node: node.clone(), kind, lane });
+        apps.push(device.key.app.clone());
+    }
+    for (node, kind) in state.queues().expired(now.wall).take(AT_ONCE) {
+        if let Some(lane) = state.lane(node, kind) {
+            owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
+        }
+    }
+    let ready = state.policy.apps.iter().map(|app| &app.name).filter(|app| state.queues().is_ready(app));
+    apps.extend(ready.cloned());
+    apps.sort_unstable();
+    apps.dedup();
+    step.then.extend(apps.into_iter().map(Inner::Drain));
+}
+
 /// Wakes the next ones of those who are to be woken.
 fn wake_some(state: &State, now: Now, step: &mut Step) {
     let (next, waiting) = state.to_wake();
@@ -76,15 +127,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::class::Class;
     use crate::domain::outcome::Outcome;
     use crate::domain::push::Push;
     use crate::flows::data::Input;
-    use crate::flows::world::{World, body, call, policy, wake};
-
-    const SILENT: Refusal = Refusal::TryLater(Later::Vendor);
+    use crate::flows::world::{Happened, World, body, call, policy, wake};
 
     #[test]
-    fn after_five_seconds_of_silence_a_publish_is_told_to_try_later() {
+    fn after_five_seconds_of_silence_a_publish_is_promised_and_answered() {
         let mut world = World::new(policy());
         let device = world.register("romeo@example.org", "phone", "token-1"); // t1
         let sent = world.publish(&device, wake()); // t2
@@ -94,17 +144,29 @@ mod tests {
         world.later(3999);
         assert!(world.take(Input::Tick).answers.is_empty());
         world.later(1);
-        assert_eq!(world.take(Input::Tick).refused(), [("t2".to_owned(), SILENT)]);
+        let promised = world.take(Input::Tick);
+        assert_eq!((promised.done(), owed(&promised)), (vec!["t2"], vec![Class::Unimportant]));
         assert_eq!(world.state.next_late(), Some(Moment::since_start(Duration::from_secs(6))));
         world.later(1000);
-        assert_eq!(world.take(Input::Tick).refused(), [("t3".to_owned(), SILENT)]);
+        let promised = world.take(Input::Tick);
+        assert_eq!((promised.done(), owed(&promised)), (vec!["t3"], vec![Class::Important]));
         assert_eq!((world.state.waiting(), world.state.next_late()), (0, None));
+        assert_eq!(world.state.queues().owed().0, 1);
 
         // The late verdict still counts for the device, and what waited still goes.
         let late = world.verdict(&sent.pushes[0], Outcome::Accepted);
         assert!(late.answers.is_empty());
         assert!(world.state.device(&device.0).unwrap().history.last_accepted.is_some());
-        assert_eq!(late.pushes.len(), 1);
+        assert!(late.stored.iter().all(|change| !matches!(change, Change::Settle(..))), "the second is still owed");
+        let settled = world.verdict(&late.pushes[0], Outcome::Accepted);
+        assert!(settled.stored.contains(&Change::Settle(device.0, LaneKind::Messages)));
+        assert_eq!(world.state.queues().owed(), (0, 0));
+    }
+
+    /// What was written to the outbox.
+    fn owed(happened: &Happened) -> Vec<Class> {
+        let class = |change: &'_ Change| if let Change::Owe(owed) = change { Some(owed.load.class) } else { None };
+        happened.stored.iter().filter_map(class).collect()
     }
 
     #[test]
@@ -186,15 +248,12 @@ mod tests {
                         let mut all = world.take(Input::Tick);
                         while let Some(at) = world.state.next_late().filter(|at| at.uptime() <= until) {
                             world.uptime = world.uptime.max(at.uptime());
-                            all.answers.extend(world.take(Input::Tick).answers);
-                            for (ticket, _) in &all.answers {
-                                answered.entry(ticket.clone()).or_insert(world.uptime);
+                            all.append(world.take(Input::Tick));
+                            for (ticket, _) in all.answers.drain(..) {
+                                prop_assert!(answered.insert(ticket, world.uptime).is_none(), "answered twice");
                             }
                         }
                         world.uptime = until;
-                        for (ticket, _) in all.answers.drain(..) {
-                            prop_assert!(asked.contains_key(&ticket));
-                        }
                         all
                     }
                 };
@@ -203,9 +262,9 @@ mod tests {
                 }
                 flying.extend(happened.pushes);
                 for (at, push) in flying.iter().enumerate() {
-                    let lane = crate::flows::lane::LaneKind::of(push.class);
+                    let lane = LaneKind::of(push.class);
                     let same = |other: &&Push| {
-                        other.node == push.node && crate::flows::lane::LaneKind::of(other.class) == lane
+                        other.node == push.node && LaneKind::of(other.class) == lane
                     };
                     prop_assert_eq!(flying[at + 1..].iter().find(same), None, "two under way in one lane");
                 }

@@ -1,73 +1,70 @@
 //! A vendor spoke of a push.
 
-use super::data::{Answer, Change, Effect, Notice, Step, Waiter};
-use super::lane::{Lane, LaneKind};
+use super::circuit::{self, Health};
+use super::data::{Answer, Change, Step};
+use super::dice::Dice;
+use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::offer;
+use super::owing::{self, Again};
 use super::state::State;
-use crate::domain::device::{Device, Fact, Said};
-use crate::domain::ids::{AppName, Node, PushId};
-use crate::domain::outcome::{Outcome, Reason, Verdict};
+use crate::domain::device::{Device, Fact, GoneReason, Said};
+use crate::domain::ids::{Node, PushId};
+use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::time::Now;
+use crate::domain::time::{Moment, Now};
 use crate::domain::verdict::{Reaction, react};
 
-/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it.
+/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it.
 #[must_use]
-pub fn feedback(state: &State, verdict: Verdict, now: Now) -> Step {
+pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> Step {
     let mut step = Step::default();
-    step.remember(Memory::Spoke(verdict.app.clone(), now.steady));
     offer::mind(state, &verdict, &mut step);
     // Not under way any more if the device was forgotten meanwhile.
-    let Some((kind, lane)) = find(state, &verdict.node, verdict.push) else { return step };
-    let Some(device) = state.device(&verdict.node) else { return step };
-    step.remember(Memory::Ended { node: device.node.clone(), kind });
-    let settled = if device.gone.is_some() {
-        Settled::Dead
-    } else if verdict.generation != device.generation {
-        Settled::OtherToken
-    } else {
-        Settled::Reaction(judge(state, device, &verdict, now))
+    let found = state.device(&verdict.node).zip(find(state, &verdict.node, verdict.push));
+    let Some((device, (kind, lane))) = found else {
+        circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
+        return step;
     };
-    let answer = settle(state, device, lane, settled, &verdict, now, &mut step);
-    mind_the_circuit(state, &verdict, settled, &mut step);
-
-    answer_all(&mut step, &lane.waiters, &answer);
-    if let Some(next) = &lane.next {
-        // Dead before this verdict, or by it: nothing goes to it any more.
-        let dead = Answer::Refused(Refusal::NoSuchDevice);
-        if settled == Settled::Dead || answer == dead {
-            answer_all(&mut step, &next.waiters, &dead);
-        } else {
-            let follower = Lane {
-                push: state.next_push(),
-                class: next.class,
-                generation: device.generation,
-                published: next.published,
-                waiters: next.waiters.clone(),
-                next: None,
-            };
-            step.begin(device, follower, next.content.clone());
+    if device.gone.is_some() {
+        circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
+        dead(device, kind, lane, &verdict, &mut step);
+        return step;
+    }
+    if under_another_token(device, lane) {
+        circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
+        match verdict.outcome {
+            Outcome::Accepted => done(state, device, kind, lane, now, &mut step),
+            // What this one met says nothing of the new one.
+            _ => owing::again(state, device, kind, lane, Again::AtOnce, now, dice, &mut step),
+        }
+        return step;
+    }
+    let reaction = judge(state, device, &verdict, now);
+    note(state, device, lane, reaction, &verdict, now, &mut step);
+    circuit::mind(state, &verdict, health(reaction), now, &mut step);
+    match reaction {
+        Reaction::Done => done(state, device, kind, lane, now, &mut step),
+        Reaction::Forget(_) => {
+            owing::give_up(&mut step, &device.node, kind, lane, Refusal::NoSuchDevice);
+            owing::bury(state, &device.node, &mut step);
+        }
+        Reaction::Doubt | Reaction::Suspect | Reaction::Later(_) => {
+            let when = Again::Later(&verdict.outcome);
+            owing::again(state, device, kind, lane, when, now, dice, &mut step);
         }
     }
     step
 }
 
-/// Which of the ways a push can end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
-    /// The device died while the push was under way.
-    Dead,
-    /// The device has another token by now: what this one met says nothing of it.
-    OtherToken,
-    /// By the rule.
-    Reaction(Reaction),
-}
-
 fn find<'a>(state: &'a State, node: &Node, push: PushId) -> Option<(LaneKind, &'a Lane)> {
     let lanes = [LaneKind::Messages, LaneKind::Calls].into_iter();
     let mut lanes = lanes.filter_map(|kind| Some((kind, state.lane(node, kind)?)));
-    lanes.find(|(_, lane)| lane.push == push)
+    lanes.find(|(_, lane)| lane.under_way().is_some_and(|(under_way, _)| under_way == push))
+}
+
+fn under_another_token(device: &Device, lane: &Lane) -> bool {
+    lane.under_way().is_some_and(|(_, generation)| generation != device.generation)
 }
 
 fn judge(state: &State, device: &Device, verdict: &Verdict, now: Now) -> Reaction {
@@ -77,86 +74,102 @@ fn judge(state: &State, device: &Device, verdict: &Verdict, now: Now) -> Reactio
     react(&verdict.outcome, device, works, now.wall)
 }
 
-/// Notes what happened to the device; returns what those who wait are told.
-fn settle(
-    state: &State,
-    device: &Device,
-    lane: &Lane,
-    settled: Settled,
-    verdict: &Verdict,
-    now: Now,
-    step: &mut Step,
-) -> Answer {
-    let guest = state.is_guest(&device.node);
-    let mut note = |said| {
-        // The vendor takes it, so there is a phone: from now on it is a device like others.
-        if guest && said == Said::Accepted {
-            step.changes.push(Change::Device(Box::new(device.clone())));
-        } else if guest {
-            return;
-        }
-        let fact = Fact { node: device.node.clone(), published: lane.published, at: now.wall, said };
-        step.changes.push(Change::Fact(fact));
+/// What a verdict says of its app, apart from the device.
+const fn health(reaction: Reaction) -> Health {
+    match reaction {
+        // "Gone" is said to those whose credentials are in order.
+        Reaction::Done | Reaction::Forget(GoneReason::VendorGone) | Reaction::Doubt => Health::Works,
+        Reaction::Suspect | Reaction::Later(Later::Operator) => Health::Refuses,
+        Reaction::Later(_) => Health::Fails,
+        Reaction::Forget(_) => Health::Unknown,
+    }
+}
+
+/// The vendor took it. What waits behind it goes.
+fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, step: &mut Step) {
+    for waiter in &lane.waiters {
+        step.tell(waiter.clone(), Answer::Done);
+    }
+    let node = &device.node;
+    let Some(next) = &lane.next else {
+        owing::settle(step, node, kind, lane);
+        return step.remember(Memory::Ended { node: node.clone(), kind });
     };
-    match settled {
-        Settled::Dead if verdict.outcome == Outcome::Accepted => Answer::Done,
-        Settled::Dead => Answer::Refused(Refusal::NoSuchDevice),
-        Settled::OtherToken if verdict.outcome == Outcome::Accepted => Answer::Done,
-        Settled::OtherToken => Answer::Refused(Refusal::TryLater(Later::Vendor)),
-        Settled::Reaction(Reaction::Done) => {
-            note(Said::Accepted);
-            Answer::Done
+    let follower = Lane { owed: next.owed, ..Lane::new(next.load.clone(), Phase::Ready, next.waiters.clone()) };
+    let rests = state.policy.min_interval.filter(|_| kind == LaneKind::Messages);
+    if let Some(interval) = rests {
+        return rest(state, device, kind, lane, follower, now.steady + interval, step);
+    }
+    if !next.owed {
+        owing::settle(step, node, kind, lane);
+    }
+    owing::begin(state, device, kind, follower, state.next_push(), now, step);
+}
+
+/// The device is left alone for a while: what waits for it is owed until then.
+fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane, until: Moment, step: &mut Step) {
+    let node = &device.node;
+    let room = if state.is_guest(node) { Err(Later::Vendor) } else { state.room_to_owe() };
+    match room {
+        Err(later) if !next.owed => {
+            owing::settle(step, node, kind, lane);
+            step.remember(Memory::Ended { node: node.clone(), kind });
+            owing::tell_all(step, &next, &Answer::Refused(Refusal::TryLater(later)));
         }
-        Settled::Reaction(Reaction::Forget(why)) => {
-            let gone = Box::new(device.clone().into_gone(why, now.wall));
-            step.changes.push(if guest { Change::Memory(Memory::Guest(gone)) } else { Change::Device(gone) });
-            forget_oldest_gone(state, device, step);
-            Answer::Refused(Refusal::NoSuchDevice)
-        }
-        Settled::Reaction(Reaction::Doubt) => {
-            note(Said::Doubtful);
-            Answer::Refused(Refusal::TryLater(Later::Vendor))
-        }
-        Settled::Reaction(Reaction::Suspect) => {
-            note(Said::Suspect(reason(verdict)));
-            Answer::Refused(Refusal::TryLater(Later::Operator))
-        }
-        Settled::Reaction(Reaction::Later(later)) => {
-            note(Said::Failed(reason(verdict)));
-            Answer::Refused(Refusal::TryLater(later))
+        _ => {
+            if !next.owed {
+                owing::owe(step, node, kind, &next.load);
+            }
+            let waiters = owing::promised(step, &next.waiters);
+            let next = Lane { owed: true, phase: Phase::Resting(until), waiters, ..next };
+            step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(next) });
         }
     }
 }
 
-/// A circuit opens when the vendor refuses the app's credentials, or may be refusing them, and closes when it takes a
-/// push.
-fn mind_the_circuit(state: &State, verdict: &Verdict, settled: Settled, step: &mut Step) {
-    let open = state.app(&verdict.app).is_some_and(|app| app.circuit.is_some());
-    let at_fault = matches!(settled, Settled::Reaction(Reaction::Suspect | Reaction::Later(Later::Operator)));
-    let app: AppName = verdict.app.clone();
-    if at_fault && !open {
-        let reason = reason(verdict);
-        step.remember(Memory::Circuit(app.clone(), Some(reason.clone())));
-        step.effects.push(Effect::Notice(Notice::CircuitOpened { app, reason }));
-    } else if open && verdict.outcome == Outcome::Accepted {
-        step.remember(Memory::Circuit(app.clone(), None));
-        step.effects.push(Effect::Notice(Notice::CircuitClosed { app }));
+/// The device died while the push was under way.
+fn dead(device: &Device, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &mut Step) {
+    let taken = verdict.outcome == Outcome::Accepted;
+    let said = if taken { Answer::Done } else { Answer::Refused(Refusal::NoSuchDevice) };
+    for waiter in &lane.waiters {
+        step.tell(waiter.clone(), said.clone());
     }
+    // Nothing more goes to it.
+    for waiter in lane.next.iter().flat_map(|next| &next.waiters) {
+        step.tell(waiter.clone(), Answer::Refused(Refusal::NoSuchDevice));
+    }
+    owing::settle(step, &device.node, kind, lane);
+    step.remember(Memory::Ended { node: device.node.clone(), kind });
+}
+
+/// Notes what happened to the device.
+fn note(state: &State, device: &Device, lane: &Lane, reaction: Reaction, verdict: &Verdict, now: Now, step: &mut Step) {
+    let guest = state.is_guest(&device.node);
+    let reason = || circuit::reason(verdict);
+    let said = match reaction {
+        Reaction::Done => Said::Accepted,
+        Reaction::Forget(why) => {
+            let gone = Box::new(device.clone().into_gone(why, now.wall));
+            step.changes.push(if guest { Change::Memory(Memory::Guest(gone)) } else { Change::Device(gone) });
+            return forget_oldest_gone(state, device, step);
+        }
+        Reaction::Doubt => Said::Doubtful,
+        Reaction::Suspect => Said::Suspect(reason()),
+        Reaction::Later(_) => Said::Failed(reason()),
+    };
+    // The vendor takes it, so there is a phone: from now on it is a device like others.
+    if guest && said == Said::Accepted {
+        step.changes.push(Change::Device(Box::new(device.clone())));
+    } else if guest {
+        return;
+    }
+    let fact = Fact { node: device.node.clone(), published: lane.load.published, at: now.wall, said };
+    step.changes.push(Change::Fact(fact));
 }
 
 /// An account keeps only so many dead devices in memory.
 fn forget_oldest_gone(state: &State, dying: &Device, step: &mut Step) {
     step.changes.extend(super::register::surplus_gone(state, &dying.owner, 1).map(Change::Forget));
-}
-
-fn reason(verdict: &Verdict) -> Reason {
-    verdict.outcome.reason().map_or_else(|| verdict.outcome.name().into(), |reason| reason.to_owned().into())
-}
-
-fn answer_all(step: &mut Step, waiters: &[Waiter], answer: &Answer) {
-    for waiter in waiters {
-        step.tell(waiter.clone(), answer.clone());
-    }
 }
 
 #[cfg(test)]
@@ -166,12 +179,11 @@ mod tests {
     use super::*;
     use crate::domain::app::Credentials;
     use crate::domain::device::{Gone, GoneReason};
+    use crate::domain::ids::AppName;
     use crate::domain::time::Timestamp;
+    use crate::flows::circuit::Fault;
+    use crate::flows::data::Notice;
     use crate::flows::world::{START, World, body, policy, wake};
-
-    fn later(later: Later) -> Refusal {
-        Refusal::TryLater(later)
-    }
 
     #[test]
     fn a_dead_token_is_said_at_once_and_ever_after() {
@@ -196,10 +208,12 @@ mod tests {
         let gone = || Outcome::Gone { since: Some(Timestamp::from_millis(START.millis() - 1)) };
         let sent = world.publish(&device, wake()); // t2
         let doubted = world.verdict(&sent.pushes[0], gone());
-        assert_eq!(doubted.refused(), [("t2".to_owned(), later(Later::Vendor))]);
-        let sent = world.publish(&device, wake()); // t3
-        let believed = world.verdict(&sent.pushes[0], gone());
-        assert_eq!(believed.refused(), [("t3".to_owned(), Refusal::NoSuchDevice)]);
+        assert_eq!(doubted.done(), ["t2"]);
+        let again = world.pass(2000);
+        let believed = world.verdict(&again.pushes[0], gone());
+        assert!(believed.answers.is_empty());
+        assert_eq!(world.state.device(&device.0).unwrap().gone.map(|gone| gone.why), Some(GoneReason::VendorGone));
+        assert_eq!(world.state.queues().owed(), (0, 0));
     }
 
     #[test]
@@ -211,9 +225,9 @@ mod tests {
         // A publish for the new token does not share the old one's fate.
         assert!(world.publish(&device, wake()).pushes.is_empty()); // t4
         let settled = world.verdict(&old.pushes[0], Outcome::Gone { since: None });
-        assert_eq!(settled.refused(), [("t2".to_owned(), later(Later::Vendor))]);
+        assert_eq!(settled.done(), ["t2", "t4"]);
         assert_eq!(settled.pushes[0].token.reveal(), "token-2");
-        assert_eq!(world.verdict(&settled.pushes[0], Outcome::Accepted).done(), ["t4"]);
+        assert!(world.verdict(&settled.pushes[0], Outcome::Accepted).answers.is_empty());
         assert_eq!(world.state.device(&device.0).unwrap().gone, None);
     }
 
@@ -226,26 +240,33 @@ mod tests {
 
         let sent = world.publish(&bad, wake()); // t3
         let refused = world.verdict(&sent.pushes[0], suspect());
-        assert_eq!(refused.refused(), [("t3".to_owned(), later(Later::Operator))]);
+        assert_eq!(refused.done(), ["t3"]);
         let app = || AppName::new("android");
-        assert_eq!(refused.notices, [Notice::CircuitOpened { app: app(), reason: "BadDeviceToken".into() }]);
+        assert_eq!(
+            refused.notices,
+            [Notice::CircuitOpened { app: app(), fault: Fault::Operator, reason: "BadDeviceToken".into() }]
+        );
 
-        let sent = world.publish(&good, wake()); // t4
-        let accepted = world.verdict(&sent.pushes[0], Outcome::Accepted);
-        assert_eq!(accepted.notices, [Notice::CircuitClosed { app: app() }]);
+        // Whoever comes meanwhile is promised a push, and one at a time is tried.
+        assert_eq!(world.publish(&good, wake()).done(), ["t4"]);
+        let trial = world.pass(2000);
+        assert_eq!(trial.pushes.iter().map(|push| &push.node).collect::<Vec<_>>(), [&good.0]);
+        let closed = world.verdict(&trial.pushes[0], Outcome::Accepted);
+        assert_eq!(closed.notices, [Notice::CircuitClosed { app: app() }]);
 
-        let sent = world.publish(&bad, wake()); // t5
-        let dead = world.verdict(&sent.pushes[0], suspect());
-        assert_eq!(dead.refused(), [("t5".to_owned(), Refusal::NoSuchDevice)]);
-        assert!(dead.notices.is_empty());
+        // The credentials work, so it is the token that does not.
+        assert_eq!(closed.pushes.iter().map(|push| &push.node).collect::<Vec<_>>(), [&bad.0]);
+        let dead = world.verdict(&closed.pushes[0], suspect());
+        assert!(dead.answers.is_empty() && dead.notices.is_empty());
+        assert_eq!(world.state.device(&bad.0).unwrap().gone.map(|gone| gone.why), Some(GoneReason::VendorGone));
 
         // New credentials: what worked under the old ones proves nothing.
         world.later(1000);
         let credentials = Credentials { fingerprint: 2, since: world.now().wall };
         world.state.apply(&Change::Credentials(app(), credentials));
-        let sent = world.publish(&good, wake()); // t6
-        let spared = world.verdict(&sent.pushes[0], suspect());
-        assert_eq!(spared.refused(), [("t6".to_owned(), later(Later::Operator))]);
+        let sent = world.publish(&good, wake()); // t5
+        assert_eq!(world.verdict(&sent.pushes[0], suspect()).done(), ["t5"]);
+        assert_eq!(world.state.device(&good.0).unwrap().gone, None);
     }
 
     #[test]
@@ -264,36 +285,47 @@ mod tests {
 
     #[test]
     fn trouble_of_vendor_or_operator_is_no_devices_fault() {
-        let mut world = World::new(policy());
-        let device = world.register("romeo@example.org", "phone", "token-1");
-        let fault = || Outcome::OperatorFault("InvalidProviderToken".into());
+        let unavailable = || Outcome::Unavailable { retry_after: None, reason: "503".into() };
+        let throttled = || Outcome::Throttled { retry_after: None, reason: "429".into() };
         let rows = [
-            (Outcome::Unavailable { retry_after: None, reason: "503".into() }, Later::Vendor, 0),
-            (Outcome::Throttled { retry_after: None, reason: "429".into() }, Later::Vendor, 0),
-            (fault(), Later::Operator, 1),
-            // Said once, not once a push.
-            (fault(), Later::Operator, 0),
+            (unavailable(), None),
+            (throttled(), None),
+            (Outcome::OperatorFault("InvalidProviderToken".into()), Some(Fault::Operator)),
         ];
-        for (errors, (outcome, why, notices)) in (1..).zip(rows) {
-            let sent = world.publish(&device, wake());
-            let refused = world.verdict(&sent.pushes[0], outcome.clone());
-            assert_eq!(refused.refused()[0].1, later(why), "{outcome:?}");
-            assert_eq!(refused.notices.len(), notices, "{outcome:?}");
+        for (outcome, fault) in rows {
+            let mut world = World::new(policy());
+            let device = world.register("romeo@example.org", "phone", "token-1"); // t1
+            let sent = world.publish(&device, wake()); // t2
+            let owed = world.verdict(&sent.pushes[0], outcome.clone());
+            assert_eq!(owed.done(), ["t2"], "{outcome:?}");
+            let opened: Vec<_> =
+                owed.notices.iter().map(|notice| matches!(notice, Notice::CircuitOpened { .. })).collect();
+            assert_eq!(opened.len(), usize::from(fault.is_some()), "{outcome:?}");
             let known = world.state.device(&device.0).unwrap();
-            assert_eq!((known.gone, known.history.errors), (None, errors), "{outcome:?}");
+            assert_eq!((known.gone, known.history.errors), (None, 1), "{outcome:?}");
+            let circuit = world.state.app(&AppName::new("android")).unwrap().circuit.as_ref();
+            assert_eq!(circuit.map(|circuit| circuit.fault), fault, "{outcome:?}");
+            let again = world.pass(5000);
+            assert_eq!(again.pushes.len(), 1, "{outcome:?}");
+            assert!(world.verdict(&again.pushes[0], Outcome::Accepted).answers.is_empty());
+            assert_eq!((world.state.queues().owed(), world.state.under_way()), ((0, 0), 0), "{outcome:?}");
         }
     }
 
     #[test]
-    fn what_waited_behind_a_failed_push_is_tried_all_the_same() {
+    fn what_failed_and_what_waited_behind_it_go_again_as_one() {
         let mut world = World::new(policy());
         let device = world.register("romeo@example.org", "phone", "token-1"); // t1
         let sent = world.publish(&device, wake()); // t2
         world.publish(&device, body("hi")); // t3
         let outcome = Outcome::Unavailable { retry_after: None, reason: "timeout".into() };
         let failed = world.verdict(&sent.pushes[0], outcome);
-        assert_eq!(failed.refused(), [("t2".to_owned(), later(Later::Vendor))]);
-        assert_eq!(world.verdict(&failed.pushes[0], Outcome::Accepted).done(), ["t3"]);
+        assert_eq!((failed.done(), failed.pushes.len()), (vec!["t2", "t3"], 0));
+        let again = world.pass(2000);
+        let [push] = &again.pushes[..] else { panic!("{again:?}") };
+        assert_eq!(push.content.body, Some(crate::domain::secret::Private::new("hi")));
+        world.verdict(push, Outcome::Accepted);
+        assert_eq!(world.state.queues().owed(), (0, 0));
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Lanes: per device one push is under way and one waits; calls have a lane of their own.
 
+use std::sync::Arc;
+
 use super::data::Waiter;
+use super::state::Turn;
 use crate::domain::class::Class;
-use crate::domain::ids::PushId;
+use crate::domain::ids::{Domain, PushId};
 use crate::domain::push::Content;
 use crate::domain::time::{Moment, Timestamp};
 
 /// Which of a device's lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LaneKind {
-    /// Everything but calls.
-    Messages,
     /// Calls: they wait for nothing.
     Calls,
+    /// Everything but calls.
+    Messages,
 }
 
 impl LaneKind {
@@ -26,53 +29,129 @@ impl LaneKind {
     }
 }
 
-/// A push that a vendor has, and those who wait for its verdict.
+/// What is to be delivered to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lane {
-    /// The push.
-    pub push: PushId,
-    /// What it is about.
-    pub class: Class,
-    /// Which token it went to.
-    pub generation: u32,
-    /// When a server asked for it.
-    pub published: Timestamp,
-    /// Who waits for its verdict. Empty once all were answered for lateness.
-    pub waiters: Vec<Waiter>,
-    /// What goes next.
-    pub next: Option<Next>,
-}
-
-/// A push that waits for the one under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct Load {
     /// The highest class of what was merged into it.
     pub class: Class,
     /// The content that came with that class, the latest among equals.
-    pub content: Content,
+    pub content: Arc<Content>,
     /// When a server last asked for it.
     pub published: Timestamp,
-    /// Who waits for its verdict.
-    pub waiters: Vec<Waiter>,
+    /// Whose server that was.
+    pub from: Domain,
+    /// When it is of no use any more.
+    pub expires: Timestamp,
 }
 
-impl Next {
-    /// Merges a later publish into this one.
-    pub fn merge(&mut self, class: Class, content: &Content, published: Timestamp, waiter: Waiter) {
-        if class >= self.class {
-            self.class = class;
-            self.content = content.clone();
+impl Load {
+    /// Merges a later one into this one. Says whether that changed what will be delivered.
+    pub fn merge(&mut self, later: &Self) -> bool {
+        self.published = later.published;
+        self.expires = self.expires.max(later.expires);
+        let wins = later.class >= self.class;
+        if wins {
+            self.class = later.class;
+            self.content = later.content.clone();
+            self.from = later.from.clone();
         }
-        self.published = published;
-        self.waiters.push(waiter);
+        wins
     }
 }
 
+/// What became of it so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its vendor has it.
+    UnderWay {
+        /// The push.
+        push: PushId,
+        /// Which token it went to.
+        generation: u32,
+    },
+    /// It goes as soon as its app has a free slot, and its vendor takes pushes.
+    Ready,
+    /// It goes then: its vendor is given time, or its device.
+    Resting(Moment),
+}
+
+/// What is to be delivered in a lane, and those who wait to hear of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// What.
+    pub load: Load,
+    /// How far it is.
+    pub phase: Phase,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// While it is under way: what a later publish of the same class would have it say, should it go again.
+    pub latest: Option<Load>,
+    /// Who waits for what becomes of it. Empty once all were answered.
+    pub waiters: Vec<Waiter>,
+    /// Whether it is in the outbox.
+    pub owed: bool,
+    /// While it is ready: when its turn is. The state's affair.
+    pub turn: Option<Turn>,
+    /// While it is under way: what goes next.
+    pub next: Option<Box<Next>>,
+}
+
+/// What waits for the push under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// What.
+    pub load: Load,
+    /// Who waits for what becomes of it.
+    pub waiters: Vec<Waiter>,
+    /// Whether it is in the outbox.
+    pub owed: bool,
+}
+
 impl Lane {
-    /// Those who were heard at or before `taken` and still wait, for the push under way or for the next one.
+    /// One that is new.
+    #[must_use]
+    pub const fn new(load: Load, phase: Phase, waiters: Vec<Waiter>) -> Self {
+        Self { load, phase, attempts: 0, latest: None, waiters, owed: false, turn: None, next: None }
+    }
+
+    /// The push that its vendor has, and the generation of the token that it went to.
+    #[must_use]
+    pub const fn under_way(&self) -> Option<(PushId, u32)> {
+        match self.phase {
+            Phase::UnderWay { push, generation } => Some((push, generation)),
+            Phase::Ready | Phase::Resting(_) => None,
+        }
+    }
+
+    /// What the outbox holds for it, if it holds anything: what waits, for that is of a higher class; else what is under
+    /// way.
+    #[must_use]
+    pub fn promised(&self) -> Option<&Load> {
+        match &self.next {
+            Some(next) if next.owed => Some(&next.load),
+            _ => self.owed.then_some(&self.load),
+        }
+    }
+
+    /// All that is to be delivered, should what is under way not be: merged into one.
+    #[must_use]
+    pub fn whole(&self) -> Load {
+        let mut load = self.load.clone();
+        for later in self.latest.iter().chain(self.next.iter().map(|next| &next.load)) {
+            load.merge(later);
+        }
+        load
+    }
+
+    /// Those who were heard at or before `taken` and still wait for the push under way.
     pub fn late(&self, taken: Moment) -> impl Iterator<Item = &Waiter> {
-        let next = self.next.iter().flat_map(|next| &next.waiters);
-        self.waiters.iter().chain(next).filter(move |waiter| waiter.is_late(taken))
+        self.waiters.iter().filter(move |waiter| waiter.is_late(taken))
+    }
+
+    /// The same for the next one.
+    pub fn late_for_next(&self, taken: Moment) -> impl Iterator<Item = &Waiter> {
+        let waiters = self.next.iter().flat_map(|next| &next.waiters);
+        waiters.filter(move |waiter| waiter.is_late(taken))
     }
 
     /// Lets those go.
@@ -83,9 +162,10 @@ impl Lane {
         }
     }
 
-    /// How many wait in it.
+    /// How many iqs wait in it. Our own rules wait, too, but for as long as it takes.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiters.len() + self.next.as_ref().map_or(0, |next| next.waiters.len())
+        let next = self.next.iter().flat_map(|next| &next.waiters);
+        self.waiters.iter().chain(next).filter(|waiter| matches!(waiter, Waiter::Iq(_))).count()
     }
 }

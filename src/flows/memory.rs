@@ -2,59 +2,88 @@
 
 use std::sync::Arc;
 
+use super::circuit::Circuit;
 use super::data::Waiter;
 use super::hosts::HostMemory;
-use super::lane::{Lane, LaneKind};
+use super::lane::{Lane, LaneKind, Load};
 use super::live::Live;
-use crate::domain::class::Class;
 use crate::domain::device::Device;
 use crate::domain::ids::{Account, AppName, Domain, Node};
-use crate::domain::outcome::Reason;
-use crate::domain::push::Content;
 use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::time::Moment;
 
 /// A change that lives in memory only.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Memory {
     /// A limit was drawn upon.
     Drawn(Limit, Bucket, Moment),
-    /// A push goes to its vendor.
+    /// Something is to be delivered in a lane where nothing was.
     Begun {
         /// The device.
         node: Node,
-        /// The push; what was under way before in this lane is over.
+        /// The lane.
+        kind: LaneKind,
+        /// What, and who waits.
         lane: Box<Lane>,
     },
-    /// Another publish shares the verdict of the push under way.
+    /// A lane goes on, in the place of what it was.
+    Moved {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// What it is from now on. Nobody waits in it who did not before.
+        lane: Box<Lane>,
+    },
+    /// Another publish shares the fate of the push under way.
     Joined {
         /// The device.
         node: Node,
         /// The lane.
         kind: LaneKind,
-        /// Who waits.
-        waiter: Waiter,
+        /// Who waits, if somebody does.
+        waiter: Option<Waiter>,
+        /// What the push is to say, should it go again.
+        latest: Option<Load>,
     },
-    /// A publish waits behind the push under way, merged with what waits there already.
+    /// A publish is merged into what waits.
     Queued {
         /// The device.
         node: Node,
-        /// What it is about; also names the lane.
-        class: Class,
-        /// What it may say.
-        content: Content,
-        /// When a server asked for it.
-        published: Timestamp,
-        /// Who waits.
-        waiter: Waiter,
+        /// The lane.
+        kind: LaneKind,
+        /// What.
+        load: Load,
+        /// Who waits, if somebody does.
+        waiter: Option<Waiter>,
     },
+    /// What is to be delivered is in the outbox.
+    Promised {
+        /// The device.
+        node: Node,
+        /// The lane.
+        kind: LaneKind,
+        /// What is under way.
+        lane: bool,
+        /// What goes next.
+        next: bool,
+    },
+    /// A push went to a device.
+    Sent(Node, Moment),
     /// A device that nobody registered, or what became of it.
     Guest(Box<Device>),
     /// A device that nobody registered makes room.
     GuestLeft(Node),
     /// The vendor of this app spoke of a push: a slot is free.
-    Spoke(AppName, Moment),
+    Spoke {
+        /// The app.
+        app: AppName,
+        /// When.
+        at: Moment,
+        /// How many pushes in a row it was in no state to take, and since when.
+        failing: Option<(u32, Moment)>,
+    },
     /// Nothing is under way in this lane any more, and nothing waits in it.
     Ended {
         /// The device.
@@ -71,10 +100,10 @@ pub enum Memory {
         /// The moment.
         taken: Moment,
     },
-    /// The vendor refuses an app's credentials, or no longer.
-    Circuit(AppName, Option<Reason>),
     /// Whether clients must not find an app, because the vendor refuses its credentials.
     Withdrawn(AppName, bool),
+    /// An app's pushes are kept back, or no longer.
+    Circuit(AppName, Option<Circuit>),
     /// What is going on with an account.
     Live(Account, Arc<Live>),
     /// What is known of a host.

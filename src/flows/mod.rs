@@ -15,6 +15,7 @@
 //! | [`data`], [`signals`], [`notice`] | what they take and return |
 
 pub mod batch;
+pub mod circuit;
 #[cfg(test)]
 pub(crate) mod cloud_notify;
 pub mod data;
@@ -32,6 +33,7 @@ pub mod lives;
 pub mod memory;
 pub mod notice;
 mod offer;
+pub mod owing;
 pub mod policy;
 pub mod publish;
 pub mod register;
@@ -55,7 +57,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
         Input::Publish { ticket, publish } => publish::publish(state, Waiter::Iq(ticket), publish, now),
         Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
         Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
-        Input::Verdict(verdict) => feedback::feedback(state, verdict, now),
+        Input::Verdict(verdict) => feedback::feedback(state, verdict, now, dice),
         Input::Link(up) => linking::link(state, up, now, dice),
         Input::Signals { ticket, host, batch } => batch::batch(state, ticket, &host, batch, now, dice),
         Input::Wish { ticket, account, resource, wish } => {
@@ -66,6 +68,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::Push { registration, flight, publish } => {
                 publish::publish(state, Waiter::Rules { registration, flight }, *publish, now)
             }
+            Inner::Drain(app) => owing::drain(state, &app, now),
             Inner::HostDue(host) => linking::due(state, &host, now, dice),
             Inner::Reloaded => linking::reloaded(state, now, dice),
             Inner::Synced { host, node } => batch::synced(state, &host, &node),
@@ -73,5 +76,6 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             inner => rules::inner(state, inner, now, dice),
         },
         Input::Tick => due::due(state, now),
+        Input::Stop => owing::stop(state),
     }
 }

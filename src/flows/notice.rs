@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::circuit::Fault;
 use crate::domain::class::Class;
 use crate::domain::device::GoneReason;
 use crate::domain::filter::Filter;
@@ -13,10 +14,12 @@ use crate::domain::registration::{DisabledReason, RegistrationKey};
 /// What an operator should know, once when it begins and once when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The vendor refuses an app's credentials.
+    /// An app's pushes are kept back.
     CircuitOpened {
         /// The app.
         app: AppName,
+        /// What for.
+        fault: Fault,
         /// The vendor's word for it.
         reason: Reason,
     },

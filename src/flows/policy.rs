@@ -26,8 +26,18 @@ pub struct Policy {
     pub register: RegisterPolicy,
     /// How many pushes of one app may be with its vendor at a time.
     pub slots: usize,
+    /// How many pushes of all apps together may be.
+    pub max_under_way: usize,
     /// How many iqs may wait for a verdict at a time.
     pub max_waiting: usize,
+    /// `push.outbox_ttl`: for how long a push is owed.
+    pub outbox_ttl: Duration,
+    /// `push.min_interval`: how long a device is left alone after a push; `None` is not at all. Calls do not care.
+    pub min_interval: Option<Duration>,
+    /// How many pushes may be owed.
+    pub max_owed: usize,
+    /// How many bytes all that is owed may take.
+    pub max_owed_bytes: usize,
     /// `component.jid`: our own push service.
     pub own: Domain,
     /// `[[hosts]]`: the domains whose bridge we trust.

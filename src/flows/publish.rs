@@ -1,17 +1,17 @@
 //! A server asks for a push.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::data::{Answer, Change, Effect, Inner, Step, Ticket, Waiter};
 use super::guests;
-use super::lane::{Lane, LaneKind};
+use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::{Limit, Memory};
+use super::owing;
 use super::state::State;
 use crate::domain::class::Class;
 use crate::domain::device::{Access, Device, GoneReason};
-use crate::domain::ids::PushId;
 use crate::domain::publish::Publish;
-use crate::domain::push::{self, Content, Push};
 use crate::domain::rate::Rate;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
@@ -42,12 +42,10 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
     if publish.notification.account_removed {
         if guest.is_none() {
             step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
+            owing::bury(state, &device.node, &mut step);
         }
         step.tell(waiter, Answer::Done);
         return step;
-    }
-    if state.waiting() >= state.policy.max_waiting {
-        return step.turn_down(waiter, Refusal::TryLater(Later::Full));
     }
     if let Some(guest) = &guest {
         if let Some(oldest) = guests::oldest(state) {
@@ -56,35 +54,161 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         step.remember(Memory::Guest(Box::new(guest.clone())));
     }
     let class = ring_or_fall(state, device, publish.notification.class(), now, &mut step);
-    let kind = LaneKind::of(class);
-    let node = device.node.clone();
-    match state.lane(&node, kind) {
-        // What is under way says as much already. It must go to the same token, though.
-        Some(lane) if lane.class >= class && lane.generation == device.generation => {
-            step.remember(Memory::Joined { node, kind, waiter });
-        }
-        Some(_) => {
-            let content = publish.notification.into_content();
-            step.remember(Memory::Queued { node, class, content, published: now.wall, waiter });
-        }
-        None => {
-            let under_way = state.app(&device.key.app).map_or(0, |app| app.under_way);
-            if under_way >= state.policy.slots {
-                return step.turn_down(waiter, Refusal::TryLater(Later::Full));
-            }
-            let content = publish.notification.into_content();
-            let lane = Lane {
-                push: state.next_push(),
-                class,
-                generation: device.generation,
-                published: now.wall,
-                waiters: vec![waiter],
-                next: None,
-            };
-            step.begin(device, lane, content);
-        }
+    if class == Class::Ended {
+        hang_up(state, device, &mut step);
     }
-    step
+    let load = Load {
+        class,
+        content: Arc::new(publish.notification.into_content()),
+        published: now.wall,
+        from: publish.from,
+        expires: owing::expires(state, class, now.wall),
+    };
+    let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: guest.is_some() };
+    match state.lane(&device.node, wanted.kind) {
+        Some(lane) if lane.under_way().is_some() => wanted.join(lane, step),
+        Some(lane) => wanted.merge(lane, step),
+        None => wanted.start(now, step),
+    }
+}
+
+/// What a publish wants delivered, and who waits for it.
+struct Wanted<'a> {
+    state: &'a State,
+    device: &'a Device,
+    kind: LaneKind,
+    load: Load,
+    waiter: Waiter,
+    guest: bool,
+}
+
+impl Wanted<'_> {
+    /// A push is under way in its lane. If that one says as much already, this one shares its fate; it must have gone
+    /// to the same token, though. If not, it waits, merged with what waits there already.
+    fn join(self, lane: &Lane, mut step: Step) -> Step {
+        let says_as_much = lane.load.class >= self.load.class
+            && lane.under_way().is_some_and(|(_, generation)| generation == self.device.generation);
+        let (node, kind) = (self.device.node.clone(), self.kind);
+        let mut next = lane.next.as_ref().map(|next| next.load.clone());
+        match &mut next {
+            Some(next) => drop(next.merge(&self.load)),
+            None => next = Some(self.load.clone()),
+        }
+        let waiter = if self.is_crowded() {
+            let promise = if says_as_much { Some(&lane.load) } else { next.as_ref() };
+            if let Some(load) = promise {
+                if let Err(later) = self.room() {
+                    return step.turn_down(self.waiter, Refusal::TryLater(later));
+                }
+                // What waits is of a higher class than what is under way: the outbox holds that.
+                let waiting = lane.next.as_ref().filter(|next| next.owed).map(|next| &next.load);
+                owing::owe(&mut step, &node, kind, waiting.filter(|_| says_as_much).unwrap_or(load));
+            }
+            owing::promised(&mut step, [&self.waiter]).pop()
+        } else {
+            Some(self.waiter.clone())
+        };
+        let promised = self.is_crowded();
+        if says_as_much {
+            let latest = (lane.load.class == self.load.class).then_some(self.load);
+            step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest });
+        } else {
+            step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+        }
+        if promised {
+            step.remember(Memory::Promised { node, kind, lane: says_as_much, next: !says_as_much });
+        }
+        step
+    }
+
+    /// Something waits in its lane: it is merged into that, and promised if that is.
+    fn merge(self, lane: &Lane, mut step: Step) -> Step {
+        let (node, kind) = (self.device.node.clone(), self.kind);
+        let mut whole = lane.load.clone();
+        whole.merge(&self.load);
+        let waiter = if lane.owed || self.is_crowded() {
+            let room = if lane.owed && !self.state.is_read_only() { Ok(()) } else { self.room() };
+            if let Err(later) = room {
+                return step.turn_down(self.waiter, Refusal::TryLater(later));
+            }
+            // Even if it changes nothing: what was promised before may not be on the disk yet.
+            owing::owe(&mut step, &node, kind, &whole);
+            owing::promised(&mut step, [&self.waiter]).pop()
+        } else {
+            Some(self.waiter.clone())
+        };
+        let promised = self.is_crowded();
+        step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+        if promised {
+            step.remember(Memory::Promised { node, kind, lane: true, next: false });
+        }
+        step
+    }
+
+    /// Nothing is to be delivered in its lane yet: it goes at once if it can.
+    fn start(self, now: Now, mut step: Step) -> Step {
+        let Self { state, device, kind, .. } = self;
+        let app = &device.key.app;
+        let rests = state.rests_until(&device.node, now.steady).filter(|_| kind == LaneKind::Messages);
+        if let Some(until) = rests {
+            return self.promise(Phase::Resting(until), step);
+        }
+        let circuit = state.app(app).and_then(|app| app.circuit.as_ref());
+        if circuit.is_some_and(|circuit| !circuit.is_trial_due(now.steady)) {
+            return self.promise(Phase::Ready, step);
+        }
+        if state.has_slot(app) && !state.queues().is_ready(app) {
+            let lane = Lane::new(self.load, Phase::Ready, vec![self.waiter]);
+            owing::begin(state, device, kind, lane, state.next_push(), now, &mut step);
+            return step;
+        }
+        if self.is_crowded() {
+            return self.promise(Phase::Ready, step);
+        }
+        let lane = Box::new(Lane::new(self.load, Phase::Ready, vec![self.waiter]));
+        step.remember(Memory::Begun { node: device.node.clone(), kind, lane });
+        if state.has_slot(app) {
+            step.then.push(Inner::Drain(app.clone()));
+        }
+        step
+    }
+
+    /// It is owed from the start.
+    fn promise(self, phase: Phase, mut step: Step) -> Step {
+        if let Err(later) = self.room() {
+            return step.turn_down(self.waiter, Refusal::TryLater(later));
+        }
+        let node = self.device.node.clone();
+        owing::owe(&mut step, &node, self.kind, &self.load);
+        let waiters = owing::promised(&mut step, [&self.waiter]);
+        let lane = Box::new(Lane { owed: true, ..Lane::new(self.load, phase, waiters) });
+        step.remember(Memory::Begun { node, kind: self.kind, lane });
+        step
+    }
+
+    /// Whether too many wait for one more to.
+    fn is_crowded(&self) -> bool {
+        self.state.waiting() >= self.state.policy.max_waiting
+    }
+
+    fn room(&self) -> Result<(), Later> {
+        // Of what nobody registered nothing is kept.
+        if self.guest || self.state.is_guest(&self.device.node) {
+            return Err(Later::Vendor);
+        }
+        self.state.room_to_owe()
+    }
+}
+
+/// A call is over, or was taken elsewhere: one that has not left does not ring any more.
+fn hang_up(state: &State, device: &Device, step: &mut Step) {
+    let Some(lane) = state.lane(&device.node, LaneKind::Calls) else { return };
+    if lane.under_way().is_some() {
+        return;
+    }
+    owing::settle(step, &device.node, LaneKind::Calls, lane);
+    step.remember(Memory::Ended { node: device.node.clone(), kind: LaneKind::Calls });
+    owing::tell_all(step, lane, &Answer::Done);
 }
 
 /// A call rings if device and account have not rung too often; else it falls to important.
@@ -141,13 +265,6 @@ impl Step {
         self.answer(ticket, Answer::Refused(refusal));
         self
     }
-
-    /// Sends a push to a device.
-    pub(super) fn begin(&mut self, device: &Device, lane: Lane, content: Content) {
-        let push = address(device, lane.push, lane.class, content);
-        self.remember(Memory::Begun { node: device.node.clone(), lane: Box::new(lane) });
-        self.effects.push(Effect::Deliver(Box::new(push)));
-    }
 }
 
 /// What our own push service's answer is to our own rules.
@@ -159,29 +276,12 @@ fn said(answer: &Answer) -> Said {
     }
 }
 
-/// A push as the gateway needs it.
-fn address(device: &Device, id: PushId, class: Class, content: Content) -> Push {
-    Push {
-        id,
-        app: device.key.app.clone(),
-        node: device.node.clone(),
-        generation: device.generation,
-        token: device.token.clone(),
-        voip_token: device.voip_token.clone(),
-        owner: device.owner.clone(),
-        account: device.key.account,
-        channel: device.key.channel,
-        class,
-        content,
-        ttl: push::ttl(class),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::{DeviceHash, Domain, Node};
     use crate::domain::outcome::Outcome;
+    use crate::domain::push;
     use crate::domain::secret::{Private, Secret};
     use crate::flows::policy::Policy;
     use crate::flows::world::{World, body, call, policy, wake};
@@ -282,14 +382,44 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_slot_or_place_is_told_to_try_later() {
-        let mut world = World::new(Policy { slots: 1, max_waiting: 2, ..policy() });
+    fn what_finds_no_slot_waits_for_one_and_what_finds_no_place_is_promised_at_once() {
+        let mut world = World::new(Policy { slots: 1, max_waiting: 3, ..policy() });
         let one = world.register("romeo@example.org", "phone", "token-1"); // t1
         let two = world.register("juliet@example.org", "phone", "token-2"); // t2
-        assert_eq!(world.publish(&one, wake()).pushes.len(), 1); // t3
-        assert_eq!(world.publish(&two, wake()).refused(), [("t4".to_owned(), FULL)]);
-        assert!(world.publish(&one, wake()).answers.is_empty()); // t5 joins
-        assert_eq!(world.publish(&one, wake()).refused(), [("t6".to_owned(), FULL)]);
+        let three = world.register("nurse@example.org", "phone", "token-3"); // t3
+        let first = world.publish(&one, wake()); // t4
+        let waits = world.publish(&two, wake()); // t5 finds no slot
+        assert_eq!((first.pushes.len(), waits.pushes.len(), waits.answers.len()), (1, 0, 0));
+        assert!(world.publish(&one, wake()).answers.is_empty()); // t6 joins
+        for (device, ticket) in [(&three, "t7"), (&one, "t8"), (&two, "t9")] {
+            let promised = world.publish(device, body("hi"));
+            assert_eq!((promised.done(), promised.pushes.len()), (vec![ticket], 0));
+            assert!(promised.stored.iter().any(|change| matches!(change, Change::Owe(_))), "{promised:?}");
+        }
+        // Each gets its turn; one after the other.
+        let mut sent = world.verdict(&first.pushes[0], Outcome::Accepted);
+        assert_eq!(sent.done(), ["t4", "t6"]);
+        let mut order = Vec::new();
+        while let Some(push) = sent.pushes.pop() {
+            assert!(sent.pushes.is_empty());
+            order.push((push.token.reveal().to_owned(), push.class));
+            sent = world.verdict(&push, Outcome::Accepted);
+        }
+        let important = |token: &str| (token.to_owned(), Class::Important);
+        assert_eq!(order, [important("token-1"), important("token-2"), important("token-3")]);
+        assert_eq!((world.state.queues().owed(), world.state.waiting()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn a_full_outbox_is_the_one_reason_to_come_again() {
+        let mut world = World::new(Policy { max_waiting: 0, max_owed: 1, slots: 1, ..policy() });
+        let one = world.register("romeo@example.org", "phone", "token-1"); // t1
+        let two = world.register("juliet@example.org", "phone", "token-2"); // t2
+        world.publish(&one, wake()); // t3 is under way
+        assert_eq!(world.publish(&one, body("hi")).done(), ["t4"]);
+        assert_eq!(world.publish(&two, wake()).refused(), [("t5".to_owned(), FULL)]);
+        // What is promised already can be said otherwise.
+        assert_eq!(world.publish(&one, body("more")).refused(), [("t6".to_owned(), FULL)]);
     }
 
     #[test]

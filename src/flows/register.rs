@@ -6,6 +6,7 @@ use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Step
 use super::dice::Dice;
 use super::guests;
 use super::memory::{Limit, Memory};
+use super::owing;
 use super::state::State;
 use crate::domain::app::{self, App, Provider, Style};
 use crate::domain::device::{Device, DeviceKey, GoneReason, History};
@@ -98,7 +99,10 @@ pub fn unregister(state: &State, ticket: Ticket, unregistration: DeviceUnregistr
         return step.refuse(ticket, Refusal::NotRegistered);
     }
     step.changes.extend(surplus_gone(state, &unregistration.owner, leaving.len()).map(Change::Forget));
-    step.changes.extend(leaving.into_iter().map(|device| gone(device, GoneReason::Owner, now.wall)));
+    for device in leaving {
+        step.changes.push(gone(device, GoneReason::Owner, now.wall));
+        owing::bury(state, &device.node, &mut step);
+    }
     step.answer(ticket, Answer::Unregistered { command: unregistration.command });
     step
 }
@@ -218,7 +222,10 @@ fn make_room(state: &State, device: &Device, now: Timestamp, step: &mut Step) {
     step.changes.extend(
         surplus_gone(state, &device.owner, evicted.len()).filter(|node| *node != device.node).map(Change::Forget),
     );
-    step.changes.extend(evicted.into_iter().map(|other| gone(other, GoneReason::MaxDevices, now)));
+    for other in evicted {
+        step.changes.push(gone(other, GoneReason::MaxDevices, now));
+        owing::bury(state, &other.node, step);
+    }
 }
 
 fn gone(device: &Device, why: GoneReason, now: Timestamp) -> Change {

@@ -1,11 +1,13 @@
 //! What pushkeeper knows, in memory: devices, what is under way, who waits, and how fast everybody may be.
 
 mod lanes;
+mod queues;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::data::{Change, Waiter};
+use super::circuit::Circuit;
+use super::data::Change;
 use super::hosts::Hosts;
 use super::lane::{Lane, LaneKind};
 use super::lives::Lives;
@@ -15,10 +17,11 @@ use super::registrations::Registrations;
 use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device, DeviceKey};
 use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
-use crate::domain::outcome::Reason;
 use crate::domain::rate::Buckets;
+use crate::domain::refusal::Later;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Now, Timestamp};
+pub use queues::{Queues, Turn};
 
 /// How many senders, accounts or devices a kind of limit remembers at a time.
 const REMEMBERED: usize = 20_000;
@@ -44,6 +47,9 @@ pub struct State {
     /// When the oldest tickets are late, and where they wait. Holds an entry per ticket, answered or not.
     lateness: VecDeque<(Moment, Node, LaneKind)>,
     waiting: usize,
+    queues: Queues,
+    /// When a push last went to a device, where there must be time between them.
+    sent: Sent,
     next_push: u64,
     /// Publishes per sending domain.
     pub publishing: Buckets<Domain>,
@@ -81,6 +87,30 @@ struct Slot {
     calls: Option<Box<Lane>>,
 }
 
+/// When pushes went to devices, as long as it matters.
+#[derive(Debug, Default)]
+struct Sent {
+    last: HashMap<Node, Moment>,
+    order: VecDeque<(Moment, Node)>,
+}
+
+impl Sent {
+    fn last(&self, node: &Node) -> Option<Moment> {
+        self.last.get(node).copied()
+    }
+
+    fn note(&mut self, node: &Node, at: Moment, matters: Option<Duration>) {
+        let Some(matters) = matters else { return };
+        self.last.insert(node.clone(), at);
+        self.order.push_back((at, node.clone()));
+        while let Some((then, node)) = self.order.pop_front_if(|(then, _)| *then + matters <= at) {
+            if self.last.get(&node) == Some(&then) {
+                self.last.remove(&node);
+            }
+        }
+    }
+}
+
 impl Slot {
     const fn lane(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
         match kind {
@@ -101,10 +131,12 @@ pub struct AppState {
     pub credentials: Option<Credentials>,
     /// Whether a push was taken under these credentials.
     pub works: bool,
-    /// Why the vendor refuses its credentials, while it does.
-    pub circuit: Option<Reason>,
     /// Whether clients must not find it meanwhile.
     pub withdrawn: bool,
+    /// How many pushes in a row its vendor was in no state to take, and since when.
+    pub failing: Option<(u32, Moment)>,
+    /// Set while its pushes are kept back.
+    pub circuit: Option<Circuit>,
 }
 
 impl State {
@@ -132,6 +164,8 @@ impl State {
             apps: HashMap::new(),
             lateness: VecDeque::new(),
             waiting: 0,
+            queues: Queues::default(),
+            sent: Sent::default(),
             next_push: 1,
             publishing: Buckets::new(REMEMBERED),
             registering_domains: Buckets::new(REMEMBERED),
@@ -203,7 +237,15 @@ impl State {
         }
     }
 
-    /// Whether a push to this device is under way, in either lane.
+    /// All that is on its way to devices.
+    pub fn lanes(&self) -> impl Iterator<Item = (&Node, LaneKind, &Lane)> {
+        self.devices.iter().flat_map(|(node, slot)| {
+            let messages = slot.messages.iter().map(move |lane| (node, LaneKind::Messages, &**lane));
+            messages.chain(slot.calls.iter().map(move |lane| (node, LaneKind::Calls, &**lane)))
+        })
+    }
+
+    /// Whether a push to this device is on its way, in either lane.
     #[must_use]
     pub fn is_under_way(&self, node: &Node) -> bool {
         self.devices.get(node).is_some_and(|slot| slot.messages.is_some() || slot.calls.is_some())
@@ -227,16 +269,56 @@ impl State {
         self.apps.values().map(|app| app.under_way).sum()
     }
 
-    /// Whether some vendor is busy rather than silent: nearly all slots of an app are taken, and they come free. Then
-    /// it is we who are slow, and reading on would only turn publishes away.
+    /// Whether so many wait that there must not be more, and some vendor is busy rather than silent: what waits for its
+    /// slots goes out by and by. Else what is read on would go through the disk for nothing.
     #[must_use]
     pub fn is_pressed(&self, now: Moment) -> bool {
-        let slots = self.policy.slots;
-        let busy = |app: &AppState| {
-            let answers = app.last_verdict.is_some_and(|at| now - at < SILENCE);
-            answers && app.under_way >= slots - slots / 4
+        let busy = |(name, app): (&AppName, &AppState)| {
+            app.last_verdict.is_some_and(|at| now - at < SILENCE) && self.queues.is_ready(name)
         };
-        self.apps.values().any(busy)
+        self.waiting >= self.policy.max_waiting / 2 && self.apps.iter().any(busy)
+    }
+
+    /// Whether one more push of this app may be under way.
+    #[must_use]
+    pub fn has_slot(&self, app: &AppName) -> bool {
+        self.free_slots(app) > 0
+    }
+
+    /// How many more pushes of this app may be under way.
+    #[must_use]
+    pub fn free_slots(&self, app: &AppName) -> usize {
+        let under_way = self.apps.get(app).map_or(0, |app| app.under_way);
+        let own = self.policy.slots.saturating_sub(under_way);
+        own.min(self.policy.max_under_way.saturating_sub(self.under_way()))
+    }
+
+    /// What waits, rests, and is owed.
+    #[must_use]
+    pub const fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Whether one more push can be promised.
+    ///
+    /// # Errors
+    /// Why it cannot: the outbox is full, or the store takes no writes.
+    pub const fn room_to_owe(&self) -> Result<(), Later> {
+        let (pushes, bytes) = self.queues.owed();
+        if self.read_only {
+            return Err(Later::Store);
+        }
+        if pushes >= self.policy.max_owed || bytes >= self.policy.max_owed_bytes {
+            return Err(Later::Full);
+        }
+        Ok(())
+    }
+
+    /// Until when a device has to be left alone (`push.min_interval`).
+    #[must_use]
+    pub fn rests_until(&self, node: &Node, now: Moment) -> Option<Moment> {
+        let until = self.sent.last(node)? + self.policy.min_interval?;
+        (until > now).then_some(until)
     }
 
     /// The name for the next push.
@@ -275,7 +357,8 @@ impl State {
         let calendar = self.registrations.next_due().filter(|_| !self.read_only);
         let calendar = calendar.map(|at| now.steady + (at - now.wall));
         let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
-        let next = [self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
+        let next =
+            [self.next_turn(now), self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
         next.into_iter().flatten().min()
     }
 
@@ -311,39 +394,11 @@ impl State {
             Change::Registration(registration) => self.registrations.put(registration),
             Change::Record(key, record) => self.registrations.record(key, record),
             Change::ForgetRegistration(key) => self.registrations.forget(key),
+            Change::Owe(owed) => self.owe(owed),
+            // Whoever decided so has said already what is left in memory.
+            Change::Settle(..) => {}
             Change::Memory(memory) => self.apply_memory(memory),
         }
-    }
-
-    /// Forgets what the store knows, keeps what lives in memory: before loading the store again.
-    pub fn forget_stored(&mut self) -> Vec<(Node, LaneKind, Box<Lane>)> {
-        self.by_key.clear();
-        self.by_owner.clear();
-        self.gone.clear();
-        self.unproven.clear();
-        self.guests.clear();
-        self.registrations = Registrations::new(self.policy.rules.registration_ttl);
-        let slots = self.devices.drain().flat_map(|(node, slot)| {
-            let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
-            messages.into_iter().chain(slot.calls.map(|lane| (node, LaneKind::Calls, lane)))
-        });
-        slots.collect()
-    }
-
-    /// Puts back what was under way, after the store was loaded again. Returns who waits for devices that the store
-    /// does not know.
-    pub fn restore(&mut self, lanes: Vec<(Node, LaneKind, Box<Lane>)>) -> Vec<Waiter> {
-        let mut orphans = Vec::new();
-        for (node, kind, mut lane) in lanes {
-            if let Some(slot) = self.devices.get_mut(&node) {
-                *slot.lane(kind) = Some(lane);
-            } else {
-                self.waiting = self.waiting.saturating_sub(lane.waiting());
-                orphans.append(&mut lane.waiters);
-                orphans.extend(lane.next.into_iter().flat_map(|next| next.waiters));
-            }
-        }
-        orphans
     }
 
     fn put(&mut self, device: &Device, guest: bool) {
@@ -408,22 +463,26 @@ impl State {
                 Limit::Enabling(account) => self.enabling.put(account.clone(), *bucket, *now),
                 Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
             },
-            Memory::Begun { node, lane } => self.begin(node, lane),
-            Memory::Joined { node, kind, waiter } => self.join(node, *kind, waiter),
-            Memory::Queued { node, class, content, published, waiter } => {
-                self.queue(node, *class, content, *published, waiter);
+            Memory::Begun { node, kind, lane } => self.open(node, *kind, lane),
+            Memory::Moved { node, kind, lane } => self.move_on(node, *kind, lane),
+            Memory::Joined { node, kind, waiter, latest } => {
+                self.join(node, *kind, waiter.as_ref(), latest.as_ref());
             }
-            Memory::Spoke(app, at) => {
+            Memory::Queued { node, kind, load, waiter } => self.queue(node, *kind, load, waiter.as_ref()),
+            Memory::Promised { node, kind, lane, next } => self.promise(node, *kind, *lane, *next),
+            Memory::Sent(node, at) => self.sent.note(node, *at, self.policy.min_interval),
+            Memory::Spoke { app, at, failing } => {
                 let app = self.apps.entry(app.clone()).or_default();
                 app.under_way = app.under_way.saturating_sub(1);
                 app.last_verdict = Some(*at);
+                app.failing = *failing;
             }
             Memory::Guest(device) => self.put(device, true),
             Memory::GuestLeft(node) => self.forget(node),
             Memory::Ended { node, kind } => self.end(node, *kind),
             Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
-            Memory::Circuit(app, reason) => {
-                self.apps.entry(app.clone()).or_default().circuit.clone_from(reason);
+            Memory::Circuit(app, circuit) => {
+                self.apps.entry(app.clone()).or_default().circuit.clone_from(circuit);
             }
             Memory::Withdrawn(app, withdrawn) => {
                 self.apps.entry(app.clone()).or_default().withdrawn = *withdrawn;

@@ -132,6 +132,12 @@ fn writes(engine: &mut Engine, changes: &[Change]) -> sled::Result<Writes> {
                 promises.push((Kind::Device.key(node.as_str()), None));
                 histories.insert(node, None);
             }
+            Change::Owe(owed) => {
+                let key = record::owed_key(&owed.node, owed.kind);
+                let record = record::seal_owed(&key, &owed.load).map_err(bug)?;
+                promises.push((key, Some(record)));
+            }
+            Change::Settle(node, kind) => promises.push((record::owed_key(node, *kind), None)),
             Change::Registration(registration) => registrations.put(registration),
             Change::Record(key, record) => registrations.note(key, record),
             Change::ForgetRegistration(key) => registrations.forget(key),

@@ -16,7 +16,7 @@ use crate::flows::data::Change;
 
 impl Store {
     /// Everything, as the changes that bring it back: the apps' credentials, then the devices with their histories,
-    /// then the registrations, each followed by what became of its pushes.
+    /// then what is owed to them, then the registrations, each followed by what became of its pushes.
     /// After a failed commit, what the disk holds, not what was about to be written.
     ///
     /// # Errors
@@ -34,6 +34,7 @@ impl Store {
         Ok(Stored {
             credentials: all(Kind::Credentials),
             devices: all(Kind::Device),
+            owed: all(Kind::Owed),
             histories: all(Kind::History).peekable(),
             journal: engine.journal.histories(),
             registrations: all(Kind::Registration),
@@ -49,6 +50,7 @@ impl Store {
 pub struct Stored {
     credentials: Scan,
     devices: Scan,
+    owed: Scan,
     /// In the order of the devices.
     histories: Peekable<Scan>,
     /// Histories that are newer than those.
@@ -78,6 +80,13 @@ impl Iterator for Stored {
                     .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
                 device.history = self.journal.remove(&device.node).map_or(history, Ok)?;
                 Ok(Change::Device(Box::new(device)))
+            }));
+        }
+        if let Some(record) = self.owed.next() {
+            return Some(record.and_then(|(key, value)| {
+                let owed = record::unseal_owed(&key, &value)
+                    .map_err(|damage| corrupt(&self.owed.path, &of_device("what is owed", &key), damage))?;
+                Ok(Change::Owe(Box::new(owed)))
             }));
         }
         if let Some(next) = self.next.take() {

@@ -14,6 +14,8 @@ mod m0002_registrations;
 mod m0003_access;
 #[path = "../../migrations/m0004_extensions.rs"]
 mod m0004_extensions;
+#[path = "../../migrations/m0005_outbox.rs"]
+mod m0005_outbox;
 
 /// The tree of what the store says about itself.
 pub(super) const META: &str = "meta";
@@ -25,7 +27,7 @@ pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
 pub(super) const STEPS: &[Step] =
-    &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_extensions::run];
+    &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_extensions::run, m0005_outbox::run];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -74,8 +76,15 @@ mod tests {
     use crate::store::Store;
 
     /// Two more than there are.
-    const FUTURE: &[Step] =
-        &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_extensions::run, next, last];
+    const FUTURE: &[Step] = &[
+        m0001_records::run,
+        m0002_registrations::run,
+        m0003_access::run,
+        m0004_extensions::run,
+        m0005_outbox::run,
+        next,
+        last,
+    ];
 
     fn next(db: &sled::Db) -> sled::Result<()> {
         db.open_tree("log")?.insert(b"next", b"ran").map(drop)
@@ -99,7 +108,7 @@ mod tests {
     fn a_new_store_runs_all_steps_and_has_their_number() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(folder.path()).unwrap();
-        assert_eq!(schema(folder.path(), &engine).unwrap(), 4);
+        assert_eq!(schema(folder.path(), &engine).unwrap(), 5);
         assert!(engine.db().tree_names().contains(&"records".into()));
     }
 
@@ -117,7 +126,7 @@ mod tests {
         assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
         let engine = store.engine();
         let older = bring_up(path, engine.as_ref().unwrap(), STEPS.get(..1).unwrap()).unwrap_err();
-        assert!(matches!(older, StoreError::Newer { found: 4, known: 1, .. }), "{older}");
+        assert!(matches!(older, StoreError::Newer { found: 5, known: 1, .. }), "{older}");
     }
 
     #[test]
@@ -128,12 +137,12 @@ mod tests {
 
         let failed = bring_up(path, &engine, FUTURE).unwrap_err();
         assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-        assert_eq!(schema(path, &engine).unwrap(), 5, "the step that failed does not count");
+        assert_eq!(schema(path, &engine).unwrap(), 6, "the step that failed does not count");
         assert_eq!(ran(&engine, "next").as_deref(), Some("ran"));
 
         engine.db().open_tree("log").unwrap().remove(b"next").unwrap();
         bring_up(path, &engine, FUTURE).unwrap();
-        assert_eq!(schema(path, &engine).unwrap(), 6);
+        assert_eq!(schema(path, &engine).unwrap(), 7);
         assert_eq!(ran(&engine, "last").as_deref(), Some("ran"));
         assert_eq!(ran(&engine, "next"), None, "what a store has had does not run again");
     }
@@ -143,11 +152,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let engine = Engine::open(path).unwrap();
-        engine.meta.insert(SCHEMA, sealed(7).unwrap()).unwrap();
+        engine.meta.insert(SCHEMA, sealed(9).unwrap()).unwrap();
         drop(engine);
         let refused = Engine::open(path).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 7, known: 4, .. }), "{refused}");
-        assert!(refused.to_string().contains("has schema 7, and this pushkeeper knows only up to 4"), "{refused}");
+        assert!(matches!(refused, StoreError::Newer { found: 9, known: 5, .. }), "{refused}");
+        assert!(refused.to_string().contains("has schema 9, and this pushkeeper knows only up to 5"), "{refused}");
     }
 
     #[test]

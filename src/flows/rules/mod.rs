@@ -101,9 +101,12 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
             edit.finish()
         }
         // Taken by others.
-        Inner::Push { .. } | Inner::HostDue(_) | Inner::Synced { .. } | Inner::MissedAll(_) | Inner::Reloaded => {
-            Step::default()
-        }
+        Inner::Push { .. }
+        | Inner::HostDue(_)
+        | Inner::Drain(_)
+        | Inner::Synced { .. }
+        | Inner::MissedAll(_)
+        | Inner::Reloaded => Step::default(),
     }
 }
 

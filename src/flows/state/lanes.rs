@@ -1,83 +1,201 @@
-//! What is under way to devices, and who waits for it.
+//! What is on its way to devices, and who waits for it.
 
 use super::State;
-use crate::domain::class::Class;
 use crate::domain::ids::Node;
-use crate::domain::push::Content;
 use crate::domain::time::{Moment, Timestamp};
-use crate::flows::data::Waiter;
-use crate::flows::lane::{Lane, LaneKind, Next};
+use crate::flows::data::{Owed, Waiter};
+use crate::flows::lane::{Lane, LaneKind, Load, Next, Phase};
 
 impl State {
-    pub(super) fn begin(&mut self, node: &Node, lane: &Lane) {
+    /// Changes a lane, and all that is known of lanes besides.
+    fn alter(&mut self, node: &Node, kind: LaneKind, change: impl FnOnce(&mut Option<Box<Lane>>)) {
         let Some(slot) = self.devices.get_mut(node) else { return };
-        let kind = LaneKind::of(lane.class);
-        self.next_push = self.next_push.max(lane.push.0.saturating_add(1));
-        self.apps.entry(slot.device.key.app.clone()).or_default().under_way += 1;
-        self.waiting += lane.waiting();
-        let late = self.policy.answer_within;
-        let taken = lane.waiters.iter().filter_map(taken);
-        self.lateness.extend(taken.map(|taken| (taken + late, node.clone(), kind)));
-        *slot.lane(kind) = Some(Box::new(lane.clone()));
-    }
-
-    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
-        let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
-        lane.waiters.push(waiter.clone());
-        self.wait(node, kind, waiter);
-    }
-
-    pub(super) fn queue(
-        &mut self,
-        node: &Node,
-        class: Class,
-        content: &Content,
-        published: Timestamp,
-        waiter: &Waiter,
-    ) {
-        let kind = LaneKind::of(class);
-        let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) else { return };
-        match &mut lane.next {
-            Some(next) => next.merge(class, content, published, waiter.clone()),
-            None => {
-                lane.next = Some(Next { class, content: content.clone(), published, waiters: vec![waiter.clone()] });
+        let app = slot.device.key.app.clone();
+        let place = (node.clone(), kind);
+        let lane = slot.lane(kind);
+        let before = lane.as_ref().and_then(|lane| lane.under_way());
+        if let Some(lane) = lane {
+            self.waiting = self.waiting.saturating_sub(lane.waiting());
+            self.queues.leave(&app, &place, lane);
+        }
+        let turn = lane.as_ref().and_then(|lane| lane.turn);
+        change(lane);
+        let after = lane.as_ref().and_then(|lane| lane.under_way());
+        if let Some(lane) = lane {
+            self.waiting += lane.waiting();
+            self.queues.enter(&app, &place, lane);
+        }
+        if let Some((push, _)) = after.filter(|_| after != before) {
+            self.next_push = self.next_push.max(push.0.saturating_add(1));
+            self.apps.entry(app.clone()).or_default().under_way += 1;
+            if let Some(turn) = turn {
+                self.queues.served(&app, turn);
             }
         }
-        self.wait(node, kind, waiter);
-    }
-
-    pub(super) fn wait(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
-        self.waiting += 1;
-        if let Some(taken) = taken(waiter) {
-            self.lateness.push_back((taken + self.policy.answer_within, node.clone(), kind));
-        }
-    }
-
-    pub(super) fn end(&mut self, node: &Node, kind: LaneKind) {
-        let lane = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).take());
-        self.waiting = self.waiting.saturating_sub(lane.map_or(0, |lane| lane.waiting()));
         if self.waiting == 0 {
             self.lateness.clear();
         }
     }
 
-    pub(super) fn expire(&mut self, node: &Node, kind: LaneKind, taken: Moment) {
-        if let Some(lane) = self.devices.get_mut(node).and_then(|slot| slot.lane(kind).as_mut()) {
-            let before = lane.waiting();
-            lane.expire(taken);
-            self.waiting = self.waiting.saturating_sub(before - lane.waiting());
+    /// A lane begins, with those who wait for it.
+    pub(super) fn open(&mut self, node: &Node, kind: LaneKind, lane: &Lane) {
+        for waiter in &lane.waiters {
+            self.expect(node, kind, waiter);
         }
+        self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
+    }
+
+    /// A lane goes on. Nobody waits in it who did not before.
+    pub(super) fn move_on(&mut self, node: &Node, kind: LaneKind, lane: &Lane) {
+        self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
+    }
+
+    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: Option<&Load>) {
+        if let Some(waiter) = waiter {
+            self.expect(node, kind, waiter);
+        }
+        self.alter(node, kind, |lane| {
+            let Some(lane) = lane else { return };
+            lane.waiters.extend(waiter.cloned());
+            if let Some(latest) = latest {
+                lane.latest = Some(latest.clone());
+            }
+        });
+    }
+
+    /// Merges a later publish into what waits: in a lane that is under way, into what goes next.
+    pub(super) fn queue(&mut self, node: &Node, kind: LaneKind, load: &Load, waiter: Option<&Waiter>) {
+        if let Some(waiter) = waiter {
+            self.expect(node, kind, waiter);
+        }
+        self.alter(node, kind, |lane| {
+            let Some(lane) = lane else { return };
+            if lane.under_way().is_none() {
+                lane.load.merge(load);
+                lane.waiters.extend(waiter.cloned());
+                return;
+            }
+            match &mut lane.next {
+                Some(next) => {
+                    next.load.merge(load);
+                    next.waiters.extend(waiter.cloned());
+                }
+                None => {
+                    let waiters = waiter.cloned().into_iter().collect();
+                    lane.next = Some(Box::new(Next { load: load.clone(), waiters, owed: false }));
+                }
+            }
+        });
+    }
+
+    /// What is under way in a lane, and what goes next, is in the outbox.
+    pub(super) fn promise(&mut self, node: &Node, kind: LaneKind, lane_too: bool, next_too: bool) {
+        self.alter(node, kind, |lane| {
+            let Some(lane) = lane else { return };
+            lane.owed |= lane_too;
+            if let Some(next) = &mut lane.next {
+                next.owed |= next_too;
+            }
+        });
+    }
+
+    /// What is stored as owed. While running, its lane knows already.
+    pub(super) fn owe(&mut self, owed: &Owed) {
+        if self.lane(&owed.node, owed.kind).is_none() {
+            let lane = Lane { owed: true, ..Lane::new(owed.load.clone(), Phase::Ready, Vec::new()) };
+            self.move_on(&owed.node, owed.kind, &lane);
+        }
+    }
+
+    pub(super) fn end(&mut self, node: &Node, kind: LaneKind) {
+        self.alter(node, kind, |lane| *lane = None);
+    }
+
+    pub(super) fn expire(&mut self, node: &Node, kind: LaneKind, taken: Moment) {
+        self.alter(node, kind, |lane| {
+            if let Some(lane) = lane {
+                lane.expire(taken);
+            }
+        });
         let over = taken + self.policy.answer_within;
         while self.lateness.front().is_some_and(|(at, ..)| *at <= over) {
             self.lateness.pop_front();
         }
     }
-}
 
-/// When the iq that waits was read, if it is an iq.
-fn taken(waiter: &Waiter) -> Option<Moment> {
-    match waiter {
-        Waiter::Iq(ticket) => Some(ticket.taken),
-        Waiter::Rules { .. } => None,
+    /// Somebody will have waited for too long at some time.
+    fn expect(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
+        if let Waiter::Iq(ticket) = waiter {
+            self.lateness.push_back((ticket.taken + self.policy.answer_within, node.clone(), kind));
+        }
+    }
+
+    /// Forgets what the store knows, keeps what lives in memory: before loading the store again.
+    pub fn forget_stored(&mut self) -> Vec<(Node, LaneKind, Box<Lane>)> {
+        self.by_key.clear();
+        self.by_owner.clear();
+        self.gone.clear();
+        self.unproven.clear();
+        self.guests.clear();
+        self.queues = super::Queues::default();
+        self.registrations = super::Registrations::new(self.policy.rules.registration_ttl);
+        let slots = self.devices.drain().flat_map(|(node, slot)| {
+            let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
+            messages.into_iter().chain(slot.calls.map(|lane| (node, LaneKind::Calls, lane)))
+        });
+        slots.collect()
+    }
+
+    /// Puts back what was on its way, after the store was loaded again. Returns who waits for devices that the store
+    /// does not know, or for what is neither under way nor stored.
+    pub fn restore(&mut self, lanes: Vec<(Node, LaneKind, Box<Lane>)>) -> Vec<Waiter> {
+        let mut orphans = Vec::new();
+        for (node, kind, mut lane) in lanes {
+            self.waiting = self.waiting.saturating_sub(lane.waiting());
+            let stored = self.lane(&node, kind).is_some();
+            // What was promised is what the store says, whatever we thought.
+            lane.owed = stored;
+            lane.turn = None;
+            if let Some(next) = &mut lane.next {
+                next.owed = stored;
+            }
+            let goes_on = lane.under_way().is_some() || stored || lane.waiting() > 0;
+            if self.devices.contains_key(&node) && goes_on {
+                let under_way = lane.under_way().is_some();
+                self.alter(&node, kind, |slot| *slot = Some(lane));
+                if under_way {
+                    // It was counted when it began.
+                    self.spoke_for(&node);
+                }
+            } else {
+                orphans.append(&mut lane.waiters);
+                orphans.extend(lane.next.into_iter().flat_map(|next| next.waiters));
+            }
+        }
+        orphans
+    }
+
+    fn spoke_for(&mut self, node: &Node) {
+        if let Some(slot) = self.devices.get(node)
+            && let Some(app) = self.apps.get_mut(&slot.device.key.app)
+        {
+            app.under_way = app.under_way.saturating_sub(1);
+        }
+    }
+
+    /// When something of what waits will next be ready, or of no use any more.
+    pub(super) fn next_turn(&self, now: crate::domain::time::Now) -> Option<Moment> {
+        let expired: Option<Timestamp> = self.queues.next_expired();
+        let expired = expired.map(|at| now.steady + (at - now.wall));
+        let app = |(name, app): (&crate::domain::ids::AppName, &super::AppState)| {
+            let waits = self.queues.is_ready(name);
+            match &app.circuit {
+                _ if !waits => None,
+                Some(circuit) => (circuit.trial.is_none() && self.has_slot(name)).then_some(circuit.next_trial),
+                None => self.has_slot(name).then_some(now.steady),
+            }
+        };
+        let turns = self.apps.iter().filter_map(app);
+        turns.chain(expired).chain(self.queues.next_rested()).min()
     }
 }

@@ -2,6 +2,7 @@
 //! is a new type with the next version, and a step in `migrations/`.
 
 mod devices;
+mod outbox;
 mod registrations;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub(super) use devices::{
     fact_key, fact_number, seal_credentials, seal_device, seal_facts, seal_history, unseal_credentials, unseal_device,
     unseal_facts, unseal_history,
 };
+pub(super) use outbox::{owed_key, seal_owed, unseal_owed};
 #[cfg(test)]
 pub(super) use registrations::tests as registrations_tests;
 pub(super) use registrations::{
@@ -33,6 +35,8 @@ pub(super) enum Kind {
     Facts = b'f' as isize,
     /// A device's history; its node follows.
     History = b'h' as isize,
+    /// What is owed; `c` or `m` for the lane and the device's node follow.
+    Owed = b'o' as isize,
     /// What became of a registration's pushes; account, service and node follow, with a NUL between them.
     Pushes = b'p' as isize,
     /// A registration, without what became of its pushes; named as those.

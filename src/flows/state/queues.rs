@@ -1,0 +1,157 @@
+//! Who goes next: what is ready for a free slot, what rests, and what will be of no use any more.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::domain::ids::{AppName, Domain, Node};
+use crate::domain::time::{Moment, Timestamp};
+use crate::flows::lane::{Lane, LaneKind, Load, Phase};
+
+/// How many domains' turns an app remembers before it forgets those that have had theirs.
+const REMEMBERED: usize = 1000;
+
+/// A lane of a device.
+pub(super) type Place = (Node, LaneKind);
+
+/// The lanes that are not under way, in every order that is asked for.
+#[derive(Debug, Default)]
+pub struct Queues {
+    ready: HashMap<AppName, Ready>,
+    resting: BTreeSet<(Moment, Node, LaneKind)>,
+    expiring: BTreeSet<(Timestamp, Node, LaneKind)>,
+    owed: usize,
+    owed_bytes: usize,
+}
+
+/// When a lane's turn is: calls first, then domain by domain, so that one that publishes much keeps nobody waiting
+/// but itself (start-time fair queueing).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    kind: LaneKind,
+    round: u64,
+    number: u64,
+}
+
+/// What waits for an app's free slots.
+#[derive(Debug, Default)]
+struct Ready {
+    lanes: BTreeMap<Turn, Place>,
+    /// The round of each domain's latest lane.
+    rounds: HashMap<Domain, u64>,
+    /// The round that is being served.
+    round: u64,
+    number: u64,
+}
+
+impl Ready {
+    fn turn(&mut self, lane: &Lane, kind: LaneKind) -> Turn {
+        if self.rounds.len() >= REMEMBERED {
+            let round = self.round;
+            self.rounds.retain(|_, latest| *latest > round);
+        }
+        let latest = self.rounds.entry(lane.load.from.clone()).or_default();
+        *latest = (*latest).max(self.round) + 1;
+        self.number += 1;
+        Turn { kind, round: *latest, number: self.number }
+    }
+}
+
+impl Queues {
+    /// A lane is about to change, or to end.
+    pub(super) fn leave(&mut self, app: &AppName, place: &Place, lane: &Lane) {
+        if let Some(load) = lane.promised() {
+            self.owed = self.owed.saturating_sub(1);
+            self.owed_bytes = self.owed_bytes.saturating_sub(size(load));
+        }
+        match lane.phase {
+            Phase::UnderWay { .. } => return,
+            Phase::Ready => {
+                if let (Some(turn), Some(ready)) = (&lane.turn, self.ready.get_mut(app)) {
+                    ready.lanes.remove(turn);
+                }
+            }
+            Phase::Resting(until) => {
+                self.resting.remove(&(until, place.0.clone(), place.1));
+            }
+        }
+        self.expiring.remove(&(lane.load.expires, place.0.clone(), place.1));
+    }
+
+    /// A lane has changed, or began. One that is ready still keeps its turn.
+    pub(super) fn enter(&mut self, app: &AppName, place: &Place, lane: &mut Lane) {
+        if let Some(load) = lane.promised() {
+            self.owed += 1;
+            self.owed_bytes += size(load);
+        }
+        match lane.phase {
+            Phase::UnderWay { .. } => return,
+            Phase::Ready => {
+                let ready = self.ready.entry(app.clone()).or_default();
+                let turn = lane.turn.unwrap_or_else(|| ready.turn(lane, place.1));
+                lane.turn = Some(turn);
+                ready.lanes.insert(turn, place.clone());
+            }
+            Phase::Resting(until) => {
+                self.resting.insert((until, place.0.clone(), place.1));
+            }
+        }
+        self.expiring.insert((lane.load.expires, place.0.clone(), place.1));
+    }
+
+    /// A lane's turn has come.
+    pub(super) fn served(&mut self, app: &AppName, turn: Turn) {
+        if let Some(ready) = self.ready.get_mut(app) {
+            ready.round = ready.round.max(turn.round);
+        }
+    }
+
+    /// What waits for a free slot of this app, by whose turn it is.
+    pub fn ready(&self, app: &AppName) -> impl Iterator<Item = &Place> {
+        self.ready.get(app).into_iter().flat_map(|ready| ready.lanes.values())
+    }
+
+    /// Whether something waits for a free slot of this app.
+    #[must_use]
+    pub fn is_ready(&self, app: &AppName) -> bool {
+        self.ready.get(app).is_some_and(|ready| !ready.lanes.is_empty())
+    }
+
+    /// What has rested long enough.
+    pub fn rested(&self, now: Moment) -> impl Iterator<Item = (&Node, LaneKind)> {
+        self.resting.iter().take_while(move |(until, ..)| *until <= now).map(|(_, node, kind)| (node, *kind))
+    }
+
+    /// When the next one will have.
+    #[must_use]
+    pub fn next_rested(&self) -> Option<Moment> {
+        self.resting.first().map(|(until, ..)| *until)
+    }
+
+    /// What is of no use any more.
+    pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = (&Node, LaneKind)> {
+        self.expiring.iter().take_while(move |(at, ..)| *at <= now).map(|(_, node, kind)| (node, *kind))
+    }
+
+    /// When the next one will be.
+    #[must_use]
+    pub fn next_expired(&self) -> Option<Timestamp> {
+        self.expiring.first().map(|(at, ..)| *at)
+    }
+
+    /// How much is owed: pushes, and bytes of what they say.
+    #[must_use]
+    pub const fn owed(&self) -> (usize, usize) {
+        (self.owed, self.owed_bytes)
+    }
+}
+
+/// Roughly what a push takes, in memory and on disk.
+fn size(load: &Load) -> usize {
+    let content = &load.content;
+    let texts =
+        [&content.sender, &content.body, &content.nickname].into_iter().flatten().map(|text| text.reveal().len());
+    let sealed = content.sealed.as_ref().map_or(0, |sealed| sealed.payload.reveal().len());
+    EACH + texts.sum::<usize>() + sealed
+}
+
+/// What one takes that says nothing: its record, its lane, and its places in the queues.
+const EACH: usize = 512;
