@@ -297,15 +297,18 @@ async fn a_healthy_push_waits_for_no_disk_and_its_fact_rides_within_a_second() {
 async fn clients_find_an_app_until_its_credentials_are_refused_and_again_afterwards() {
     let mut rig = Rig::new(policy());
     let device = rig.register("phone").await;
-    let fault = Outcome::OperatorFault("InvalidProviderToken".into());
-    for (id, outcome, works) in [("p1", fault, false), ("p2", Outcome::Accepted, true)] {
-        rig.ask(vec![rig.publish(id, &device)]).await;
-        let push = rig.pushes.recv().await.unwrap();
-        let app = push.app.clone();
-        rig.say(push, outcome).await;
-        assert_eq!(rig.answer().await.0, id);
-        assert_eq!(rig.offers.try_recv(), Ok((app, works)), "{id}");
-    }
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    let push = rig.pushes.recv().await.unwrap();
+    let app = push.app.clone();
+    rig.say(push, Outcome::OperatorFault("InvalidProviderToken".into())).await;
+    let promise = rig.commit_order().await;
+    assert!(promise.iter().any(|change| matches!(change, Change::Owe(_))), "{promise:?}");
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    assert_eq!(rig.offers.try_recv(), Ok((app.clone(), false)));
+    // The next one that is tried is taken.
+    rig.accept().await;
+    assert_eq!(rig.offers.recv().await, Some((app, true)));
 }
 
 #[tokio::test(start_paused = true)]
