@@ -46,6 +46,7 @@ mod tests {
         let rows = [
             ("taken", Outcome::Accepted, None),
             ("down", Outcome::Unavailable { retry_after: None, reason: "503".into() }, None),
+            ("a token that does not fit", Outcome::Suspect("BadDeviceToken".into()), None),
             ("refused", refused(), Some(false)),
             ("refused again", refused(), None),
             ("throttled", Outcome::Throttled { retry_after: None, reason: "429".into() }, None),
