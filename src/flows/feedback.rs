@@ -6,7 +6,7 @@ use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::offer;
-use super::owing::{self, Again};
+use super::owing::{self, Again, Failed};
 use super::state::State;
 use crate::domain::device::{Device, Fact, GoneReason, Said};
 use crate::domain::ids::{Node, PushId};
@@ -36,7 +36,7 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
         match verdict.outcome {
             Outcome::Accepted => done(state, device, kind, lane, now, &mut step),
             // What this one met says nothing of the new one.
-            _ => owing::again(state, device, kind, lane, Again::AtOnce, now, dice, &mut step),
+            _ => owing::again(state, &Failed { device, kind, lane, when: Again::AtOnce }, now, dice, &mut step),
         }
         return step;
     }
@@ -51,7 +51,7 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
         }
         Reaction::Doubt | Reaction::Suspect | Reaction::Later(_) => {
             let when = Again::Later(&verdict.outcome);
-            owing::again(state, device, kind, lane, when, now, dice, &mut step);
+            owing::again(state, &Failed { device, kind, lane, when }, now, dice, &mut step);
         }
     }
     step

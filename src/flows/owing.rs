@@ -86,16 +86,8 @@ pub(super) fn bury(state: &State, node: &Node, step: &mut Step) {
 }
 
 /// A push did not reach its device: all that is to be delivered in its lane is owed, as one, and goes again.
-pub(super) fn again(
-    state: &State,
-    device: &Device,
-    kind: LaneKind,
-    lane: &Lane,
-    when: Again<'_>,
-    now: Now,
-    dice: &mut Dice,
-    step: &mut Step,
-) {
+pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dice, step: &mut Step) {
+    let &Failed { device, kind, lane, when } = failed;
     let load = lane.whole();
     let node = &device.node;
     if load.expires <= now.wall {
@@ -142,6 +134,19 @@ fn keep(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, later: Later)
     tell_all(step, lane, &Answer::Refused(Refusal::TryLater(later)));
     let kept = Lane { owed: true, attempts: lane.attempts, ..Lane::new(load.clone(), Phase::Ready, Vec::new()) };
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(kept) });
+}
+
+/// A push that did not reach its device.
+#[derive(Debug)]
+pub(super) struct Failed<'a> {
+    /// The device.
+    pub(super) device: &'a Device,
+    /// The lane.
+    pub(super) kind: LaneKind,
+    /// The push, and what waits behind it.
+    pub(super) lane: &'a Lane,
+    /// When it goes again.
+    pub(super) when: Again<'a>,
 }
 
 /// When a push goes again.

@@ -103,7 +103,8 @@ impl Sent {
         let Some(matters) = matters else { return };
         self.last.insert(node.clone(), at);
         self.order.push_back((at, node.clone()));
-        while let Some((then, node)) = self.order.pop_front_if(|(then, _)| *then + matters <= at) {
+        while self.order.front().is_some_and(|(then, _)| *then + matters <= at) {
+            let Some((then, node)) = self.order.pop_front() else { return };
             if self.last.get(&node) == Some(&then) {
                 self.last.remove(&node);
             }
