@@ -23,7 +23,7 @@
 //! 3. [`gateway`] builds the vendor's request, sends it, and reads the vendor's answer into an
 //!    [`Outcome`](domain::outcome::Outcome).
 //! 4. [`driver`] takes the verdict to [`flows::feedback`]: what it means for the device, and what those are told who
-//!    wait.
+//!    wait. What its vendor does not take is owed ([`flows::owing`]): on disk, then answered, then tried until it is.
 //! 5. [`xmpp::answer`] writes the answer; the link sends it, on the next stream if this one is gone.
 //!
 //! # The life of a host's event
