@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::data::{Answer, Change, Inner, Step};
+use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::owing;
@@ -42,6 +43,7 @@ pub fn due(state: &State, now: Now) -> Step {
     let hosts = state.hosts.iter().filter(|(_, host)| host.link.due.is_some_and(|due| due <= now.steady));
     step.then.extend(hosts.map(|(host, _)| Inner::HostDue(host.clone())));
     wake_some(state, now, &mut step);
+    expiry::watch(state, now, &mut step);
     // What goes by the calendar is for the disk, and would be due again at once.
     if state.is_read_only() {
         return step;
