@@ -185,6 +185,22 @@ mod tests {
         assert_eq!(world.state.count(), (0, 0));
     }
 
+    #[test]
+    fn what_is_owed_under_an_app_that_is_not_configured_any_more_waits_quietly() {
+        let mut world = World::new(policy());
+        let device = world.register("romeo@example.org", "phone", "token-1");
+        let sent = world.publish(&device, wake());
+        let outcome = Outcome::Unavailable { retry_after: None, reason: "503".into() };
+        world.verdict(&sent.pushes[0], outcome);
+        world.state.policy.apps.clear();
+        let later = world.pass(2000);
+        assert!(later.pushes.is_empty());
+        let next = world.state.next_deadline(world.now()).unwrap();
+        assert!(next > world.now().steady, "{next:?}");
+        world.pass(24 * 3600 * 1000);
+        assert_eq!(world.state.queues().owed(), (0, 0));
+    }
+
     /// What a hostile world may do.
     #[derive(Clone, Debug)]
     enum Act {
