@@ -59,6 +59,8 @@ fn the_example_is_complete_and_shows_the_defaults() {
     let others = [
         "secret_file",
         "certificate_",
+        "key_file",
+        "listen",
         "endpoint",
         "token_endpoint",
         "ca_file",
@@ -82,7 +84,7 @@ fn the_example_names_every_key_there_is() {
     let example = include_str!("../../config.example.toml");
     let words: BTreeSet<&str> = example.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     // What a section knows, it says when it is asked for something else.
-    let sections = ["component", "store", "push", "register", "log", "rules", "sessions"];
+    let sections = ["component", "store", "push", "register", "http", "http.public", "log", "rules", "sessions"];
     let sections = sections.map(|name| format!("[{name}]\nnothing = 1\n"));
     let lists = ["hosts", "rules.service"].map(|name| format!("[[{name}]]\nnothing = 1\n"));
     let vendors = [
@@ -179,7 +181,7 @@ fn every_complaint_comes_at_once_with_its_key() {
         "apps.b.colour: is not a key of this section; it knows aliases, body, ca_file, category, certificate_file, \
          certificate_password, certificate_password_file, default, endpoint, environment, extra, key_file, key_id, \
          provider, sound, style, team_id, title, token_nodes, topic",
-        "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log",
+        "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME, http and log",
         r#"hosts.1.domain: "no host" is not a domain such as "example.org""#,
         r#"hosts.2.domain: is missing; write domain = "example.org""#,
         "hosts.3.colour: is not a key of this section; it knows domain",
