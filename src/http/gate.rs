@@ -170,7 +170,8 @@ mod tests {
         let again = gate.enter(from("192.0.2.1"));
         assert!(again.is_some());
         drop((again, _second));
-        assert_eq!((gate.state().connections, gate.state().of_address.len()), (0, 0));
+        let state = gate.state();
+        assert_eq!((state.connections, state.of_address.len()), (0, 0));
     }
 
     #[test]
