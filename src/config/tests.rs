@@ -80,6 +80,21 @@ fn the_example_is_complete_and_shows_the_defaults() {
 }
 
 #[test]
+fn what_the_example_says_of_http_is_right_once_it_is_not_commented_out() {
+    let example = include_str!("../../config.example.toml");
+    let section = example.split_once("# [http.public]").unwrap().1.split_once("\n[log]").unwrap().0;
+    let keys: String =
+        section.lines().skip(1).filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["fullchain.pem", "privkey.pem"] {
+        fs::write(folder.path().join(file), "x").unwrap();
+    }
+    let (config, _) = parse_in(folder.path(), &format!("{MINIMAL}[http.public]\n{keys}")).unwrap();
+    let public = config.http.public.unwrap();
+    assert_eq!((public.listen, public.tls.is_some()), ("127.0.0.1:9181".parse().unwrap(), true));
+}
+
+#[test]
 fn the_example_names_every_key_there_is() {
     let example = include_str!("../../config.example.toml");
     let words: BTreeSet<&str> = example.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();

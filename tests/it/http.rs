@@ -142,7 +142,7 @@ async fn whatever_is_wrong_the_device_stays_and_the_answer_tells_no_more_than_th
     let (mut whole, mut host, address) = start("").await;
     let device = register_siskin(&mut host).await;
     // A device of another dialect, whose name is no token.
-    let other = register(&mut host, "chat-ios", "phone-1", "aabbcc01").await;
+    let other = register(&mut host, "ios", "phone-1", "aabbcc01").await;
     let with = |account: &str, provider: &str, token: &str| post(&body(account, provider, token));
     let (romeo, provider) = ("romeo@example.org", "tigase:messenger:apns:1");
     let rows = [
@@ -242,6 +242,30 @@ async fn who_asks_too_often_is_told_to_wait_and_connects_no_more_than_so_often()
     };
     timeout(SOON, again).await.expect("a place");
     whole.stop(host).await.unwrap();
+}
+
+/// Everything that may go right or wrong over HTTP. Returns what must not be logged.
+pub(crate) async fn a_day_of_strangers() -> Vec<String> {
+    let (mut whole, mut host, address) = start(TLS).await;
+    let device = register_siskin(&mut host).await;
+    let unknown = siskin().replace("BA5EBA11", "BA5EBA12");
+    for (text, expected) in [
+        (post(&unknown), 404),
+        (post(&siskin().replace("{", "{{")), 400),
+        (post(&siskin().replace("AC40", &"A".repeat(5000))), 413),
+        (post(&siskin()).replace("/unregister-device", &format!("/{TOKEN}")), 404),
+        (post(&siskin()).replace("POST", "PUT"), 405),
+        (post(&siskin()).replace("Host", "Ho st"), 400),
+        (post(&siskin()), 200),
+    ] {
+        let mut socket = connect_tls(&whole, address, &[]).await;
+        assert_eq!(exchange(&mut socket, &text).await.0, expected);
+    }
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(post(&siskin()).as_bytes()).await.unwrap();
+    let _cut = timeout(SOON, plain.read_to_end(&mut Vec::new())).await.expect("it is closed in time");
+    whole.stop(host).await.unwrap();
+    [TOKEN, "BA5EBA1", "ba5eba11"].map(str::to_owned).into_iter().chain([device.node]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

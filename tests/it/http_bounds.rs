@@ -176,12 +176,11 @@ async fn there_are_no_more_connections_than_may_be_and_each_has_one_request() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(r#"{"result":"success"}"#), "{answer}");
     // A second request on the same connection is not read.
     let twice = unregister().repeat(2);
+    let mut socket = edge.connect().await;
     let asked = async {
         let number = edge.asked().await;
         edge.waiting.answer(number, Answer::Unregistered { command: "".into() });
     };
-    let address = edge.address;
-    let mut socket = TcpStream::connect(address).await.unwrap();
     let asking = async {
         socket.write_all(twice.as_bytes()).await.unwrap();
         read_to_end(&mut socket).await
