@@ -6,6 +6,7 @@ mod bridged;
 mod check;
 mod conversations;
 mod gateway_apns;
+mod gateway_faults;
 mod gateway_fcm;
 mod gateway_log;
 mod gateway_pool;

@@ -16,8 +16,10 @@ pub(crate) enum Behaviour {
     Never,
     /// RST_STREAM.
     Reset(Reason),
-    /// The end of the TCP connection.
+    /// The push is taken, and then the TCP connection ends without an answer.
     Cut,
+    /// The push is taken and answered, and GOAWAY sent: what comes after it on this connection is not processed.
+    GoAway,
 }
 
 /// A status with what belongs to it.
