@@ -37,8 +37,10 @@ async fn goaway_every_hundred_pushes_fails_none_and_repeats_none() {
     let vendor = streams(1000).await;
     every(&vendor, 100, Behaviour::GoAway);
     let mut rig = Rig::apns(&vendor, limits());
-    rig.deliver((0..3000).map(push));
-    assert_all_accepted(&rig.verdicts(3000).await);
+    for round in 0..15 {
+        rig.deliver((round * 200..(round + 1) * 200).map(push));
+        assert_all_accepted(&rig.verdicts(200).await);
+    }
     assert_eq!((vendor.taken().len(), duplicates(&vendor)), (3000, 0));
     assert!(vendor.connections() >= 10, "{}", vendor.connections());
     rig.end().await;
@@ -81,12 +83,19 @@ async fn requests_that_hang_take_no_streams_of_those_that_do_not() {
     let mut rig = Rig::apns(&vendor, scarce);
     let clock = Clock::system();
     rig.deliver((0..1000).map(push));
-    let verdicts = rig.verdicts(1000 - 60).await;
+    let (mut accepted, mut given_up) = (0, 0);
+    while accepted < 800 {
+        for outcome in rig.verdicts(1).await.into_values() {
+            if outcome == Outcome::Accepted {
+                accepted += 1;
+            } else {
+                assert_eq!(reason(&outcome, "unavailable"), "timeout: no answer in time");
+                given_up += 1;
+            }
+        }
+    }
     assert!(clock.steady().uptime() < SOON, "the deadline frees no stream here: {:?}", clock.steady().uptime());
-    let accepted = verdicts.values().filter(|outcome| **outcome == Outcome::Accepted).count();
-    assert_eq!(accepted, 800);
-    let given_up = verdicts.values().find(|outcome| **outcome != Outcome::Accepted).unwrap();
-    assert_eq!(reason(given_up, "unavailable"), "timeout: no answer in time");
+    assert!((120..=200).contains(&given_up), "all but some of the 80 streams: {given_up}");
     drop(rig);
 }
 
@@ -148,15 +157,16 @@ async fn thousands_of_answers_that_come_too_late_cost_no_connection() {
     vendor.once("t-0", Behaviour::Answer(Answer::ok()));
     rig.deliver([push(0)]);
     assert_all_accepted(&rig.verdicts(1).await);
-    for round in 0..3 {
-        rig.deliver((0..900).map(|id| push(1 + round * 900 + id)));
-        let verdicts = rig.verdicts(900).await;
+    let mut next = 1;
+    // h2 remembers fifty, and takes a thousand more.
+    while next < 10_000 && vendor.pushes().len() < 1500 {
+        rig.deliver((next..next + 200).map(push));
+        let verdicts = rig.verdicts(200).await;
         assert!(verdicts.values().all(|outcome| outcome.name() == "unavailable"));
+        next += 200;
     }
     let answered = || vendor.pushes().iter().filter(|push| push.status.is_some()).count();
-    let came = vendor.pushes().len();
-    assert!(came > 1100, "{came} came, too few to prove anything");
-    assert!(vendor.wait_until(|| answered() == vendor.pushes().len(), SOON).await, "{} of {came}", answered());
+    assert!(vendor.wait_until(|| answered() > 1200, SOON).await, "{} answered", answered());
     vendor.everything(None);
     rig.deliver([push(9999)]);
     assert_all_accepted(&rig.verdicts(1).await);

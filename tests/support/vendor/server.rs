@@ -105,6 +105,8 @@ enum Then {
     GoOn(u32),
     Cut,
     GoAway(u32),
+    /// The client reset the stream while its answer was on the way.
+    Crossed(u32),
 }
 
 async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wire: Wire, number: u64) {
@@ -137,6 +139,10 @@ async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wir
             Some(then) = work.next() => match then {
                 Then::Cut => return,
                 Then::GoOn(id) => waiting.retain(|waiting| *waiting != id),
+                Then::Crossed(id) => {
+                    waiting.retain(|waiting| *waiting != id);
+                    wire.answer(id);
+                }
                 Then::GoAway(id) => {
                     waiting.retain(|waiting| *waiting != id);
                     let mut last = last.lock().unwrap();
@@ -211,9 +217,9 @@ async fn stream(
     if (200..300).contains(&status) {
         shared.took(&entry);
     }
-    send(&mut respond, answer, entry.headers.get("apns-id"));
+    let sent = send(&mut respond, answer, entry.headers.get("apns-id"));
     shared.answered(place, status);
-    then
+    if sent { then } else { Then::Crossed(id) }
 }
 
 async fn read(mut stream: RecvStream) -> Bytes {
@@ -228,8 +234,8 @@ async fn read(mut stream: RecvStream) -> Bytes {
     whole.into()
 }
 
-/// The client may be gone; that is its affair.
-fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderValue>) {
+/// False if the client has reset the stream, or is gone.
+fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderValue>) -> bool {
     let mut head = Response::new(());
     *head.status_mut() = answer.status.try_into().unwrap();
     if let Some(id) = id {
@@ -242,11 +248,8 @@ fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderVal
         head.headers_mut().insert("location", text.try_into().unwrap());
     }
     let empty = answer.body.is_empty();
-    if let Ok(mut stream) = respond.send_response(head, empty)
-        && !empty
-    {
-        let _gone = stream.send_data(answer.body, true);
-    }
+    let Ok(mut stream) = respond.send_response(head, empty) else { return false };
+    empty || stream.send_data(answer.body, true).is_ok()
 }
 
 /// The TLS stream, shared with whoever writes a frame that h2 would not.
@@ -262,6 +265,14 @@ struct Line {
 }
 
 impl Wire {
+    /// Writes ":status: 200", and the end of a stream that h2 has ended already, with the next that is written.
+    fn answer(&self, id: u32) {
+        let mut frame = vec![0, 0, 1, 1, 5];
+        frame.extend_from_slice(&id.to_be_bytes());
+        frame.push(0x88);
+        self.0.lock().unwrap().insert.extend(frame);
+    }
+
     /// Writes a GOAWAY of our own choosing (RFC 9113 §6.8), a last stream and NO_ERROR, with the next that is written.
     fn go_away(&self, last: u32) {
         let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
