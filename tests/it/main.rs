@@ -21,7 +21,9 @@ mod link_load;
 mod log_is_clean;
 mod options;
 mod payloads;
+mod reliability;
 mod store;
+mod trouble;
 mod whole;
 mod whole_rig;
 

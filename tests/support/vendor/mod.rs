@@ -289,6 +289,16 @@ impl Vendor {
         self.state().pings
     }
 
+    /// To how many device tokens a push was taken.
+    pub(crate) fn taken_by(&self) -> usize {
+        self.state().taken.len()
+    }
+
+    /// How many requests came.
+    pub(crate) fn requests(&self) -> usize {
+        self.state().log.len()
+    }
+
     /// How often a push to each device token was taken, whether or not the answer arrived: more than once is a phone
     /// that was woken twice.
     pub(crate) fn taken(&self) -> HashMap<String, u32> {

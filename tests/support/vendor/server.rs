@@ -104,6 +104,7 @@ impl Drop for Open<'_> {
 enum Then {
     GoOn(u32),
     Cut,
+    Freeze,
     GoAway(u32),
     /// The client reset the stream while its answer was on the way.
     Crossed(u32),
@@ -138,6 +139,8 @@ async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wir
             }
             Some(then) = work.next() => match then {
                 Then::Cut => return,
+                // The connection stays open, and its descriptor with it.
+                Then::Freeze => std::future::pending().await,
                 Then::GoOn(id) => waiting.retain(|waiting| *waiting != id),
                 Then::Crossed(id) => {
                     waiting.retain(|waiting| *waiting != id);
@@ -206,6 +209,15 @@ async fn stream(
         Some(Behaviour::Cut) => {
             shared.took(&entry);
             return Then::Cut;
+        }
+        Some(Behaviour::Freeze) => {
+            shared.took(&entry);
+            return Then::Freeze;
+        }
+        Some(Behaviour::Revoke) => {
+            let answer = rules::judge(shared, &entry);
+            shared.state().access_token = None;
+            answer
         }
         Some(Behaviour::GoAway) => {
             then = Then::GoAway(id);
