@@ -28,6 +28,13 @@ fn struck(tally: &Tally) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_in_order_gets_each_push_once() {
+    let tally = run(Trouble::None, "apns").await;
+    assert_none_lost(&tally);
+    assert_eq!((tally.duplicates, tally.requests), (0, tally.published), "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn goaway_loses_none_fails_none_and_repeats_none() {
     let tally = run(Trouble::GoAway(100), "apns").await;
     assert_none_lost(&tally);

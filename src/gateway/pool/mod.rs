@@ -186,7 +186,6 @@ impl Pool {
             }
             // h2 reports GOAWAY only to streams above the last one that the vendor will process.
             if error.is_go_away() && error.is_remote() {
-                drop(lease);
                 moves += 1;
                 if moves < MOVES {
                     attempt -= 1;

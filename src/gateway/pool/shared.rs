@@ -75,7 +75,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Waits for the answer, unless this hangs and others need its stream.
+    /// Waits for the answer, or the reason why there is none.
+    ///
+    /// # Errors
+    /// It hangs, and others need its stream.
     pub(super) async fn hear(&self, mut response: ResponseFuture) -> Result<Result<Answer, h2::Error>, PoolError> {
         let mut patience = self.shared.limits.hung_after;
         loop {

@@ -28,7 +28,7 @@ const PER_ADDRESS: Duration = Duration::from_secs(3);
 /// When TCP begins to ask whether the other side is still there, and how often it asks.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Connects, trying every address of the host in the resolver's order (RFC 6724), and agrees on HTTP/2.
+/// Connects. The name is looked up each time, so that a vendor that moves is found; tries every address of the host in the resolver's order (RFC 6724), and agrees on HTTP/2.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     tls: &Arc<ClientConfig>,
