@@ -207,3 +207,23 @@ async fn a_request_that_hangs_alone_is_no_reason_to_ping_without_end() {
     let pings = vendor.pings();
     assert!((2..=5).contains(&pings), "{pings}");
 }
+
+#[tokio::test]
+async fn a_machine_that_stood_still_blames_no_connection() {
+    let vendor = streams(1000).await;
+    let quick = Limits { ping_silent: millis(200), stale_after: millis(400), ..limits() };
+    let mut rig = Rig::apns(&vendor, quick);
+    rig.deliver([push(0)]);
+    assert_all_accepted(&rig.verdicts(1).await);
+    vendor.always("t-1", Behaviour::Late(millis(300), Answer::ok()));
+    for _ in 0..3 {
+        let before = vendor.pushes().len();
+        rig.deliver([push(1)]);
+        vendor.wait_for(before + 1, SOON).await;
+        // This thread runs the vendor as well, so nobody does anything meanwhile.
+        std::thread::sleep(millis(1000));
+        assert_all_accepted(&rig.verdicts(1).await);
+    }
+    assert_eq!(vendor.connections(), 1);
+    rig.end().await;
+}

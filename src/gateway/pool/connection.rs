@@ -167,6 +167,7 @@ struct Keeper {
     ping: Option<PingPong>,
     asked: Option<Moment>,
     tick: Interval,
+    ticked: Option<Moment>,
     every: Duration,
     idle: Duration,
     ended: u64,
@@ -182,7 +183,7 @@ impl Keeper {
             (limits.ping_silent.min(limits.pong_within).min(limits.close_idle) / 2).max(Duration::from_millis(5));
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { ping, asked: None, tick, every, idle: Duration::ZERO, ended: 0, sent: 0, asks: 0 }
+        Self { ping, asked: None, tick, ticked: None, every, idle: Duration::ZERO, ended: 0, sent: 0, asks: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, vitals: &Vitals, serial: u64, pool: &Shared) -> ControlFlow<PoolError> {
@@ -193,17 +194,23 @@ impl Keeper {
             }
         }
         while self.tick.poll_tick(cx).is_ready() {
-            self.check(cx, vitals, pool)?;
+            let now = pool.clock.steady();
+            let late = self.ticked.is_some_and(|ticked| now - ticked > self.every * 2);
+            self.ticked = Some(now);
+            // It is we who were silent, or this machine: what came meanwhile is read before anybody is judged.
+            if late {
+                continue;
+            }
+            self.check(cx, now, vitals, pool)?;
             self.count_idle(vitals, serial, pool);
-            if vitals.is_stale(pool.clock.steady(), pool.limits.stale_after) {
+            if vitals.is_stale(now, pool.limits.stale_after) {
                 pool.retire(serial);
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn check(&mut self, cx: &mut Context<'_>, vitals: &Vitals, pool: &Shared) -> ControlFlow<PoolError> {
-        let now = pool.clock.steady();
+    fn check(&mut self, cx: &mut Context<'_>, now: Moment, vitals: &Vitals, pool: &Shared) -> ControlFlow<PoolError> {
         let heard = vitals.pulse.heard();
         if let Some(asked) = self.asked {
             if heard < asked && now - asked >= pool.limits.pong_within {
