@@ -61,8 +61,8 @@ pub struct Limits {
     /// How long a new connection may owe its first answer, and so its true limit of streams, before another is
     /// opened beside it.
     pub probation: Duration,
-    /// When a request counts as hanging, if one that was sent well after it has been answered. It is then given up
-    /// as soon as streams are scarce.
+    /// When a request counts as hanging, if one that was sent after it was answered, four times faster at least. It is
+    /// then given up as soon as streams are scarce.
     pub hung_after: Duration,
     /// So many requests under way make streams scarce, as does the use of three quarters of what the vendor allows.
     pub crowded: usize,

@@ -1,6 +1,6 @@
 //! Which connections there are, who may use them, and when another is made.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     crowd: AtomicUsize,
     /// When the latest of all that were answered was sent.
     overtaken: Mark,
+    /// How long answers take, milliseconds: the longest of late, which each faster one makes less.
+    usual: AtomicU64,
 }
 
 #[derive(Default)]
@@ -90,10 +92,12 @@ impl Lease {
         }
     }
 
-    /// Whether a request that was sent well after this one has been answered: then it is not the vendor that is slow.
+    /// Whether a request that was sent after this one has been answered, and in far less time than this one takes: else
+    /// it is the vendor that is slow, to all.
     fn hangs(&self) -> bool {
         let age = self.shared.clock.steady() - self.begun;
-        self.shared.overtaken.get() - self.begun >= age / 4
+        let usual = Duration::from_millis(self.shared.usual.load(Ordering::Relaxed));
+        self.shared.overtaken.get() > self.begun && age >= usual * 4
     }
 }
 
@@ -110,8 +114,8 @@ impl Drop for Lease {
 impl Shared {
     pub(super) fn new(endpoint: Endpoint, tls: Arc<ClientConfig>, limits: Limits, clock: Clock) -> Self {
         let (state, room, overtaken) = (Mutex::default(), Notify::new(), Mark::default());
-        let (under_way, crowd) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Self { endpoint, tls, limits, clock, state, room, under_way, crowd, overtaken };
+        let (under_way, crowd, usual) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        let shared = Self { endpoint, tls, limits, clock, state, room, under_way, crowd, overtaken, usual };
         shared.learn(1);
         shared
     }
@@ -244,8 +248,12 @@ impl Shared {
     /// A request was answered: its connection works.
     pub(super) fn prove(&self, lease: &Lease) {
         let connection = &lease.connection;
+        let now = self.clock.steady();
         self.overtaken.advance(lease.begun);
-        connection.vitals.lively.set(self.clock.steady());
+        let took = u64::try_from((now - lease.begun).as_millis()).unwrap_or(u64::MAX);
+        let usual = self.usual.load(Ordering::Relaxed);
+        self.usual.store(took.max(usual - usual.div_ceil(8)), Ordering::Relaxed);
+        connection.vitals.lively.set(now);
         if connection.vitals.proven.swap(true, Ordering::Relaxed) {
             return;
         }
