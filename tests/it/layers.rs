@@ -18,7 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
 ];
 
 /// What `domain` and `flows` must not know: no IO, no async, no clock.
-const IMPURE: [&str; 12] = [
+const IMPURE: [&str; 13] = [
     "tokio",
     "std::fs",
     "std::net",
@@ -29,6 +29,7 @@ const IMPURE: [&str; 12] = [
     "reqwest",
     "h2",
     "sled",
+    "redb",
     "tracing",
     "async ",
 ];

@@ -1,0 +1,101 @@
+//! Damage: bytes flipped, files cut short. A store that does not open says so and is left as it is; one that opens
+//! holds nothing wrong.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use pushkeeper::domain::time::Timestamp;
+use pushkeeper::flows::data::Change;
+use pushkeeper::store::{EngineKind, Store, StoreError, snapshots};
+
+use super::put;
+
+/// sled's threads may write, and hold its lock, for a moment after it was closed.
+fn wait_until_closed(path: &Path) {
+    let db = File::open(path.join("db")).unwrap();
+    // Blocks until then, and lets go again at once.
+    db.lock().unwrap();
+}
+
+#[test]
+fn a_damaged_store_of_sled_is_refused_with_what_to_do_and_never_deleted() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
+        ("a snapshot of noise", |path| fs::write(path.join("snap.FFFFFFFFFFFFFFFF"), [0xA5; 64]).unwrap()),
+        ("an empty snapshot", |path| fs::write(path.join("snap.FFFFFFFFFFFFFFFF"), "").unwrap()),
+        ("a conf of noise", |path| fs::write(path.join("conf"), "segment_size: many\nabcd").unwrap()),
+    ];
+    for (what, damage) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), EngineKind::Sled).unwrap();
+        store.commit(&[put("kept", 1)]).unwrap();
+        drop(store);
+        wait_until_closed(folder.path());
+        let before = fs::read(folder.path().join("db")).unwrap();
+        damage(folder.path());
+        let message = Store::open(folder.path(), EngineKind::Sled).unwrap_err().to_string();
+        assert!(message.contains("is damaged: "), "{what}: {message}");
+        assert!(message.contains("Nothing was deleted. There is no snapshot of it either. Move the folder away"), "{what}: {message}");
+        assert!(fs::read(folder.path().join("db")).unwrap() == before, "{what}");
+    }
+}
+
+/// sled ends its recovery at the first message of its log that does not match its checksum, as it must for one that
+/// was being written when the power went. So of what was written since the last start, all that lies behind noise is
+/// missing, by whole commits. Noise in what is older is found.
+#[test]
+fn noise_in_the_log_of_sled_brings_back_no_wrong_device_and_no_half_commit() {
+    const GROUP: usize = 30;
+    let folder = tempfile::tempdir().unwrap();
+    let nodes: Vec<_> = (0..300).map(|number| format!("node-{number:03}")).collect();
+    let all: Vec<_> = nodes.iter().map(|node| put(node, 1)).collect();
+    let store = Store::open(folder.path(), EngineKind::Sled).unwrap();
+    for group in all.chunks(GROUP) {
+        store.commit(group).unwrap();
+    }
+    drop(store);
+
+    let young = loads_with_noise(folder.path());
+    drop(Store::open(folder.path(), EngineKind::Sled).unwrap());
+    let old = loads_with_noise(folder.path());
+
+    for (at, loaded) in young {
+        match loaded {
+            Ok(changes) => {
+                assert_eq!(changes.len() % GROUP, 0, "noise at {at}");
+                assert_eq!(changes, all[..changes.len()], "noise at {at}");
+            }
+            Err(error) => assert!(matches!(error, StoreError::Corrupt { .. }), "noise at {at}: {error}"),
+        }
+    }
+    let mut found = 0;
+    for (at, loaded) in old {
+        match loaded {
+            Ok(changes) => assert_eq!(changes, all, "noise at {at}"),
+            Err(error) => {
+                assert!(error.to_string().contains("is damaged: sled cannot read a page"), "noise at {at}: {error}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0);
+}
+
+/// What each of 20 copies of a store holds that has 16 bytes of noise somewhere in its log, and where.
+fn loads_with_noise(store: &Path) -> Vec<(usize, Result<Vec<Change>, StoreError>)> {
+    let whole = fs::read(store.join("db")).unwrap();
+    let places = (0..20).map(|part| whole.len() * part / 20);
+    let load = places.map(|at| {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(store).unwrap() {
+            let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+            let to = copy.path().join(name);
+            if from.is_dir() { fs::create_dir(to).unwrap() } else { fs::copy(from, to).map(drop).unwrap() }
+        }
+        let mut noisy = whole.clone();
+        noisy[at..at + 16].iter_mut().for_each(|byte| *byte ^= 0x5A);
+        fs::write(copy.path().join("db"), noisy).unwrap();
+        (at, Store::open(copy.path(), EngineKind::Sled).and_then(|store| store.load()?.collect()))
+    });
+    load.collect()
+}
