@@ -95,3 +95,7 @@ impl Lines<'_> {
         self.out.write_all(b"\n")
     }
 }
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -207,3 +207,7 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -131,3 +131,90 @@ fn name(now: Timestamp) -> String {
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+    use crate::domain::device::tests::device;
+    use crate::flows::data::Change;
+    use crate::store::{EngineKind, StoreError, read_import};
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn names(store: &Store) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(store.path().join(FOLDER))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_name_is_the_time() {
+        let rows = [
+            (0, "1970-01-01T00-00-00Z"),
+            (951_782_399, "2000-02-28T23-59-59Z"),
+            (951_782_400, "2000-02-29T00-00-00Z"),
+            (1_700_000_000, "2023-11-14T22-13-20Z"),
+            (1_798_761_599, "2026-12-31T23-59-59Z"),
+            (4_107_542_400, "2100-03-01T00-00-00Z"),
+            (-5, "1970-01-01T00-00-00Z"),
+        ];
+        for (secs, expected) in rows {
+            assert_eq!(name(at(secs)), expected);
+        }
+        assert_eq!(said_of(Path::new("x/2023-11-14T22-13-20Z.jsonl")), "2023-11-14 22:13:20 UTC");
+    }
+
+    #[test]
+    fn the_newest_three_stay_for_their_owner_only_and_nothing_else_is_touched() {
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), kind).unwrap();
+            store.commit(&[Change::Device(Box::new(device()))]).unwrap();
+            assert_eq!((newest(store.path()), names_or_none(&store)), (None, 0));
+            for day in 0..5 {
+                let (file, exported) = write(&store, at(day * 86_400)).unwrap();
+                assert_eq!((newest(store.path()).as_ref(), exported.devices), (Some(&file), 1));
+                assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+                assert_eq!(made(&file), Some(at(day * 86_400)));
+                let import = read_import(BufReader::new(fs::File::open(&file).unwrap())).unwrap();
+                assert_eq!(import.devices, 1);
+                if day == 0 {
+                    fs::write(store.path().join(FOLDER).join("mine.jsonl"), "mine").unwrap();
+                }
+            }
+            let kept = ["1970-01-03T00-00-00Z.jsonl", "1970-01-04T00-00-00Z.jsonl", "1970-01-05T00-00-00Z.jsonl"];
+            assert_eq!(names(&store), [kept.as_slice(), &["mine.jsonl"]].concat());
+            assert_eq!(fs::metadata(store.path().join(FOLDER)).unwrap().mode() & 0o777, 0o700);
+            // The clock was set back: what was just written stays all the same.
+            write(&store, at(7)).unwrap();
+            assert_eq!(names(&store)[0], "1970-01-01T00-00-07Z.jsonl");
+            assert_eq!(names(&store).len(), 4);
+        }
+    }
+
+    fn names_or_none(store: &Store) -> usize {
+        fs::read_dir(store.path().join(FOLDER)).map_or(0, Iterator::count)
+    }
+
+    #[test]
+    fn a_snapshot_that_fails_leaves_those_from_before_and_nothing_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), EngineKind::Redb).unwrap();
+        write(&store, at(0)).unwrap();
+        // One of a process that was killed, which others may read.
+        let part = store.path().join(FOLDER).join("1970-01-01T00-00-09Z.jsonl.part");
+        fs::write(&part, "half").unwrap();
+        fs::set_permissions(&part, fs::Permissions::from_mode(0o644)).unwrap();
+        store.put("dnode", "\x01junk-junk");
+        let failed = write(&store, at(9)).unwrap_err();
+        assert!(matches!(failed, ExportError::Store(StoreError::Corrupt { .. })), "{failed}");
+        assert_eq!(names(&store), ["1970-01-01T00-00-00Z.jsonl"]);
+    }
+}

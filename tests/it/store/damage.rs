@@ -35,7 +35,10 @@ fn a_damaged_store_of_sled_is_refused_with_what_to_do_and_never_deleted() {
         damage(folder.path());
         let message = Store::open(folder.path(), EngineKind::Sled).unwrap_err().to_string();
         assert!(message.contains("is damaged: "), "{what}: {message}");
-        assert!(message.contains("Nothing was deleted. There is no snapshot of it either. Move the folder away"), "{what}: {message}");
+        assert!(
+            message.contains("Nothing was deleted. There is no snapshot of it either. Move the folder away"),
+            "{what}: {message}"
+        );
         assert!(fs::read(folder.path().join("db")).unwrap() == before, "{what}");
     }
 }
@@ -98,4 +101,96 @@ fn loads_with_noise(store: &Path) -> Vec<(usize, Result<Vec<Change>, StoreError>
         (at, Store::open(copy.path(), EngineKind::Sled).and_then(|store| store.load()?.collect()))
     });
     load.collect()
+}
+
+/// A store of 10 commits, 30 devices each; what it holds.
+fn filled(path: &Path, kind: EngineKind) -> (Store, Vec<Change>) {
+    let nodes: Vec<_> = (0..300).map(|number| format!("node-{number:03}")).collect();
+    let all: Vec<_> = nodes.iter().map(|node| put(node, 1)).collect();
+    let store = Store::open(path, kind).unwrap();
+    for group in all.chunks(30) {
+        store.commit(group).unwrap();
+    }
+    (store, all)
+}
+
+fn everything(path: &Path, kind: EngineKind) -> Result<Vec<Change>, StoreError> {
+    Store::open(path, kind).and_then(|store| store.load()?.collect())
+}
+
+#[test]
+fn redb_finds_every_flipped_byte_closed_or_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, all) = filled(folder.path(), EngineKind::Redb);
+    let file = folder.path().join("store.redb");
+    // As kill -9 would have left it.
+    let killed = fs::read(&file).unwrap();
+    drop(store);
+    let closed = fs::read(&file).unwrap();
+    let used = closed.iter().rposition(|byte| *byte != 0).unwrap();
+    for (what, whole) in [("killed", killed), ("closed", closed)] {
+        let mut found = 0;
+        for at in (0..60).map(|part| 64 + used * part / 60) {
+            let copy = tempfile::tempdir().unwrap();
+            let mut noisy = whole.clone();
+            noisy[at] ^= 0x5A;
+            fs::write(copy.path().join("store.redb"), &noisy).unwrap();
+            match everything(copy.path(), EngineKind::Redb) {
+                // Of pages that are not used any more.
+                Ok(changes) => assert_eq!(changes, all, "{what}, byte {at}"),
+                Err(error) => {
+                    assert!(error.to_string().contains("is damaged: "), "{what}, byte {at}: {error}");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 5, "{what}: {found}");
+    }
+}
+
+#[test]
+fn a_store_whose_file_was_cut_short_is_refused_or_ends_with_a_whole_commit() {
+    for (kind, name) in [(EngineKind::Sled, "db"), (EngineKind::Redb, "store.redb")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, all) = filled(folder.path(), kind);
+        drop(store);
+        if kind == EngineKind::Sled {
+            wait_until_closed(folder.path());
+        }
+        let whole = fs::read(folder.path().join(name)).unwrap();
+        for part in 1..12 {
+            let copy = tempfile::tempdir().unwrap();
+            if kind == EngineKind::Sled {
+                fs::copy(folder.path().join("conf"), copy.path().join("conf")).unwrap();
+            }
+            fs::write(copy.path().join(name), &whole[..whole.len() * part / 12]).unwrap();
+            match everything(copy.path(), kind) {
+                Ok(changes) => {
+                    assert_eq!(kind, EngineKind::Sled, "redb takes {part} twelfths for a store");
+                    assert!(changes.len().is_multiple_of(30) && changes == all[..changes.len()], "{part} twelfths");
+                }
+                Err(error) => assert!(error.to_string().contains("is damaged: "), "{kind:?}, {part}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_store_names_its_newest_snapshot_and_how_to_go_back_to_it() {
+    let around = tempfile::tempdir().unwrap();
+    let path = around.path().join("data");
+    let (store, _) = filled(&path, EngineKind::Redb);
+    for secs in [1_700_000_000, 1_800_000_000] {
+        snapshots::write(&store, Timestamp::from_secs(secs)).unwrap();
+    }
+    drop(store);
+    fs::write(path.join("store.redb"), "noise").unwrap();
+    let message = everything(&path, EngineKind::Redb).unwrap_err().to_string();
+    let path = path.display();
+    let expected = format!(
+        "Nothing was deleted. Its latest snapshot is of 2027-01-15 08:00:00 UTC. To go back to it: mv {path} \
+         {path}.damaged && pushkeeper import {path}.damaged/snapshots/2027-01-15T08-00-00Z.jsonl, then start pushkeeper; \
+         what registered since then has to register again"
+    );
+    assert!(message.ends_with(&expected), "{message}");
 }

@@ -11,7 +11,7 @@ const NARROW: &str = "trap '' XFSZ; ulimit -S -f 8192; exec \"$0\" \"$@\"";
 
 #[test]
 fn a_full_disk_stops_the_writing_and_room_mends_it() {
-    EngineKind::ALL.map(fill_and_mend);
+    EngineKind::ALL.into_iter().for_each(fill_and_mend);
 }
 
 fn fill_and_mend(kind: EngineKind) {

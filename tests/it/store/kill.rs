@@ -57,7 +57,7 @@ fn generations(store: &Store) -> BTreeMap<String, u32> {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9() {
-    EngineKind::ALL.map(kill_again_and_again);
+    EngineKind::ALL.into_iter().for_each(kill_again_and_again);
 }
 
 fn kill_again_and_again(kind: EngineKind) {
