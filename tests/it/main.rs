@@ -13,6 +13,7 @@ mod gateway_rig;
 mod gateway_webpush;
 mod gateway_webpush_hostile;
 mod hostile;
+mod killing;
 mod layers;
 mod link_bridge;
 mod link_life;
