@@ -82,7 +82,11 @@ fn device(number: usize) -> Device {
     let name = format!("{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     Device {
         secret: Secret::new(format!("secret-{name}")),
-        key: DeviceKey { app: AppName::new("chat"), account: DeviceHash::of("romeo@example.org", &name), channel: None },
+        key: DeviceKey {
+            app: AppName::new("chat"),
+            account: DeviceHash::of("romeo@example.org", &name),
+            channel: None,
+        },
         owner: Account::new(format!("user{number}@example.org")),
         permitted: [Domain::new("example.org")].into(),
         access: Access::Secret,
