@@ -14,7 +14,7 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
-use super::lane::{LaneKind, Load};
+pub use super::lane::{LaneKind, Load};
 use super::memory::Memory;
 pub use super::notice::{Decided, Decision, Notice, Registered};
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};

@@ -59,17 +59,19 @@ fn a_path_that_cannot_be_a_store_is_refused_and_left_alone() {
 
 #[test]
 fn a_folder_without_the_right_to_write_is_refused() {
-    let around = tempfile::tempdir().unwrap();
-    let path = around.path().join("data");
-    fs::create_dir(&path).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o500)).unwrap();
-    let opened = Store::open(&path, EngineKind::Redb);
-    if fs::metadata(&path).unwrap().uid() == 0 {
-        // For root there is no such folder.
-        assert!(opened.is_ok());
-    } else {
-        let message = opened.unwrap_err().to_string();
-        assert!(message.contains("cannot lock the store in ") && message.contains("denied"), "{message}");
+    for kind in EngineKind::ALL {
+        let around = tempfile::tempdir().unwrap();
+        let path = around.path().join("data");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o500)).unwrap();
+        let opened = Store::open(&path, kind);
+        if fs::metadata(&path).unwrap().uid() == 0 {
+            // For root there is no such folder.
+            assert!(opened.is_ok());
+        } else {
+            let message = opened.unwrap_err().to_string();
+            assert!(message.contains("cannot lock the store in ") && message.contains("denied"), "{message}");
+        }
     }
 }
 
