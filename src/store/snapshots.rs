@@ -19,6 +19,9 @@ const KEPT: usize = 3;
 
 const SUFFIX: &str = ".jsonl";
 
+/// What follows the name of a file that is being written.
+const PART: &str = ".part";
+
 /// Writes one, readable by its owner only, and removes all but the newest three. The name is the time, so that their
 /// order is that of their names. Commits go on meanwhile.
 ///
@@ -30,6 +33,10 @@ pub fn write(store: &Store, now: Timestamp) -> Result<(PathBuf, Exported), Expor
         Ok(()) => sync_folder(store.path())?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.into()),
+    }
+    // Of a process that was killed over it.
+    for half in named(store.path(), &format!("{SUFFIX}{PART}")) {
+        fs::remove_file(half)?;
     }
     let file = folder.join(name(now) + SUFFIX);
     let exported = write_whole(&file, |out| write_export(store, out, now))?;
@@ -51,7 +58,7 @@ pub fn write_whole<T, E: From<io::Error>>(
     fill: impl FnOnce(&mut dyn io::Write) -> Result<T, E>,
 ) -> Result<T, E> {
     let mut part = file.to_owned().into_os_string();
-    part.push(".part");
+    part.push(PART);
     let part = PathBuf::from(part);
     let written = (|| {
         // One that a crash left may be readable by others.
@@ -100,19 +107,25 @@ pub fn said_of(snapshot: &Path) -> String {
 
 /// All snapshots, the oldest first.
 fn all(store: &Path) -> Vec<PathBuf> {
+    named(store, SUFFIX)
+}
+
+/// The files whose names are a time and this, the oldest first: nothing else is ours to count, or to remove.
+fn named(store: &Path, suffix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(store.join(FOLDER)).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect();
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_suffix(suffix).is_some_and(is_time)
+    };
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(ours).collect();
     found.sort();
     found
 }
 
-/// Whether it has the name of a snapshot: nothing else is ours to count, or to remove.
-fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let pattern = "dddd-dd-ddTdd-dd-ddZ";
+fn is_time(name: &str) -> bool {
+    const PATTERN: &str = "dddd-dd-ddTdd-dd-ddZ";
     let fits = |(c, wanted): (char, char)| if wanted == 'd' { c.is_ascii_digit() } else { c == wanted };
-    let stem = name.strip_suffix(SUFFIX).unwrap_or_default();
-    stem.len() == pattern.len() && stem.chars().zip(pattern.chars()).all(fits)
+    name.len() == PATTERN.len() && name.chars().zip(PATTERN.chars()).all(fits)
 }
 
 /// The time as a name: `2026-11-22T19-40-07Z`.
@@ -212,6 +225,7 @@ mod tests {
         let part = store.path().join(FOLDER).join("1970-01-01T00-00-09Z.jsonl.part");
         fs::write(&part, "half").unwrap();
         fs::set_permissions(&part, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(store.path().join(FOLDER).join("1970-01-01T00-00-05Z.jsonl.part"), "half").unwrap();
         store.put("dnode", "\x01junk-junk");
         let failed = write(&store, at(9)).unwrap_err();
         assert!(matches!(failed, ExportError::Store(StoreError::Corrupt { .. })), "{failed}");
