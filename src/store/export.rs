@@ -13,6 +13,7 @@
 //! tokens and secrets, so a file of them is for its owner only.
 
 mod lines;
+mod registration_lines;
 
 use std::io;
 
