@@ -1,18 +1,20 @@
 //! Puts the parts together, and takes them apart again in order.
 
+mod keeping;
 mod listen;
+pub mod transfer;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::{ApnsAuth, AppConfig, Complaint, Config, Vendor};
+use crate::config::{ApnsAuth, AppConfig, Complaint, Config, StoreEngine, Vendor};
 use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
@@ -28,7 +30,7 @@ use crate::gateway::pool::Limits;
 use crate::gateway::stub::Stub;
 use crate::gateway::webpush::{self, WebPush};
 use crate::gateway::{AppGateway, CredentialError, Gateways};
-use crate::store::{Committer, Store, StoreError};
+use crate::store::{Committer, EngineKind, Store, StoreError};
 use crate::xmpp::link::{self, Counters, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
@@ -113,11 +115,25 @@ pub fn check(
 /// # Errors
 /// What kept it from starting, or ended it unasked.
 pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    let listeners = Listeners::bind(&config.http)?;
-    run_on(config, listeners, clock, stop).await
+    let (_nobody, asked) = mpsc::channel(1);
+    run_asked(config, clock, stop, asked).await
 }
 
-/// [`run`] with listeners that are there already, so that their ports are known.
+/// As [`run`]; each time that something comes from `asked`, a snapshot of the store is written.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_asked(
+    config: Config,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    let listeners = Listeners::bind(&config.http)?;
+    run_on(config, listeners, clock, stop, asked).await
+}
+
+/// The same with listeners that are there already, so that their ports are known.
 ///
 /// # Errors
 /// As [`run`].
@@ -126,6 +142,7 @@ pub async fn run_on(
     listeners: Listeners,
     clock: Clock,
     stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
@@ -139,8 +156,8 @@ pub async fn run_on(
     }
     let opening = {
         let clock = clock.clone();
-        let path = config.store.path;
-        tokio::task::spawn_blocking(move || open(&path, &mut state, &clock).map(|store| (store, state)))
+        let (path, kind) = (config.store.path, engine(config.store.engine));
+        tokio::task::spawn_blocking(move || open(&path, kind, &mut state, &clock).map(|store| (store, state)))
     };
     let (store, state) = opening.await.map_err(std::io::Error::other)??;
     let (devices, gone) = state.count();
@@ -157,9 +174,12 @@ pub async fn run_on(
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
-    let (disk, reports) = StoreThread::start(store)?;
     let desk = Desk::open(listeners, &config.component.jid, &clock)?;
     let (strangers, http, closing) = desk.into_parts();
+    let store = Arc::new(store);
+    let (disk, reports) = StoreThread::start(store.clone())?;
+    let (stop_keeping, until) = oneshot::channel();
+    let keeping = tokio::spawn(keeping::keep(store, clock.clone(), asked, until));
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
     let service = Arc::new(service);
     let ports = Ports {
@@ -187,7 +207,22 @@ pub async fn run_on(
         gateways.shutdown(STOP_WITHIN).await;
     }
     closing.close(HTTP_STOP_WITHIN).await;
+    if ended.is_ok() {
+        // Nobody listens any more only if it has ended already.
+        let _ = stop_keeping.send(());
+    } else {
+        drop(stop_keeping);
+    }
+    keeping.await.map_err(std::io::Error::other)?;
     ended
+}
+
+/// What the configuration calls an engine, as the store knows it.
+const fn engine(engine: StoreEngine) -> EngineKind {
+    match engine {
+        StoreEngine::Sled => EngineKind::Sled,
+        StoreEngine::Redb => EngineKind::Redb,
+    }
 }
 
 /// Waits for `stop`, or for a part to end by itself; then for all parts to end in order.
@@ -256,8 +291,8 @@ async fn unasked(
 type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
-fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
-    let store = Store::open(path)?;
+fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+    let store = Store::open(path, kind)?;
     for change in store.load()? {
         state.apply(&change?);
     }
@@ -380,9 +415,8 @@ impl StoreThread {
     const COMMIT: u64 = 0;
     const TRIAL: u64 = 1;
 
-    fn start(store: Store) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
+    fn start(store: Arc<Store>) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
         let (reports, queue) = mpsc::channel(1);
-        let store = Arc::new(store);
         let stored = store.clone();
         let committer = Committer::start(store, 1, move |job, result| {
             let report = match (job, result) {

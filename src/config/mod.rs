@@ -80,6 +80,18 @@ pub struct Component {
 pub struct Store {
     /// `path`: a folder.
     pub path: PathBuf,
+    /// `engine`.
+    pub engine: StoreEngine,
+}
+
+/// Which database keeps the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreEngine {
+    /// sled.
+    #[default]
+    Sled,
+    /// redb.
+    Redb,
 }
 
 /// `[log]`.
@@ -260,9 +272,14 @@ fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component
 
 fn store(mut section: Section<'_>, folder: &Path, found: &mut Findings) -> Store {
     let path = section.path("path", found).unwrap_or_else(|| folder.join("pushkeeper-data"));
-    section.parsed("engine", "\"sled\"", |text| (text == "sled").then_some(()), found);
+    let engines = |text: &str| match text {
+        "sled" => Some(StoreEngine::Sled),
+        "redb" => Some(StoreEngine::Redb),
+        _ => None,
+    };
+    let engine = section.parsed("engine", "one of \"sled\", \"redb\"", engines, found).unwrap_or_default();
     section.end(found);
-    Store { path }
+    Store { path, engine }
 }
 
 /// `[push]`.

@@ -23,6 +23,7 @@ fn a_minimal_configuration_has_the_defaults() {
     assert_eq!(config.component.jid, Domain::new("push.example.org"));
     assert_eq!(config.component.connect, "127.0.0.1:5347");
     assert_eq!(config.store.path, Path::new("/etc/pushkeeper/pushkeeper-data"));
+    assert_eq!(config.store.engine, StoreEngine::Sled);
     assert_eq!(config.policy.answer_within, Duration::from_secs(5));
     let rate = |count, secs| Some(Rate { count, per: Duration::from_secs(secs) });
     assert_eq!(config.policy.max_per_domain, rate(100, 1));
@@ -231,6 +232,16 @@ fn every_complaint_comes_at_once_with_its_key() {
         assert!(found.iter().any(|text| text == complaint), "{complaint}\nnot in {found:#?}");
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn the_store_lies_in_one_of_two_engines() {
+    let engine = |name: &str| parse(&format!("{MINIMAL}[store]\nengine = {name:?}\n"), Path::new("."), []);
+    for (name, expected) in [("sled", StoreEngine::Sled), ("redb", StoreEngine::Redb)] {
+        assert_eq!(engine(name).unwrap().0.store.engine, expected);
+    }
+    let errors: Vec<String> = engine("sqlite").unwrap_err().iter().map(Complaint::to_string).collect();
+    assert_eq!(errors, ["store.engine: \"sqlite\" is not one of \"sled\", \"redb\""]);
 }
 
 #[test]

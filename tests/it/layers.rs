@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
 ];
 
 /// What `domain` and `flows` must not know: no IO, no async, no clock.
-const IMPURE: [&str; 12] = [
+const IMPURE: [&str; 13] = [
     "tokio",
     "std::fs",
     "std::net",
@@ -30,6 +30,7 @@ const IMPURE: [&str; 12] = [
     "reqwest",
     "h2",
     "sled",
+    "redb",
     "tracing",
     "async ",
 ];

@@ -16,6 +16,7 @@ mod gateway_webpush_hostile;
 mod hostile;
 mod http;
 mod http_bounds;
+mod killing;
 mod layers;
 mod link_bridge;
 mod link_life;

@@ -8,7 +8,7 @@ use pushkeeper::clock::Clock;
 use pushkeeper::config;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::support::host::{Host, JID, SECRET, Sent, Session};
@@ -86,7 +86,8 @@ style = "conversations"
         };
         let listeners = app::Listeners::bind(&config.http).expect("free ports");
         self.http = listeners.public();
-        let task = tokio::spawn(app::run_on(config, listeners, Clock::system(), stopped));
+        let (_nobody, asked) = mpsc::channel(1);
+        let task = tokio::spawn(app::run_on(config, listeners, Clock::system(), stopped, asked));
         self.running = Some((stop, task));
     }
 
