@@ -69,6 +69,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{AppName, Domain};
     use crate::domain::outcome::Outcome;
+    use crate::domain::publish::Notification;
     use crate::domain::refusal::Refusal;
     use crate::flows::data::{Change, Input};
     use crate::flows::policy::Policy;
@@ -142,6 +143,22 @@ mod tests {
         let sent = world.publish_as(to(TOKEN, None));
         assert_eq!(world.verdict(&sent.pushes[0], Outcome::Gone { since: None }).stored.len(), 1);
         assert_eq!(world.publish_as(to(TOKEN, None)).refused()[0].1, Refusal::NoSuchDevice);
+    }
+
+    #[test]
+    fn that_one_of_its_accounts_is_no_more_takes_no_phone_away() {
+        let mut world = World::new(taking_tokens());
+        let removed = || Publish {
+            notification: Notification { account_removed: true, ..Notification::default() },
+            ..to(TOKEN, None)
+        };
+        assert_eq!(world.publish_as(removed()).done().len(), 1);
+        let sent = world.publish_as(to(TOKEN, None));
+        world.verdict(&sent.pushes[0], Outcome::Accepted);
+        // All accounts of an app on a phone have the same node, and nobody could register it again.
+        let told = world.publish_as(removed());
+        assert_eq!((told.done().len(), told.stored.len()), (1, 0));
+        assert_eq!(world.publish_as(to(TOKEN, None)).pushes.len(), 1);
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if publish.notification.account_removed {
-        if guest.is_none() {
+        // A node that is a token is that of all accounts on its phone, and nobody could register it again.
+        if device.access != Access::Anyone {
             step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
             owing::bury(state, &device.node, &mut step);
         }
