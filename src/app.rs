@@ -17,6 +17,7 @@ use crate::domain::secret::Secret;
 use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
+use crate::flows::memory::Memory;
 use crate::flows::state::State;
 use crate::gateway::apns::{self, Apns, Environment};
 use crate::gateway::fcm::{self, Fcm};
@@ -98,6 +99,11 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let answer_within = config.policy.answer_within;
     let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
+    for (app, gateway) in &gateways {
+        if let Some(at) = gateway.expires() {
+            state.apply(&Change::Memory(Memory::Expires(app.clone(), at)));
+        }
+    }
     let opening = {
         let clock = clock.clone();
         let path = config.store.path;

@@ -60,6 +60,10 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
         Ok(gateways) => {
             println!("the configuration is fine; {}", config.policy.served());
             for (app, gateway) in &gateways {
+                if let Some(ends) = gateway.expires() {
+                    let days = (ends - Clock::system().wall()).as_secs() / (24 * 3600);
+                    println!("[apps.{app}]: its certificate is good for {days} more days");
+                }
                 if let Some(key) = gateway.public_key() {
                     println!("[apps.{app}]: pages subscribe with the key {key}");
                 }

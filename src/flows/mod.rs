@@ -23,6 +23,7 @@ pub mod data;
 mod dialect_tests;
 pub mod dice;
 pub mod due;
+mod expiry;
 pub mod feedback;
 pub mod guests;
 pub mod hosts;

@@ -182,6 +182,9 @@ pub(super) fn stop(state: &State) -> Step {
 /// Sends what waits for free slots of an app; while its circuit is open, one push when it is time for a trial.
 pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
     let mut step = Step::default();
+    if state.policy.apps.iter().all(|known| known.name != *app) {
+        return step;
+    }
     let circuit = state.app(app).and_then(|app| app.circuit.as_ref());
     let free = match circuit {
         Some(circuit) => usize::from(circuit.is_trial_due(now.steady)),

@@ -130,6 +130,10 @@ pub struct AppState {
     pub last_verdict: Option<Moment>,
     /// What its credentials are and since when.
     pub credentials: Option<Credentials>,
+    /// When they end, if they do.
+    pub expires: Option<Timestamp>,
+    /// At how many stages before that the operator was told.
+    pub expiry_said: usize,
     /// Whether a push was taken under these credentials.
     pub works: bool,
     /// Whether clients must not find it meanwhile.
@@ -488,6 +492,8 @@ impl State {
             Memory::Withdrawn(app, withdrawn) => {
                 self.apps.entry(app.clone()).or_default().withdrawn = *withdrawn;
             }
+            Memory::Expires(app, at) => self.apps.entry(app.clone()).or_default().expires = Some(*at),
+            Memory::ExpirySaid(app, stage) => self.apps.entry(app.clone()).or_default().expiry_said = *stage,
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),
             Memory::Numbered(next) => self.next_number = *next,

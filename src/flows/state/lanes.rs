@@ -187,15 +187,16 @@ impl State {
     pub(super) fn next_turn(&self, now: crate::domain::time::Now) -> Option<Moment> {
         let expired: Option<Timestamp> = self.queues.next_expired();
         let expired = expired.map(|at| now.steady + (at - now.wall));
-        let app = |(name, app): (&crate::domain::ids::AppName, &super::AppState)| {
-            let waits = self.queues.is_ready(name);
-            match &app.circuit {
-                _ if !waits => None,
+        // What is owed under apps that are not configured any more waits until it is of no use.
+        let app = |app: &crate::domain::app::App| {
+            let name = &app.name;
+            match self.app(name).and_then(|app| app.circuit.as_ref()) {
+                _ if !self.queues.is_ready(name) => None,
                 Some(circuit) => (circuit.trial.is_none() && self.has_slot(name)).then_some(circuit.next_trial),
                 None => self.has_slot(name).then_some(now.steady),
             }
         };
-        let turns = self.apps.iter().filter_map(app);
+        let turns = self.policy.apps.iter().filter_map(app);
         turns.chain(expired).chain(self.queues.next_rested()).min()
     }
 }

@@ -22,6 +22,7 @@ use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
 const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
@@ -110,6 +111,7 @@ pub struct Apns {
     token: Option<ProviderToken>,
     topic: HeaderValue,
     voip_topic: HeaderValue,
+    expires: Option<Timestamp>,
     style: Style,
     look: Look,
     important_body: Box<str>,
@@ -127,6 +129,7 @@ impl Apns {
             Auth::Token { key, key_id, team_id } => (Some(ProviderToken::new(&key, key_id, team_id)?), None),
             Auth::Certificate { file, password } => (None, Some(Identity::read(&file, password.as_ref())?)),
         };
+        let expires = identity.as_ref().and_then(Identity::expires);
         let tls = credential::tls(settings.ca.as_deref(), identity)?;
         let endpoint = match settings.endpoint {
             Some(endpoint) => endpoint,
@@ -138,12 +141,19 @@ impl Apns {
             token,
             topic: topic(&settings.topic)?,
             voip_topic: topic(&format!("{}.voip", settings.topic))?,
+            expires,
             style: settings.style,
             look: settings.look,
             important_body: settings.important_body.into(),
             id_prefix: getrandom::u64().map_err(|error| CredentialError::Client(error.to_string()))?,
             clock,
         })
+    }
+
+    /// When its certificate ends, if it has one.
+    #[must_use]
+    pub const fn expires(&self) -> Option<Timestamp> {
+        self.expires
     }
 
     /// Sends a push and says what became of it.
