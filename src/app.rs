@@ -1,6 +1,9 @@
 //! Puts the parts together, and takes them apart again in order.
 
+mod listen;
+
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +33,17 @@ use crate::xmpp::link::{self, Counters, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
+use listen::Desk;
+pub use listen::{Listeners, check as check_http};
+
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
 
 /// How long a stop may take beyond `push.answer_within` before what still runs is left behind.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for those who read an answer over HTTP.
+const HTTP_STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why pushkeeper ends with an error.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +57,16 @@ pub enum Failure {
     /// The host does not want us.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// An address that we are to listen at is not to be had.
+    #[error("{key}: cannot listen at {address}: {error}")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// A part ended that should not have.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -94,6 +113,20 @@ pub fn check(
 /// # Errors
 /// What kept it from starting, or ended it unasked.
 pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let listeners = Listeners::bind(&config.http)?;
+    run_on(config, listeners, clock, stop).await
+}
+
+/// [`run`] with listeners that are there already, so that their ports are known.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
     let answer_within = config.policy.answer_within;
@@ -125,11 +158,15 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
     let (disk, reports) = StoreThread::start(store)?;
+    let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let (strangers, http, closing) = desk.into_parts();
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
     let service = Arc::new(service);
     let ports = Ports {
         requests: request_queue,
         answers,
+        strangers,
+        http: Box::new(http),
         verdicts: verdict_queue,
         gateways: Box::new(Switchboard(gateways.clone())),
         offers: Box::new(Features(service.clone())),
@@ -149,6 +186,7 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;
     }
+    closing.close(HTTP_STOP_WITHIN).await;
     ended
 }
 

@@ -11,6 +11,7 @@
 //! | [`domain`] | nouns and rules | nothing |
 //! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
 //! | [`gateway`] | speaks to vendors: APNs, FCM, browsers' push services, a stub | `domain` |
+//! | [`http`] | speaks HTTP to apps: the little that they must reach without XMPP | `domain`, data of `flows` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
 //!
@@ -48,5 +49,6 @@ pub mod domain;
 pub mod driver;
 pub mod flows;
 pub mod gateway;
+pub mod http;
 pub mod store;
 pub mod xmpp;

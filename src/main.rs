@@ -56,8 +56,15 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         println!("warning: {warning}");
     }
-    match app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system()) {
-        Ok(gateways) => {
+    let http = app::check_http(&config.http);
+    let apps = app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system());
+    let (gateways, mut errors) = match apps {
+        Ok(gateways) => (gateways, Vec::new()),
+        Err(errors) => (Vec::new(), errors),
+    };
+    errors.extend(http.err().unwrap_or_default());
+    match errors.is_empty() {
+        true => {
             println!("the configuration is fine; {}", config.policy.served());
             for (app, gateway) in &gateways {
                 if let Some(ends) = gateway.expires() {
@@ -70,7 +77,7 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(errors) => complain(&errors),
+        false => complain(&errors),
     }
 }
 

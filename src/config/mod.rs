@@ -4,6 +4,7 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod http;
 mod look;
 mod overlay;
 mod reader;
@@ -22,6 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
+pub use http::{Http, PublicHttp, TlsFiles};
 pub use reader::{Complaint, Findings};
 
 use crate::domain::ids::{Account, Domain};
@@ -54,6 +56,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[apps.*]`, as the gateways need them.
     pub apps: Vec<AppConfig>,
+    /// `[http]`.
+    pub http: Http,
     /// `[log]`.
     pub log: Log,
 }
@@ -184,6 +188,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     let store = store(section("store", found), folder, found);
     let push = push(section("push", found), found);
     let register = register(section("register", found), found);
+    let http = http::http(section("http", found), found);
     let log = log(section("log", found), found);
     let own = component.as_ref().map(|component| &component.jid);
     let hosts = reader::sections("hosts", table.remove("hosts"), from_env, folder, found);
@@ -197,8 +202,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         found.warning("apps", "there are none: no device can be registered and nothing can be pushed");
     }
     for name in table.keys() {
-        let text =
-            "is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log";
+        let text = "is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME, http and log";
         found.error(name, text);
     }
     let policy = Policy {
@@ -218,7 +222,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         rules,
         sessions,
     };
-    Some(Config { component: component?, store, policy, apps, log })
+    Some(Config { component: component?, store, policy, apps, http, log })
 }
 
 fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component> {

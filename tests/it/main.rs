@@ -13,6 +13,8 @@ mod gateway_rig;
 mod gateway_webpush;
 mod gateway_webpush_hostile;
 mod hostile;
+mod http;
+mod http_bounds;
 mod layers;
 mod link_bridge;
 mod link_life;
