@@ -78,7 +78,10 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
     let name = &verdict.app;
     let app = state.app(name);
     let one_of_many = is_one_of_many(state, name);
+    // Push services say "gone" without a look at the signature.
+    let is_gone = one_of_many && matches!(verdict.outcome, Outcome::Gone { .. });
     let health = match health {
+        Health::Works if is_gone => Health::Unknown,
         Health::Fails if one_of_many => Health::Unknown,
         Health::Refuses if one_of_many && app.is_some_and(|app| app.works) => Health::Unknown,
         other => other,
@@ -99,7 +102,7 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
             step.effects.push(Effect::Notice(Notice::CircuitClosed { app: name.clone() }));
         }
         // It was no trial.
-        (Some(circuit), _) if circuit.trial == Some(verdict.push) && !verdict.outcome.is_the_vendors() => {
+        (Some(circuit), _) if circuit.trial == Some(verdict.push) && (is_gone || !verdict.outcome.is_the_vendors()) => {
             step.remember(Memory::Circuit(name.clone(), Some(Circuit { trial: None, ..circuit.clone() })));
         }
         (Some(circuit), _) if circuit.trial == Some(verdict.push) => {

@@ -83,6 +83,22 @@ fn a_push_service_that_refuses_its_subscribers_takes_no_push_from_others() {
 }
 
 #[test]
+fn a_subscription_that_is_gone_proves_no_key() {
+    let mut world = world();
+    let romeo = browser(&mut world, "romeo@example.org");
+    let mallory = browser(&mut world, "mallory@example.org");
+    said(&mut world, &romeo, refused());
+    world.publish(&mallory, body("x"));
+    let trial = world.pass(2000).pushes;
+    let [push] = &trial[..] else { panic!("{trial:?}") };
+    assert_eq!(push.node, mallory.0);
+    // Push services say so without a look at the signature.
+    let told = world.verdict(push, Outcome::Gone { since: None });
+    assert!(is_open(&world.state) && told.notices.is_empty(), "{told:?}");
+    assert!(world.state.device(&mallory.0).unwrap().gone.is_some());
+}
+
+#[test]
 fn nobody_has_us_wait_a_day_for_the_next_trial() {
     let mut world = world();
     let mallory = browser(&mut world, "mallory@example.org");
