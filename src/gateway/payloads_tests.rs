@@ -101,14 +101,13 @@ proptest! {
         let json: Value = serde_json::from_slice(&notification.body).unwrap();
 
         let rings = push.class == Class::Call && push.voip_token.is_some();
-        let seal_fits = push.content.sealed.as_ref().is_some_and(|sealed| sealed.payload.reveal().len() < 1900);
+        let seal_fits = push.content.sealed.as_ref().is_none_or(|sealed| sealed.payload.reveal().len() < 1900);
         match style {
             Style::Monal => prop_assert_eq!(notification.kind, Kind::Alert),
             Style::Generic if rings => prop_assert_eq!(notification.kind, Kind::Voip),
             Style::Tigase if rings && seal_fits && fit::escaped_len(push.owner.as_str()) <= 3072 => {
                 prop_assert_eq!(notification.kind, Kind::Voip);
             }
-            Style::Tigase if rings && push.content.sealed.is_none() => prop_assert_eq!(notification.kind, Kind::Alert),
             Style::Tigase if rings => prop_assert!(notification.kind != Kind::Background),
             _ if push.class.is_urgent() => prop_assert_eq!(notification.kind, Kind::Alert),
             _ => prop_assert_eq!(notification.kind, Kind::Background),

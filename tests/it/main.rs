@@ -6,6 +6,7 @@ mod bridged;
 mod check;
 mod conversations;
 mod gateway_apns;
+mod gateway_faults;
 mod gateway_fcm;
 mod gateway_log;
 mod gateway_pool;
@@ -22,7 +23,9 @@ mod link_load;
 mod log_is_clean;
 mod options;
 mod payloads;
+mod reliability;
 mod store;
+mod trouble;
 mod whole;
 mod whole_rig;
 

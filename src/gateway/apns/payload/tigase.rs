@@ -22,11 +22,11 @@ pub(super) fn notification(push: &Push, look: &Look) -> Notification {
     Notification { kind, body, collapse_id }
 }
 
-/// Whether there is a seal, and it fits into a push that rings. The app takes a call without one for a call of nobody,
-/// and hangs up; an alert in its stead can at least be read.
+/// Whether the seal fits into a push that rings. The app takes one without its seal for a call of nobody, and hangs up;
+/// an alert in its stead can at least be read. (Where there never was a seal it rings: some forks read the sender.)
 fn can_ring(shown: &Shown<'_>) -> bool {
     let bare = Shown { sender: None, extra: &[], ..shown.clone() };
-    bare.sealed.is_some() && json(Kind::Voip, Class::Call, &bare).len() <= Kind::Voip.most()
+    bare.sealed.is_none() || json(Kind::Voip, Class::Call, &bare).len() <= Kind::Voip.most()
 }
 
 fn json(kind: Kind, class: Class, shown: &Shown<'_>) -> Vec<u8> {
