@@ -43,6 +43,8 @@ pub mod rules;
 pub mod signals;
 pub mod state;
 #[cfg(test)]
+mod webpush_tests;
+#[cfg(test)]
 pub(crate) mod world;
 
 use crate::domain::time::Now;

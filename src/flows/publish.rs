@@ -35,12 +35,18 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         }
     }
     let known = state.device(&publish.node);
+    let mistaken = known.is_some_and(|known| guests::is_of_another_app(state, known, &publish));
+    if mistaken && state.is_under_way(&publish.node) {
+        return step.turn_down(waiter, Refusal::TryLater(Later::Vendor));
+    }
+    let known = known.filter(|_| !mistaken);
     let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
     let Some(device) = known.filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if publish.notification.account_removed {
-        if guest.is_none() {
+        // A node that is a token is that of all accounts on its phone, and nobody could register it again.
+        if device.access != Access::Anyone {
             step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
             owing::bury(state, &device.node, &mut step);
         }
@@ -48,8 +54,9 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         return step;
     }
     if let Some(guest) = &guest {
-        if let Some(oldest) = guests::oldest(state) {
-            step.remember(Memory::GuestLeft(oldest));
+        let leaving = if mistaken { Some(guest.node.clone()) } else { guests::oldest(state) };
+        if let Some(node) = leaving {
+            step.remember(Memory::GuestLeft(node));
         }
         step.remember(Memory::Guest(Box::new(guest.clone())));
     }

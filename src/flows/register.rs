@@ -32,14 +32,14 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
     let Some(app) = app::choose(&state.policy.apps, &registration.service) else {
         return step.refuse(ticket, Refusal::NoSuchApp);
     };
-    if let Some(refusal) = unfit(state, app, &registration) {
-        return step.refuse(ticket, refusal);
-    }
     let key = DeviceKey {
         app: app.name.clone(),
         account: registration.account,
         channel: registration.room.as_ref().map(|room| room.channel),
     };
+    if let Some(refusal) = unfit(state, app, &registration, &key) {
+        return step.refuse(ticket, refusal);
+    }
     let known = state.registered(&key);
     if let Some(refusal) = draw(state, &registration.owner, &domain, now, &mut step) {
         // A phone that binds often registers often. The same device with the same token changes nothing, so it costs
@@ -65,7 +65,7 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
 }
 
 /// Why an app does not take this registration, if it does not.
-fn unfit(state: &State, app: &App, registration: &DeviceRegistration) -> Option<Refusal> {
+fn unfit(state: &State, app: &App, registration: &DeviceRegistration, key: &DeviceKey) -> Option<Refusal> {
     if app.provider == Provider::WebPush {
         let subscription = Subscription::of_token(&registration.token);
         let allowed = subscription.is_some_and(|subscription| subscription.is_allowed(&app.allow_hosts));
@@ -76,8 +76,8 @@ fn unfit(state: &State, app: &App, registration: &DeviceRegistration) -> Option<
     if app.style != Style::Monal {
         return Some(Refusal::NoSuchApp);
     }
-    let other = |known: &Device| known.owner != registration.owner || known.key.app != app.name;
-    let taken = state.device(node).is_some_and(other);
+    // Not another device of the same owner, either: one node would be two devices then.
+    let taken = state.device(node).is_some_and(|known| known.key != *key);
     let token = guests::is_token(node.as_str()) && state.policy.apps.iter().any(|app| app.token_nodes);
     (taken || token).then_some(Refusal::Forbidden)
 }

@@ -443,7 +443,10 @@ impl State {
         let Some(slot) = self.devices.remove(node) else { return };
         self.by_key.remove(&slot.device.key);
         self.unproven.remove(&(slot.device.renewed, node.clone()));
-        if slot.guest {
+        // Mostly the oldest: whoever names many would have us look through all of them each time.
+        if slot.guest && self.guests.front() == Some(node) {
+            self.guests.pop_front();
+        } else if slot.guest {
             self.guests.retain(|other| other != node);
         }
         if let Some(gone) = slot.device.gone {

@@ -161,7 +161,7 @@ impl Apns {
         let notification = Notification::of(push, self.style, &self.look, &self.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
         let Some(uri) = self.uri(token.reveal()) else {
-            return Outcome::Suspect("malformed device token".into());
+            return Outcome::Unfit("malformed device token".into());
         };
         let headers = Headers::new(self, push, &notification);
         let body = Bytes::from(notification.body);
