@@ -95,9 +95,7 @@ async fn a_401_that_a_new_token_does_not_mend_is_the_operators_fault() {
     assert_eq!(vendor.oauth_fetches(), 2, "Google is not asked again for every push");
     let apple = Behaviour::Answer(Answer::fcm(401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR")));
     vendor.everything(Some(apple));
-    // That one is about another vendor's credentials, of which our token says nothing.
-    let reason = "THIRD_PARTY_AUTH_ERROR".into();
-    assert_eq!(fcm.send(&push(9)).await, Outcome::Unavailable { retry_after: None, reason });
+    assert_eq!(fcm.send(&push(9)).await, Outcome::OperatorFault("THIRD_PARTY_AUTH_ERROR".into()));
     assert_eq!(vendor.oauth_fetches(), 2);
 }
 

@@ -12,9 +12,7 @@ const FCM_CODES: [(&str, About); 7] = [
     ("INTERNAL", About::Unavailable),
     ("QUOTA_EXCEEDED", About::Throttled),
     ("SENDER_ID_MISMATCH", About::Suspect),
-    // What FCM holds of Apple's or a browser's. Phones that it reaches itself get their pushes all the same, and anybody can
-    // have FCM make a token of that kind for our project.
-    ("THIRD_PARTY_AUTH_ERROR", About::Unavailable),
+    ("THIRD_PARTY_AUTH_ERROR", About::Operator),
     ("UNAVAILABLE", About::Unavailable),
     ("UNREGISTERED", About::Gone),
     ("UNSPECIFIED_ERROR", About::Unavailable),
@@ -186,7 +184,7 @@ mod tests {
             (429, "RESOURCE_EXHAUSTED", Some("QUOTA_EXCEEDED"), throttled),
             (503, "UNAVAILABLE", Some("UNAVAILABLE"), unavailable),
             (500, "INTERNAL", Some("INTERNAL"), unavailable),
-            (401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR"), unavailable),
+            (401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR"), operator),
             (500, "UNKNOWN", Some("UNSPECIFIED_ERROR"), unavailable),
             (400, "INVALID_ARGUMENT", Some("INVALID_ARGUMENT"), suspect),
             (400, "INVALID_ARGUMENT", None, operator),
