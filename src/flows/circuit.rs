@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::data::{Effect, Inner, Notice, Step};
 use super::memory::Memory;
+use super::owing;
 use super::state::State;
 use crate::domain::app::Provider;
 use crate::domain::ids::{AppName, PushId};
@@ -130,7 +131,7 @@ fn open(app: &AppName, fault: Fault, verdict: &Verdict, now: Now, step: &mut Ste
 
 fn pause(trials: u32, asked: Option<Duration>) -> Duration {
     let doubled = FIRST_TRIAL.saturating_mul(1 << trials.min(5));
-    doubled.max(asked.unwrap_or_default()).min(TRIAL_AT_LEAST_EVERY.max(asked.unwrap_or_default()))
+    doubled.min(TRIAL_AT_LEAST_EVERY).max(asked.unwrap_or_default().min(owing::MOST_WAIT))
 }
 
 /// What the vendor says of when to come again.

@@ -28,7 +28,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
 /// The longest that a vendor may have us wait.
-const MOST_WAIT: Duration = Duration::from_secs(3600);
+pub(super) const MOST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Until when a push of this class is of use.
 pub(super) fn expires(state: &State, class: Class, now: Timestamp) -> Timestamp {
