@@ -47,6 +47,9 @@ pub mod config;
 pub mod domain;
 pub mod driver;
 pub mod flows;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod store;
 pub mod xmpp;

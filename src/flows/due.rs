@@ -97,7 +97,7 @@ fn outbox(state: &State, now: Now, step: &mut Step) {
         step.remember(Memory::Moved { node: node.clone(), kind, lane });
         apps.push(device.key.app.clone());
     }
-    for (node, kind) in state.queues().expired(now.wall).take(AT_ONCE) {
+    for (node, kind) in state.queues().expired(now).take(AT_ONCE) {
         if let Some(lane) = state.lane(node, kind) {
             owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
         }

@@ -1,13 +1,14 @@
 //! Lanes: per device one push is under way and one waits; calls have a lane of their own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::data::Waiter;
 use super::state::Turn;
 use crate::domain::class::Class;
 use crate::domain::ids::{Domain, PushId};
 use crate::domain::push::Content;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::time::{Moment, Now, Timestamp};
 
 /// Which of a device's lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,8 +41,10 @@ pub struct Load {
     pub published: Timestamp,
     /// Whose server that was.
     pub from: Domain,
-    /// When it is of no use any more.
+    /// When it is of no use any more, for a process that comes after this one.
     pub expires: Timestamp,
+    /// The same for this one, whatever is done to the wall clock; `None` if it was promised by one before it.
+    pub until: Option<Moment>,
 }
 
 impl Load {
@@ -49,6 +52,7 @@ impl Load {
     pub fn merge(&mut self, later: &Self) -> bool {
         self.published = later.published;
         self.expires = self.expires.max(later.expires);
+        self.until = self.until.max(later.until);
         let wins = later.class >= self.class;
         if wins {
             self.class = later.class;
@@ -56,6 +60,12 @@ impl Load {
             self.from = later.from.clone();
         }
         wins
+    }
+
+    /// For how long it is still of use.
+    #[must_use]
+    pub fn left(&self, now: Now) -> Duration {
+        self.until.map_or_else(|| self.expires - now.wall, |until| until - now.steady)
     }
 }
 

@@ -33,6 +33,10 @@ pub mod lives;
 pub mod memory;
 pub mod notice;
 mod offer;
+#[cfg(test)]
+mod outbox_model;
+#[cfg(test)]
+mod outbox_tests;
 pub mod owing;
 pub mod policy;
 pub mod publish;

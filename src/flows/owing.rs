@@ -18,7 +18,7 @@ use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{self, Push};
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::Now;
 
 /// How many pushes one step begins at most.
 const AT_ONCE: usize = 256;
@@ -30,10 +30,10 @@ const RETRY_AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 /// The longest that a vendor may have us wait.
 const MOST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Until when a push of this class is of use.
-pub(super) fn expires(state: &State, class: Class, now: Timestamp) -> Timestamp {
+/// For how long a push of this class is of use.
+pub(super) fn ttl(state: &State, class: Class) -> Duration {
     let ttl = state.policy.outbox_ttl;
-    now + if class == Class::Call { ttl.min(push::CALL_TTL) } else { ttl }
+    if class == Class::Call { ttl.min(push::CALL_TTL) } else { ttl }
 }
 
 /// Promises what is to be delivered in a lane: those who asked hear so once it is on the disk.
@@ -98,7 +98,7 @@ pub(super) fn again(
 ) {
     let load = lane.whole();
     let node = &device.node;
-    if load.expires <= now.wall {
+    if load.left(now).is_zero() {
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
     }
     // Of what nobody registered nothing is kept.
@@ -191,7 +191,7 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
         let (Some(lane), Some(device)) = (state.lane(node, *kind), state.device(node)) else { continue };
         if device.gone.is_some() {
             give_up(&mut step, node, *kind, lane, Refusal::NoSuchDevice);
-        } else if lane.load.expires <= now.wall {
+        } else if lane.load.left(now).is_zero() {
             give_up(&mut step, node, *kind, lane, Refusal::TryLater(Later::Vendor));
         } else {
             let push = PushId(state.next_push().0 + begun as u64);
@@ -246,6 +246,6 @@ fn address(device: &Device, id: PushId, load: &Load, now: Now) -> Push {
         class: load.class,
         content: (*load.content).clone(),
         // A call that was owed rings no longer than one that was not.
-        ttl: if load.class == Class::Call { ttl.min(load.expires - now.wall) } else { ttl },
+        ttl: if load.class == Class::Call { ttl.min(load.left(now)) } else { ttl },
     }
 }

@@ -62,7 +62,8 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         content: Arc::new(publish.notification.into_content()),
         published: now.wall,
         from: publish.from,
-        expires: owing::expires(state, class, now.wall),
+        expires: now.wall + owing::ttl(state, class),
+        until: Some(now.steady + owing::ttl(state, class)),
     };
     let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: guest.is_some() };
     match state.lane(&device.node, wanted.kind) {

@@ -2,6 +2,8 @@
 
 mod lanes;
 mod queues;
+#[cfg(test)]
+mod sizes;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;

@@ -25,6 +25,8 @@ mod commit;
 mod committer;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod journal;
 mod load;
 mod migrate;

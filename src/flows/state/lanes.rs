@@ -1,8 +1,8 @@
 //! What is on its way to devices, and who waits for it.
 
 use super::State;
-use crate::domain::ids::Node;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::ids::{AppName, Node};
+use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Owed, Waiter};
 use crate::flows::lane::{Lane, LaneKind, Load, Next, Phase};
 
@@ -184,10 +184,8 @@ impl State {
     }
 
     /// When something of what waits will next be ready, or of no use any more.
-    pub(super) fn next_turn(&self, now: crate::domain::time::Now) -> Option<Moment> {
-        let expired: Option<Timestamp> = self.queues.next_expired();
-        let expired = expired.map(|at| now.steady + (at - now.wall));
-        let app = |(name, app): (&crate::domain::ids::AppName, &super::AppState)| {
+    pub(super) fn next_turn(&self, now: Now) -> Option<Moment> {
+        let app = |(name, app): (&AppName, &super::AppState)| {
             let waits = self.queues.is_ready(name);
             match &app.circuit {
                 _ if !waits => None,
@@ -196,6 +194,6 @@ impl State {
             }
         };
         let turns = self.apps.iter().filter_map(app);
-        turns.chain(expired).chain(self.queues.next_rested()).min()
+        turns.chain(self.queues.next_expired(now)).chain(self.queues.next_rested()).min()
     }
 }
