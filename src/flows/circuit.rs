@@ -18,6 +18,9 @@ const OUTAGE_SPAN: Duration = Duration::from_secs(5);
 const FIRST_TRIAL: Duration = Duration::from_secs(2);
 const TRIAL_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
+/// The longest that a vendor may have us wait, for a device or for an app.
+const MOST_WAIT: Duration = Duration::from_secs(3600);
+
 /// Whose fault it is that an app's pushes are kept back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -111,10 +114,12 @@ fn pause(trials: u32, asked: Option<Duration>) -> Duration {
     doubled.max(asked.unwrap_or_default()).min(TRIAL_AT_LEAST_EVERY.max(asked.unwrap_or_default()))
 }
 
-/// What the vendor says of when to come again.
-pub(super) const fn retry_after(outcome: &Outcome) -> Option<Duration> {
+/// What the vendor says of when to come again, within limits.
+pub(super) fn retry_after(outcome: &Outcome) -> Option<Duration> {
     match outcome {
-        Outcome::Throttled { retry_after, .. } | Outcome::Unavailable { retry_after, .. } => *retry_after,
+        Outcome::Throttled { retry_after, .. } | Outcome::Unavailable { retry_after, .. } => {
+            retry_after.map(|asked| asked.min(MOST_WAIT))
+        }
         _ => None,
     }
 }

@@ -94,12 +94,14 @@ pub struct Lane {
     pub phase: Phase,
     /// How often it was tried in vain.
     pub attempts: u32,
-    /// While it is under way: what a later publish of the same class would have it say, should it go again.
+    /// While it is under way: what those that joined it would have it say, should it go again.
     pub latest: Option<Load>,
     /// Who waits for what becomes of it. Empty once all were answered.
     pub waiters: Vec<Waiter>,
     /// Whether it is in the outbox.
     pub owed: bool,
+    /// The call that is under way is over: it does not go again.
+    pub hung_up: bool,
     /// While it is ready: when its turn is. The state's affair.
     pub turn: Option<Turn>,
     /// While it is under way: what goes next.
@@ -121,7 +123,7 @@ impl Lane {
     /// One that is new.
     #[must_use]
     pub const fn new(load: Load, phase: Phase, waiters: Vec<Waiter>) -> Self {
-        Self { load, phase, attempts: 0, latest: None, waiters, owed: false, turn: None, next: None }
+        Self { load, phase, attempts: 0, latest: None, waiters, owed: false, hung_up: false, turn: None, next: None }
     }
 
     /// The push that its vendor has, and the generation of the token that it went to.

@@ -98,7 +98,8 @@ impl Model {
 
     /// A publish was taken up: an iq's, or one of our own rules.
     pub(super) fn asked(&mut self, number: u32, node: &Node, class: Class, in_time: bool) {
-        if class == Class::Ended {
+        self.expire();
+        if class == Class::Ended && self.devices.get(node).is_some_and(|device| device.gone.is_none()) {
             let calls = (node.clone(), LaneKind::Calls);
             for wish in self.wishes.values_mut().filter(|wish| wish.place == calls && wish.standing != Standing::Over) {
                 wish.standing = Standing::HungUp;
@@ -140,7 +141,7 @@ impl Model {
             }
             Answer::Refused(Refusal::NoSuchDevice) => assert!(is_dead, "{number}: the device lives"),
             Answer::Refused(Refusal::TryLater(Later::Vendor)) => {
-                let over = matches!(wish.standing, Standing::Over) || self.is_over(wish) || wish.before;
+                let over = wish.standing == Standing::Over || self.may_be_over(wish);
                 assert!(over, "{number} has time left: {wish:?}");
             }
             Answer::Refused(Refusal::TryLater(why)) => assert_eq!(Some(*why), no_room, "{number} had room"),
@@ -240,6 +241,7 @@ impl Model {
             }
             _ => {}
         }
+        self.expire();
     }
 
     /// A device is what it is from now on.
@@ -266,8 +268,11 @@ impl Model {
     }
 
     fn all(&mut self, place: &Place, standing: Standing) {
-        for wish in self.wishes.values_mut().filter(|wish| wish.place == *place && wish.standing != Standing::Over) {
-            wish.standing = standing;
+        for wish in self.wishes.values_mut().filter(|wish| wish.place == *place) {
+            match (wish.standing, standing) {
+                (Standing::Over, _) | (Standing::HungUp, Standing::Spared) => {}
+                _ => wish.standing = standing,
+            }
         }
     }
 
@@ -275,16 +280,18 @@ impl Model {
     /// under way and who waits stay.
     pub(super) fn loaded(&mut self, devices: BTreeMap<Node, Device>, owed: &BTreeMap<Place, u32>, new_process: bool) {
         self.devices = devices;
+        // What the disk did not see settled goes again at once.
+        self.delivered.clear();
+        self.asked_to_wait.clear();
         if new_process {
             self.flights.clear();
-            self.delivered.clear();
-            self.asked_to_wait.clear();
         }
+        self.expire();
         for (number, wish) in &mut self.wishes {
             let kept = owed.get(&wish.place);
             // What was delivered in the last second, or while nothing could be written, goes once more.
-            if kept == Some(number) && matches!(wish.standing, Standing::Over | Standing::HungUp) {
-                wish.standing = Standing::Spared;
+            if kept == Some(number) && wish.standing != Standing::Open {
+                (wish.standing, wish.before) = (Standing::Spared, true);
             }
             if !new_process {
                 continue;
@@ -347,19 +354,26 @@ impl Model {
             if lane().next().is_none() {
                 continue;
             }
-            // Before and after a restart the wall clock counts, and it may have been set.
             if lane().all(|wish| self.is_over(wish)) {
-                self.all(&place, Standing::Over);
-            } else if lane().filter(|wish| !wish.before).all(|wish| self.is_over(wish)) && lane().any(|wish| wish.before) {
-                let by_wall = |wish: &Wish| self.expires(wish) <= self.now.wall;
-                if lane().any(|wish| by_wall(wish) || self.is_over(wish)) {
-                    self.all(&place, Standing::Spared);
-                }
+                let spared = |wish: &Wish| wish.place == place && wish.standing == Standing::Spared;
+                let longer = self.wishes.values().any(|wish| spared(wish) && !self.is_over(wish));
+                self.all(&place, if longer { Standing::Spared } else { Standing::Over });
+            } else if lane().all(|wish| self.may_be_over(wish)) {
+                self.all(&place, Standing::Spared);
             }
         }
     }
 
+    /// Of what an earlier process was asked, the wall clock decides, and it may have been set.
+    fn may_be_over(&self, wish: &Wish) -> bool {
+        self.is_over(wish) || (wish.before && (self.is_old(wish) || self.expires(wish) <= self.now.wall))
+    }
+
     fn is_over(&self, wish: &Wish) -> bool {
+        self.is_old(wish) && (!wish.before || self.expires(wish) <= self.now.wall)
+    }
+
+    fn is_old(&self, wish: &Wish) -> bool {
         self.uptime() >= wish.asked.steady.uptime() + self.ttl(wish)
     }
 

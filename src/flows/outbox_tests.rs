@@ -493,6 +493,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         max_owed_bytes: owed.1,
         min_interval: interval.map(Duration::from_secs),
         outbox_ttl: Duration::from_secs(ttl),
+        hosts: Vec::new(),
         ..policy()
     })
 }

@@ -50,16 +50,16 @@ impl State {
         self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
     }
 
-    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: Option<&Load>) {
+    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: &Load) {
         if let Some(waiter) = waiter {
             self.expect(node, kind, waiter);
         }
         self.alter(node, kind, |lane| {
             let Some(lane) = lane else { return };
             lane.waiters.extend(waiter.cloned());
-            if let Some(latest) = latest {
-                lane.latest = Some(latest.clone());
-            }
+            lane.latest = Some(latest.clone());
+            // Whoever hung up calls again.
+            lane.hung_up = false;
         });
     }
 
@@ -95,6 +95,15 @@ impl State {
             lane.owed |= lane_too;
             if let Some(next) = &mut lane.next {
                 next.owed |= next_too;
+            }
+        });
+    }
+
+    /// The call that is under way is over, with what waits behind it.
+    pub(super) fn hang_up(&mut self, node: &Node) {
+        self.alter(node, LaneKind::Calls, |lane| {
+            if let Some(lane) = lane {
+                (lane.hung_up, lane.owed, lane.latest, lane.next) = (true, false, None, None);
             }
         });
     }

@@ -40,6 +40,8 @@ struct Ready {
     lanes: BTreeMap<Turn, Place>,
     /// The round of each domain's latest lane.
     rounds: HashMap<Domain, u64>,
+    /// How many of them there may be before it is looked which ones wait.
+    remembered: usize,
     /// The round that is being served.
     round: u64,
     number: u64,
@@ -47,9 +49,11 @@ struct Ready {
 
 impl Ready {
     fn turn(&mut self, lane: &Lane, kind: LaneKind) -> Turn {
-        if self.rounds.len() >= REMEMBERED {
+        if self.rounds.len() >= self.remembered.max(REMEMBERED) {
             let round = self.round;
             self.rounds.retain(|_, latest| *latest > round);
+            // If all of them wait, looking at them for each that comes would take the square of their number.
+            self.remembered = 2 * self.rounds.len();
         }
         let latest = self.rounds.entry(lane.load.from.clone()).or_default();
         *latest = (*latest).max(self.round) + 1;
