@@ -164,8 +164,10 @@ mod tests {
 
     use super::*;
 
+    type Target = fn(&[u8]);
+
     /// A target, and the folder of its seeds.
-    const TARGETS: [(&str, fn(&[u8])); 7] = [
+    const TARGETS: [(&str, Target); 7] = [
         ("framing", framing),
         ("stanza", stanza),
         ("form", form),

@@ -34,6 +34,8 @@ pub mod memory;
 pub mod notice;
 mod offer;
 #[cfg(test)]
+mod outbox_case_tests;
+#[cfg(test)]
 mod outbox_model;
 #[cfg(test)]
 mod outbox_tests;
@@ -44,6 +46,8 @@ pub mod register;
 pub mod registrations;
 pub mod rules;
 pub mod signals;
+#[cfg(test)]
+mod simulation_tests;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod world;

@@ -92,10 +92,6 @@ impl Model {
         self.now.steady.uptime()
     }
 
-    pub(super) fn device(&self, node: &Node) -> Option<&Device> {
-        self.devices.get(node)
-    }
-
     /// A publish was taken up: an iq's, or one of our own rules.
     pub(super) fn asked(&mut self, number: u32, node: &Node, class: Class, in_time: bool) {
         self.expire();
@@ -235,7 +231,8 @@ impl Model {
                     }
                 }
             }
-            Outcome::Throttled { retry_after: Some(wait), .. } | Outcome::Unavailable { retry_after: Some(wait), .. } => {
+            Outcome::Throttled { retry_after: Some(wait), .. }
+            | Outcome::Unavailable { retry_after: Some(wait), .. } => {
                 let until = self.uptime() + (*wait).min(Duration::from_secs(3600));
                 self.asked_to_wait.insert(place, (push.generation, self.newest(), until));
             }

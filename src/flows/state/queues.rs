@@ -159,7 +159,11 @@ impl Queues {
     /// How many entries there are: ready, resting, and with an end.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.ready.values().map(|ready| ready.lanes.len()).sum(), self.resting.len(), self.expiring.len() + self.expiring_by_date.len()]
+        [
+            self.ready.values().map(|ready| ready.lanes.len()).sum(),
+            self.resting.len(),
+            self.expiring.len() + self.expiring_by_date.len(),
+        ]
     }
 
     /// How much is owed: pushes, and bytes of what they say.

@@ -32,7 +32,10 @@ impl State {
 
     /// How many buckets of limits are remembered.
     pub(crate) fn limits(&self) -> usize {
-        self.publishing.len() + self.ringing_devices.len() + self.ringing_accounts.len() + self.registering_accounts.len()
+        self.publishing.len()
+            + self.ringing_devices.len()
+            + self.ringing_accounts.len()
+            + self.registering_accounts.len()
     }
 }
 
