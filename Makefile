@@ -25,7 +25,7 @@ test: deps ## everything: format, lints, licences, docs, all tests (those with a
 	@echo '== format' && cargo fmt --check
 	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
 	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh .ci/run && /usr/bin/python3 demo/conversation.py --check
+	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh scripts/kill-test .ci/run && /usr/bin/python3 demo/conversation.py --check
 	@echo '== bridge' && cd bridge/prosody && luacheck --no-color --quiet --config .luacheckrc mod_pushkeeper
 	@echo '== licences, one TLS stack, sources' && $(MAKE) --no-print-directory deny
 	@echo '== tests' && cargo test --locked --no-fail-fast

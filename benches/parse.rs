@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::ids::Domain;
 use pushkeeper::domain::time::Moment;
-use pushkeeper::flows::data::{Answer, Input, Ticket};
+use pushkeeper::flows::data::{Answer, Door, Input, Ticket};
 use pushkeeper::xmpp::answer;
 use pushkeeper::xmpp::frame::{Frame, Framer};
 use pushkeeper::xmpp::inbound::{self, Inbound};
@@ -157,6 +157,7 @@ fn typed(text: &str) -> bool {
 
 fn write() {
     let ticket = Ticket {
+        door: Door::Link,
         id: "4c81c5ec08c38e163121e0d03c8766ac5961d5e4a0467235f1dcfc419ec103d1".into(),
         to: "example.org".into(),
         from: "push.example.net".into(),

@@ -1,6 +1,8 @@
 //! Schema 2: registrations.
 
-/// Two more kinds in the tree `records`, and nothing to convert:
+use crate::store::engine::{Disk, Fault};
+
+/// Two more kinds in the table `records`, and nothing to convert:
 ///
 /// | Kind | Then | Value |
 /// |---|---|---|
@@ -9,6 +11,6 @@
 ///
 /// Its number alone matters: a pushkeeper that knows only schema 1 would pass over these records and throw the users'
 /// registrations away unseen, so it must refuse the store.
-pub(super) fn run(_db: &sled::Db) -> sled::Result<()> {
+pub(super) fn run(_disk: &dyn Disk) -> Result<(), Fault> {
     Ok(())
 }

@@ -1,15 +1,20 @@
 //! Puts the parts together, and takes them apart again in order.
 
+mod keeping;
+mod listen;
+pub mod transfer;
+
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::{ApnsAuth, AppConfig, Complaint, Config, Vendor};
+use crate::config::{ApnsAuth, AppConfig, Complaint, Config, StoreEngine, Vendor};
 use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
@@ -17,6 +22,7 @@ use crate::domain::secret::Secret;
 use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
+use crate::flows::memory::Memory;
 use crate::flows::state::State;
 use crate::gateway::apns::{self, Apns, Environment};
 use crate::gateway::fcm::{self, Fcm};
@@ -24,16 +30,22 @@ use crate::gateway::pool::Limits;
 use crate::gateway::stub::Stub;
 use crate::gateway::webpush::{self, WebPush};
 use crate::gateway::{AppGateway, CredentialError, Gateways};
-use crate::store::{Committer, Store, StoreError};
+use crate::store::{Committer, EngineKind, Store, StoreError};
 use crate::xmpp::link::{self, Counters, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
+
+use listen::Desk;
+pub use listen::{Listeners, check as check_http};
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
 
 /// How long a stop may take beyond `push.answer_within` before what still runs is left behind.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for those who read an answer over HTTP.
+const HTTP_STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why pushkeeper ends with an error.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +59,16 @@ pub enum Failure {
     /// The host does not want us.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// An address that we are to listen at is not to be had.
+    #[error("{key}: cannot listen at {address}: {error}")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// A part ended that should not have.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -93,15 +115,49 @@ pub fn check(
 /// # Errors
 /// What kept it from starting, or ended it unasked.
 pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let (_nobody, asked) = mpsc::channel(1);
+    run_asked(config, clock, stop, asked).await
+}
+
+/// As [`run`]; each time that something comes from `asked`, a snapshot of the store is written.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_asked(
+    config: Config,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    let listeners = Listeners::bind(&config.http)?;
+    run_on(config, listeners, clock, stop, asked).await
+}
+
+/// The same with listeners that are there already, so that their ports are known.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
     let answer_within = config.policy.answer_within;
     let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
+    for (app, gateway) in &gateways {
+        if let Some(at) = gateway.expires() {
+            state.apply(&Change::Memory(Memory::Expires(app.clone(), at)));
+        }
+    }
     let opening = {
         let clock = clock.clone();
-        let path = config.store.path;
-        tokio::task::spawn_blocking(move || open(&path, &mut state, &clock).map(|store| (store, state)))
+        let (path, kind) = (config.store.path, engine(config.store.engine));
+        tokio::task::spawn_blocking(move || open(&path, kind, &mut state, &clock).map(|store| (store, state)))
     };
     let (store, state) = opening.await.map_err(std::io::Error::other)??;
     let (devices, gone) = state.count();
@@ -118,12 +174,19 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
-    let (disk, reports) = StoreThread::start(store)?;
+    let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let (strangers, http, closing) = desk.into_parts();
+    let store = Arc::new(store);
+    let (disk, reports) = StoreThread::start(store.clone())?;
+    let (stop_keeping, until) = oneshot::channel();
+    let keeping = tokio::spawn(keeping::keep(store, clock.clone(), asked, until));
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
     let service = Arc::new(service);
     let ports = Ports {
         requests: request_queue,
         answers,
+        strangers,
+        http: Box::new(http),
         verdicts: verdict_queue,
         gateways: Box::new(Switchboard(gateways.clone())),
         offers: Box::new(Features(service.clone())),
@@ -143,7 +206,23 @@ pub async fn run(config: Config, clock: Clock, stop: impl Future<Output = ()>) -
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;
     }
+    closing.close(HTTP_STOP_WITHIN).await;
+    if ended.is_ok() {
+        // Nobody listens any more only if it has ended already.
+        let _ = stop_keeping.send(());
+    } else {
+        drop(stop_keeping);
+    }
+    keeping.await.map_err(std::io::Error::other)?;
     ended
+}
+
+/// What the configuration calls an engine, as the store knows it.
+const fn engine(engine: StoreEngine) -> EngineKind {
+    match engine {
+        StoreEngine::Sled => EngineKind::Sled,
+        StoreEngine::Redb => EngineKind::Redb,
+    }
 }
 
 /// Waits for `stop`, or for a part to end by itself; then for all parts to end in order.
@@ -212,8 +291,8 @@ async fn unasked(
 type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
-fn open(path: &std::path::Path, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
-    let store = Store::open(path)?;
+fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+    let store = Store::open(path, kind)?;
     for change in store.load()? {
         state.apply(&change?);
     }
@@ -336,9 +415,8 @@ impl StoreThread {
     const COMMIT: u64 = 0;
     const TRIAL: u64 = 1;
 
-    fn start(store: Store) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
+    fn start(store: Arc<Store>) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
         let (reports, queue) = mpsc::channel(1);
-        let store = Arc::new(store);
         let stored = store.clone();
         let committer = Committer::start(store, 1, move |job, result| {
             let report = match (job, result) {

@@ -4,7 +4,7 @@
 //! Inputs, in the order in which they are served:
 //! 1. reports of the disk: they release effects that wait for a commit;
 //! 2. verdicts of vendors: they free slots and answer those who wait;
-//! 3. requests from the link, unless the disk or a busy vendor asks for a pause;
+//! 3. requests over HTTP, few as they are, and those from the link, unless the disk or a busy vendor asks for a pause;
 //! 4. time.
 //!
 //! Nothing here decides about pushes or devices; that is `flows`.
@@ -23,7 +23,7 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
-use crate::flows::data::{Answer, Change, Effect, Inner, Input, Outgoing, Step, Waiter, Weight};
+use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Outgoing, Step, Ticket, Waiter, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
@@ -83,12 +83,22 @@ pub trait Offer: Send {
     fn offer(&self, app: &AppName, works: bool);
 }
 
+/// Answers requests that came over HTTP.
+pub trait AnswerHttp: Send {
+    /// Answers the request of this number, if anybody still waits for it. Does not block.
+    fn answer(&self, request: u64, answer: Answer);
+}
+
 /// What the driver is connected to.
 pub struct Ports {
     /// Requests from the link.
     pub requests: mpsc::Receiver<Vec<Input>>,
     /// Answers to the link. The link always takes them, connected or not.
     pub answers: mpsc::Sender<Vec<Outgoing>>,
+    /// Requests over HTTP. May be closed: then there are none.
+    pub strangers: mpsc::Receiver<Input>,
+    /// Answers to them.
+    pub http: Box<dyn AnswerHttp>,
     /// Verdicts of the gateways.
     pub verdicts: mpsc::Receiver<Vec<Verdict>>,
     /// The gateways.
@@ -160,6 +170,7 @@ impl Driver {
         let mut requests = Vec::new();
         let mut verdicts = Vec::new();
         let mut stopping = false;
+        let mut strangers = true;
         // When it is stopping: how long what is under way may still take.
         let mut until: Option<Moment> = None;
         while !(stopping && self.is_idle()) {
@@ -179,6 +190,10 @@ impl Driver {
                         self.take(Input::Verdict(verdict));
                     }
                 }
+                input = self.ports.strangers.recv(), if reading && strangers => match input {
+                    Some(input) => self.take(input),
+                    None => strangers = false,
+                },
                 count = self.ports.requests.recv_many(&mut requests, 4), if reading => {
                     stopping |= count == 0;
                     for input in requests.drain(..).flatten() {
@@ -188,6 +203,7 @@ impl Driver {
                 _ = self.ports.stop.recv(), if !stopping => {
                     stopping = true;
                     self.ports.requests.close();
+                    self.ports.strangers.close();
                     self.turn_away();
                 }
                 () = tokio::time::sleep_until(wake) => self.take(Input::Tick),
@@ -205,12 +221,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Nobody will take what the link has handed over by now: it is told to come again.
+    /// Nobody will take what the edges have handed over by now: it is told to come again.
     fn turn_away(&mut self) {
+        let mut inputs = Vec::new();
         while let Ok(batch) = self.ports.requests.try_recv() {
-            let later = Answer::Refused(Refusal::TryLater(Later::Full));
-            let tickets = batch.into_iter().filter_map(Input::into_ticket);
-            self.outgoing.extend(tickets.map(|ticket| Outgoing::Answer(ticket, later.clone())));
+            inputs.extend(batch);
+        }
+        while let Ok(input) = self.ports.strangers.try_recv() {
+            inputs.push(input);
+        }
+        for ticket in inputs.into_iter().filter_map(Input::into_ticket) {
+            self.answer(ticket, Answer::Refused(Refusal::TryLater(Later::Full)));
         }
     }
 
@@ -324,7 +345,7 @@ impl Driver {
             match waiter {
                 Waiter::Iq(ticket) => {
                     let later = Answer::Refused(Refusal::TryLater(Later::Store));
-                    self.outgoing.push(Outgoing::Answer(ticket, later));
+                    self.answer(ticket, later);
                 }
                 Waiter::Rules { registration, flight } => {
                     let said = Said::Later("store".into());
@@ -338,12 +359,20 @@ impl Driver {
     fn happen(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Answer(ticket, answer) => self.outgoing.push(Outgoing::Answer(ticket, answer)),
+                Effect::Answer(ticket, answer) => self.answer(ticket, answer),
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
                 Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
                 Effect::Notice(notice) => tell::tell(&notice),
                 Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
             }
+        }
+    }
+
+    /// Answers go out by the door through which the request came in.
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        match ticket.door {
+            Door::Link => self.outgoing.push(Outgoing::Answer(ticket, answer)),
+            Door::Http(request) => self.ports.http.answer(request, answer),
         }
     }
 
@@ -401,6 +430,8 @@ pub enum Ended {
 
 #[cfg(test)]
 mod bridge_tests;
+#[cfg(test)]
+mod http_tests;
 mod tell;
 #[cfg(test)]
 mod tests;

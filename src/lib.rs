@@ -11,6 +11,7 @@
 //! | [`domain`] | nouns and rules | nothing |
 //! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
 //! | [`gateway`] | speaks to vendors: APNs, FCM, browsers' push services, a stub | `domain` |
+//! | [`http`] | speaks HTTP to apps: the little that they must reach without XMPP | `domain`, data of `flows` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
 //!
@@ -23,7 +24,7 @@
 //! 3. [`gateway`] builds the vendor's request, sends it, and reads the vendor's answer into an
 //!    [`Outcome`](domain::outcome::Outcome).
 //! 4. [`driver`] takes the verdict to [`flows::feedback`]: what it means for the device, and what those are told who
-//!    wait.
+//!    wait. What its vendor does not take is owed ([`flows::owing`]): on disk, then answered, then tried until it is.
 //! 5. [`xmpp::answer`] writes the answer; the link sends it, on the next stream if this one is gone.
 //!
 //! # The life of a host's event
@@ -51,5 +52,6 @@ pub mod flows;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
+pub mod http;
 pub mod store;
 pub mod xmpp;

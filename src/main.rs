@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pushkeeper::app::transfer::{self, TransferError};
 use pushkeeper::app::{self, Failure};
 use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -29,6 +31,19 @@ enum Command {
     Run,
     /// Say what is wrong with the configuration and its credentials; needs no network
     Check,
+    /// Write what is registered, as JSON lines; while pushkeeper runs, its newest snapshot (SIGUSR1 has it make one)
+    Export {
+        /// Where to, readable by its owner only; without it, to the standard output
+        file: Option<PathBuf>,
+    },
+    /// Fill an empty store with what was exported, all or nothing
+    Import {
+        /// What was exported, or a snapshot
+        file: PathBuf,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Something failed.
@@ -48,6 +63,22 @@ fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Check) => check(config, &warnings),
         Some(Command::Run) | None => run(config, &warnings),
+        Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
+        Some(Command::Import { file, dry_run }) => done(transfer::import(&config, &file, dry_run)),
+    }
+}
+
+/// Says what was done to the one who asked; not on the standard output, where the export may go.
+fn done(done: Result<String, TransferError>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            eprintln!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
+        }
     }
 }
 
@@ -56,17 +87,28 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         println!("warning: {warning}");
     }
-    match app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system()) {
-        Ok(gateways) => {
+    let http = app::check_http(&config.http);
+    let apps = app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system());
+    let (gateways, mut errors) = match apps {
+        Ok(gateways) => (gateways, Vec::new()),
+        Err(errors) => (Vec::new(), errors),
+    };
+    errors.extend(http.err().unwrap_or_default());
+    match errors.is_empty() {
+        true => {
             println!("the configuration is fine; {}", config.policy.served());
             for (app, gateway) in &gateways {
+                if let Some(ends) = gateway.expires() {
+                    let days = (ends - Clock::system().wall()).as_secs() / (24 * 3600);
+                    println!("[apps.{app}]: its certificate is good for {days} more days");
+                }
                 if let Some(key) = gateway.public_key() {
                     println!("[apps.{app}]: pages subscribe with the key {key}");
                 }
             }
             ExitCode::SUCCESS
         }
-        Err(errors) => complain(&errors),
+        false => complain(&errors),
     }
 }
 
@@ -82,7 +124,8 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    match runtime.block_on(async { app::run(config, Clock::system(), asked_to_stop()?).await }) {
+    let running = async { app::run_asked(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?).await };
+    match runtime.block_on(running) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(errors)) => complain(&errors),
         Err(failure) => {
@@ -106,6 +149,19 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
         drop(file_too_large);
         info!("got {name}");
     })
+}
+
+/// Somebody wants a snapshot of the store: SIGUSR1. While one is written, one more is remembered.
+fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
+    let mut user = signal(SignalKind::user_defined1())?;
+    let (ask, asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while user.recv().await.is_some() && !ask.is_closed() {
+            // There is no room only if one is remembered already.
+            let _ = ask.try_send(());
+        }
+    });
+    Ok(asked)
 }
 
 fn start_log(log: &Log) {

@@ -4,6 +4,7 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod http;
 mod look;
 mod overlay;
 mod reader;
@@ -22,6 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
+pub use http::{Http, PublicHttp, TlsFiles};
 pub use reader::{Complaint, Findings};
 
 use crate::domain::ids::{Account, Domain};
@@ -54,6 +56,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[apps.*]`, as the gateways need them.
     pub apps: Vec<AppConfig>,
+    /// `[http]`.
+    pub http: Http,
     /// `[log]`.
     pub log: Log,
 }
@@ -76,6 +80,18 @@ pub struct Component {
 pub struct Store {
     /// `path`: a folder.
     pub path: PathBuf,
+    /// `engine`.
+    pub engine: StoreEngine,
+}
+
+/// Which database keeps the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreEngine {
+    /// sled.
+    #[default]
+    Sled,
+    /// redb.
+    Redb,
 }
 
 /// `[log]`.
@@ -184,6 +200,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     let store = store(section("store", found), folder, found);
     let push = push(section("push", found), found);
     let register = register(section("register", found), found);
+    let http = http::http(section("http", found), found);
     let log = log(section("log", found), found);
     let own = component.as_ref().map(|component| &component.jid);
     let hosts = reader::sections("hosts", table.remove("hosts"), from_env, folder, found);
@@ -197,8 +214,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         found.warning("apps", "there are none: no device can be registered and nothing can be pushed");
     }
     for name in table.keys() {
-        let text =
-            "is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log";
+        let text = "is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME, http and log";
         found.error(name, text);
     }
     let policy = Policy {
@@ -218,7 +234,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         rules,
         sessions,
     };
-    Some(Config { component: component?, store, policy, apps, log })
+    Some(Config { component: component?, store, policy, apps, http, log })
 }
 
 fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component> {
@@ -256,9 +272,14 @@ fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component
 
 fn store(mut section: Section<'_>, folder: &Path, found: &mut Findings) -> Store {
     let path = section.path("path", found).unwrap_or_else(|| folder.join("pushkeeper-data"));
-    section.parsed("engine", "\"sled\"", |text| (text == "sled").then_some(()), found);
+    let engines = |text: &str| match text {
+        "sled" => Some(StoreEngine::Sled),
+        "redb" => Some(StoreEngine::Redb),
+        _ => None,
+    };
+    let engine = section.parsed("engine", "one of \"sled\", \"redb\"", engines, found).unwrap_or_default();
     section.end(found);
-    Store { path }
+    Store { path, engine }
 }
 
 /// `[push]`.

@@ -218,6 +218,18 @@ impl<'a> Section<'a> {
         pairs
     }
 
+    /// A section within this one.
+    pub(super) fn section(&mut self, key: &'static str, found: &mut Findings) -> Option<Section<'a>> {
+        let name = self.key(key);
+        match self.take(key)? {
+            Value::Table(table) => Some(Section::new(name, table, self.from_env, self.folder)),
+            _ => {
+                found.error(&name, format!("must be a section: write [{name}] on a line of its own"));
+                None
+            }
+        }
+    }
+
     /// Sections of their own that there can be many of.
     pub(super) fn sections(&mut self, key: &'static str, found: &mut Findings) -> Vec<Section<'a>> {
         let value = self.take(key);

@@ -23,6 +23,7 @@ fn a_minimal_configuration_has_the_defaults() {
     assert_eq!(config.component.jid, Domain::new("push.example.org"));
     assert_eq!(config.component.connect, "127.0.0.1:5347");
     assert_eq!(config.store.path, Path::new("/etc/pushkeeper/pushkeeper-data"));
+    assert_eq!(config.store.engine, StoreEngine::Sled);
     assert_eq!(config.policy.answer_within, Duration::from_secs(5));
     let rate = |count, secs| Some(Rate { count, per: Duration::from_secs(secs) });
     assert_eq!(config.policy.max_per_domain, rate(100, 1));
@@ -59,6 +60,8 @@ fn the_example_is_complete_and_shows_the_defaults() {
     let others = [
         "secret_file",
         "certificate_",
+        "key_file",
+        "listen",
         "endpoint",
         "token_endpoint",
         "ca_file",
@@ -78,11 +81,26 @@ fn the_example_is_complete_and_shows_the_defaults() {
 }
 
 #[test]
+fn what_the_example_says_of_http_is_right_once_it_is_not_commented_out() {
+    let example = include_str!("../../config.example.toml");
+    let section = example.split_once("# [http.public]").unwrap().1.split_once("\n[log]").unwrap().0;
+    let keys: String =
+        section.lines().skip(1).filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["fullchain.pem", "privkey.pem"] {
+        fs::write(folder.path().join(file), "x").unwrap();
+    }
+    let (config, _) = parse_in(folder.path(), &format!("{MINIMAL}[http.public]\n{keys}")).unwrap();
+    let public = config.http.public.unwrap();
+    assert_eq!((public.listen, public.tls.is_some()), ("127.0.0.1:9181".parse().unwrap(), true));
+}
+
+#[test]
 fn the_example_names_every_key_there_is() {
     let example = include_str!("../../config.example.toml");
     let words: BTreeSet<&str> = example.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     // What a section knows, it says when it is asked for something else.
-    let sections = ["component", "store", "push", "register", "log", "rules", "sessions"];
+    let sections = ["component", "store", "push", "register", "http", "http.public", "log", "rules", "sessions"];
     let sections = sections.map(|name| format!("[{name}]\nnothing = 1\n"));
     let lists = ["hosts", "rules.service"].map(|name| format!("[[{name}]]\nnothing = 1\n"));
     let vendors = [
@@ -179,7 +197,7 @@ fn every_complaint_comes_at_once_with_its_key() {
         "apps.b.colour: is not a key of this section; it knows aliases, body, ca_file, category, certificate_file, \
          certificate_password, certificate_password_file, default, endpoint, environment, extra, key_file, key_id, \
          provider, sound, style, team_id, title, token_nodes, topic",
-        "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME and log",
+        "stor: is not a section; there are component, store, hosts, rules, sessions, push, register, apps.NAME, http and log",
         r#"hosts.1.domain: "no host" is not a domain such as "example.org""#,
         r#"hosts.2.domain: is missing; write domain = "example.org""#,
         "hosts.3.colour: is not a key of this section; it knows domain",
@@ -214,6 +232,16 @@ fn every_complaint_comes_at_once_with_its_key() {
         assert!(found.iter().any(|text| text == complaint), "{complaint}\nnot in {found:#?}");
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn the_store_lies_in_one_of_two_engines() {
+    let engine = |name: &str| parse(&format!("{MINIMAL}[store]\nengine = {name:?}\n"), Path::new("."), []);
+    for (name, expected) in [("sled", StoreEngine::Sled), ("redb", StoreEngine::Redb)] {
+        assert_eq!(engine(name).unwrap().0.store.engine, expected);
+    }
+    let errors: Vec<String> = engine("sqlite").unwrap_err().iter().map(Complaint::to_string).collect();
+    assert_eq!(errors, ["store.engine: \"sqlite\" is not one of \"sled\", \"redb\""]);
 }
 
 #[test]

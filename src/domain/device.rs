@@ -156,7 +156,7 @@ pub enum GoneReason {
     /// The vendor says the token is dead.
     VendorGone,
     /// It kept failing: the vendor refused the token as not fitting the app and it never worked, or the push service
-    /// took nothing for a week.
+    /// took nothing for a week. Or its token can be none of its vendor's.
     Errors,
     /// The account is no more.
     AccountDeleted,

@@ -34,6 +34,10 @@ pub enum Outcome {
     },
     /// Key, certificate, topic, clock or quota of the operator: no user's fault.
     OperatorFault(Reason),
+    /// The token can be none of this vendor's: that shows without asking it.
+    Unfit(Reason),
+    /// The app does not want pushes of this class, so nobody was asked.
+    Withheld,
 }
 
 /// A vendor's word for what happened (`Unregistered`, `QUOTA_EXCEEDED`), or ours (`timeout`). Never holds a token.
@@ -50,15 +54,24 @@ impl Outcome {
             Self::Throttled { .. } => "throttled",
             Self::Unavailable { .. } => "unavailable",
             Self::OperatorFault(_) => "operator-fault",
+            Self::Unfit(_) => "unfit",
+            Self::Withheld => "withheld",
         }
+    }
+
+    /// Whether the vendor was asked at all. If not, it says nothing of vendor and credentials.
+    #[must_use]
+    pub const fn is_the_vendors(&self) -> bool {
+        !matches!(self, Self::Unfit(_) | Self::Withheld)
     }
 
     /// The vendor's word for it, if there was one.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Accepted | Self::Gone { .. } => None,
+            Self::Accepted | Self::Gone { .. } | Self::Withheld => None,
             Self::Suspect(reason)
+            | Self::Unfit(reason)
             | Self::Throttled { reason, .. }
             | Self::Unavailable { reason, .. }
             | Self::OperatorFault(reason) => Some(reason),

@@ -18,6 +18,8 @@ pub const SUSPECT_SPAN: Duration = Duration::from_secs(24 * 3600);
 pub enum Reaction {
     /// Delivered.
     Done,
+    /// Not to be delivered.
+    Skip,
     /// The device is dead.
     Forget(GoneReason),
     /// "Gone", but since before the app last registered: not believed the first time.
@@ -34,6 +36,8 @@ pub enum Reaction {
 pub fn react(outcome: &Outcome, device: &Device, credentials_work: bool, now: Timestamp) -> Reaction {
     match outcome {
         Outcome::Accepted => Reaction::Done,
+        Outcome::Withheld => Reaction::Skip,
+        Outcome::Unfit(_) => Reaction::Forget(GoneReason::Errors),
         // The token died before this registration was made: the app has renewed it since, or the clocks differ.
         // A repetition is believed.
         Outcome::Gone { since: Some(since) } if *since < device.renewed && !device.history.doubted => Reaction::Doubt,

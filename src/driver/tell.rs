@@ -19,6 +19,15 @@ pub(super) fn tell(notice: &Notice) {
             warn!("the vendor of [apps.{app}] takes no pushes: {reason}; they are kept until it does");
         }
         Notice::CircuitClosed { app } => info!("the vendor takes pushes of [apps.{app}] again"),
+        Notice::CredentialsEnd { app, left: Some(left) } => {
+            let days = left.as_secs() / (24 * 3600);
+            warn!("the certificate of [apps.{app}] ends in {days} days; then Apple refuses its pushes");
+        }
+        Notice::CredentialsEnd { app, left: None } => {
+            error!(
+                "the certificate of [apps.{app}] has ended: Apple refuses its pushes; they are kept (push.outbox_ttl)"
+            );
+        }
         Notice::Linked { host, software, bridge } => {
             info!("{host} is linked: {software}, bridge {bridge}; its users can enable push");
         }

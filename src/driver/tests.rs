@@ -7,7 +7,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Ticket};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
 use crate::flows::world::policy;
@@ -42,6 +42,15 @@ impl Deliver for FakeGateways {
     }
 }
 
+/// Answers over HTTP, told apart from those to the link by the number.
+struct FakeHttp(mpsc::Sender<(u64, Answer)>);
+
+impl AnswerHttp for FakeHttp {
+    fn answer(&self, request: u64, answer: Answer) {
+        self.0.try_send((request, answer)).unwrap();
+    }
+}
+
 struct FakeOffers(mpsc::Sender<(AppName, bool)>);
 
 impl Offer for FakeOffers {
@@ -54,12 +63,14 @@ impl Offer for FakeOffers {
 pub(super) struct Rig {
     requests: Option<mpsc::Sender<Vec<Input>>>,
     answers: mpsc::Receiver<Vec<Outgoing>>,
+    pub(super) strangers: mpsc::Sender<Input>,
+    pub(super) http: mpsc::Receiver<(u64, Answer)>,
     verdicts: mpsc::Sender<Vec<Verdict>>,
     pushes: mpsc::Receiver<Push>,
     offers: mpsc::Receiver<(AppName, bool)>,
     orders: mpsc::Receiver<Order>,
     reports: mpsc::Sender<DiskReport>,
-    stop: Option<mpsc::Sender<()>>,
+    pub(super) stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
     pub(super) clock: Clock,
     ready: Vec<(Ticket, Answer)>,
@@ -70,6 +81,8 @@ impl Rig {
     pub(super) fn new(policy: Policy) -> Self {
         let (request_sender, requests) = mpsc::channel(4);
         let (answers, answer_receiver) = mpsc::channel(100);
+        let (stranger_sender, strangers) = mpsc::channel(4);
+        let (http_sender, http) = mpsc::channel(100);
         let (verdict_sender, verdicts) = mpsc::channel(100);
         let (push_sender, pushes) = mpsc::channel(100);
         let (offer_sender, offers) = mpsc::channel(100);
@@ -86,6 +99,8 @@ impl Rig {
         let ports = Ports {
             requests,
             answers,
+            strangers,
+            http: Box::new(FakeHttp(http_sender)),
             verdicts,
             gateways: Box::new(FakeGateways(push_sender)),
             offers: Box::new(FakeOffers(offer_sender)),
@@ -97,6 +112,8 @@ impl Rig {
         Self {
             requests: Some(request_sender),
             answers: answer_receiver,
+            strangers: stranger_sender,
+            http,
             verdicts: verdict_sender,
             pushes,
             offers,
@@ -112,6 +129,7 @@ impl Rig {
 
     pub(super) fn ticket(&self, id: &str) -> Ticket {
         Ticket {
+            door: Door::Link,
             id: id.into(),
             to: "example.org".into(),
             from: "push.example.org".into(),
@@ -297,15 +315,18 @@ async fn a_healthy_push_waits_for_no_disk_and_its_fact_rides_within_a_second() {
 async fn clients_find_an_app_until_its_credentials_are_refused_and_again_afterwards() {
     let mut rig = Rig::new(policy());
     let device = rig.register("phone").await;
-    let fault = Outcome::OperatorFault("InvalidProviderToken".into());
-    for (id, outcome, works) in [("p1", fault, false), ("p2", Outcome::Accepted, true)] {
-        rig.ask(vec![rig.publish(id, &device)]).await;
-        let push = rig.pushes.recv().await.unwrap();
-        let app = push.app.clone();
-        rig.say(push, outcome).await;
-        assert_eq!(rig.answer().await.0, id);
-        assert_eq!(rig.offers.try_recv(), Ok((app, works)), "{id}");
-    }
+    rig.ask(vec![rig.publish("p1", &device)]).await;
+    let push = rig.pushes.recv().await.unwrap();
+    let app = push.app.clone();
+    rig.say(push, Outcome::OperatorFault("InvalidProviderToken".into())).await;
+    let promise = rig.commit_order().await;
+    assert!(promise.iter().any(|change| matches!(change, Change::Owe(_))), "{promise:?}");
+    rig.report(DiskReport::Committed).await;
+    assert_eq!(rig.answer().await, ("p1".to_owned(), Answer::Done));
+    assert_eq!(rig.offers.try_recv(), Ok((app.clone(), false)));
+    // The next one that is tried is taken.
+    rig.accept().await;
+    assert_eq!(rig.offers.recv().await, Some((app, true)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -458,8 +479,10 @@ async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
     rig.ask((4..6).map(|at| rig.publish("early", &devices[at])).collect()).await;
     assert!(rig.no_answer().await);
     rig.ask(vec![rig.publish("late", &devices[6])]).await;
+    rig.unregister_over_http(7, "token").await;
     assert!(rig.no_answer().await);
     rig.stop = None;
+    assert_eq!(rig.told_over_http().await, (7, Answer::Refused(Refusal::TryLater(Later::Full))));
     assert_eq!(rig.answer().await, ("late".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
     for _ in 0..5 {
         rig.accept().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::data::{Effect, Inner, Notice, Step};
 use super::memory::Memory;
 use super::state::State;
+use crate::domain::app::Provider;
 use crate::domain::ids::{AppName, PushId};
 use crate::domain::outcome::{Outcome, Reason, Verdict};
 use crate::domain::time::{Moment, Now};
@@ -68,10 +69,27 @@ pub(super) enum Health {
     Unknown,
 }
 
+/// Whether the app has many vendors, of which a client chooses the one that is asked (Web Push). That one of them takes
+/// nothing, or refuses what is signed with a key that others take, says nothing of the others: else whoever can choose
+/// where to subscribe could keep everybody's pushes back.
+pub(super) fn is_one_of_many(state: &State, app: &AppName) -> bool {
+    state.policy.apps.iter().any(|known| known.name == *app && known.provider == Provider::WebPush)
+}
+
 /// A vendor spoke: counts for its app's circuit, which it may open or close.
 pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, step: &mut Step) {
     let name = &verdict.app;
     let app = state.app(name);
+    let one_of_many = is_one_of_many(state, name);
+    // Push services say "gone" without a look at the signature.
+    let is_gone = one_of_many && matches!(verdict.outcome, Outcome::Gone { .. });
+    let health = match health {
+        Health::Works if is_gone => Health::Unknown,
+        Health::Fails if one_of_many => Health::Unknown,
+        Health::Refuses if one_of_many && app.is_some_and(|app| app.works) => Health::Unknown,
+        other => other,
+    };
+    let asked = retry_after(&verdict.outcome).filter(|_| !one_of_many);
     let before = app.and_then(|app| app.failing);
     let failing = match (health, before) {
         (Health::Works | Health::Refuses, _) => None,
@@ -86,9 +104,13 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
             step.remember(Memory::Circuit(name.clone(), None));
             step.effects.push(Effect::Notice(Notice::CircuitClosed { app: name.clone() }));
         }
+        // It was no trial.
+        (Some(circuit), _) if circuit.trial == Some(verdict.push) && (is_gone || !verdict.outcome.is_the_vendors()) => {
+            step.remember(Memory::Circuit(name.clone(), Some(Circuit { trial: None, ..circuit.clone() })));
+        }
         (Some(circuit), _) if circuit.trial == Some(verdict.push) => {
             let trials = circuit.trials.saturating_add(1);
-            let next_trial = now.steady + pause(trials, retry_after(&verdict.outcome));
+            let next_trial = now.steady + pause(trials, asked);
             let circuit = Circuit { trial: None, trials, next_trial, ..circuit.clone() };
             step.remember(Memory::Circuit(name.clone(), Some(circuit)));
         }

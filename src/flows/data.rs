@@ -14,7 +14,7 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
-use super::lane::{LaneKind, Load};
+pub use super::lane::{LaneKind, Load};
 use super::memory::Memory;
 pub use super::notice::{Decided, Decision, Notice, Registered};
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
@@ -175,10 +175,12 @@ impl Input {
     }
 }
 
-/// An iq that waits for its answer. Outlives the stream it came on.
+/// An iq that waits for its answer, or a request over HTTP. Outlives the stream it came on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The iq's `id`, verbatim.
+    /// Where it came in, and its answer goes out.
+    pub door: Door,
+    /// The iq's `id`, verbatim; this and the addresses are empty for a request over HTTP.
     pub id: Arc<str>,
     /// The iq's `from`: where the answer goes.
     pub to: Arc<str>,
@@ -188,6 +190,26 @@ pub struct Ticket {
     pub taken: Moment,
     /// Whether the answer is for a client, and only handed on by its host's bridge: an error says so.
     pub for_client: bool,
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// An iq on the link: its host vouches for the sender.
+    #[default]
+    Link,
+    /// A request over HTTP, named by a number of its edge's choice: nobody vouches for who asks.
+    Http(u64),
+}
+
+impl Ticket {
+    /// A request over HTTP that was read at `taken`.
+    #[must_use]
+    pub fn over_http(number: u64, taken: Moment) -> Self {
+        let nobody: Arc<str> = Arc::default();
+        let (to, from) = (nobody.clone(), nobody.clone());
+        Self { door: Door::Http(number), id: nobody, to, from, taken, for_client: false }
+    }
 }
 
 /// Who waits for the verdict on a push.

@@ -65,9 +65,13 @@ fn a_node_that_the_client_chose_is_its_own_and_nobody_elses() {
     assert_eq!(node_of(&other_app), Err(Refusal::Forbidden));
     assert_eq!(world.state.device(&Node::new("uuid-1")).unwrap().owner, Account::new(ROMEO));
 
-    // One that we made is nobody's to choose, either.
+    // One that we made is nobody's to choose, either; not even its owner's, who would have two devices of one node.
     let (ours, _) = world.register("juliet@example.org", "phone", "token-3");
     assert_eq!(node_of(&world.try_register(chosen(ROMEO, "apns", ours.as_str()))), Err(Refusal::Forbidden));
+    let phone = DeviceRegistration { service: "apns".into(), ..World::registration(ROMEO, "phone", "token-4") };
+    let own = node_of(&world.try_register(phone)).unwrap();
+    assert_eq!(node_of(&world.try_register(chosen(ROMEO, "apns", own.as_str()))), Err(Refusal::Forbidden));
+    assert_eq!(world.state.device(&own).unwrap().token.reveal(), "token-4");
     assert_eq!(node_of(&world.try_register(chosen(ROMEO, "apns", "uuid-2"))), Ok(Node::new("uuid-2")));
 }
 

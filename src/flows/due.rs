@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::data::{Answer, Change, Inner, Step};
+use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::owing;
@@ -48,6 +49,7 @@ pub fn due(state: &State, now: Now) -> Step {
     let hosts = state.hosts.iter().filter(|(_, host)| host.link.due.is_some_and(|due| due <= now.steady));
     step.then.extend(hosts.map(|(host, _)| Inner::HostDue(host.clone())));
     wake_some(state, now, &mut step);
+    expiry::watch(state, now, &mut step);
     // What goes by the calendar is for the disk, and would be due again at once.
     if state.is_read_only() {
         return step;
@@ -199,6 +201,22 @@ mod tests {
         world.later(1);
         world.take(Input::Tick);
         assert_eq!(world.state.count(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_owed_under_an_app_that_is_not_configured_any_more_waits_quietly() {
+        let mut world = World::new(policy());
+        let device = world.register("romeo@example.org", "phone", "token-1");
+        let sent = world.publish(&device, wake());
+        let outcome = Outcome::Unavailable { retry_after: None, reason: "503".into() };
+        world.verdict(&sent.pushes[0], outcome);
+        world.state.policy.apps.clear();
+        let later = world.pass(2000);
+        assert!(later.pushes.is_empty());
+        let next = world.state.next_deadline(world.now()).unwrap();
+        assert!(next > world.now().steady, "{next:?}");
+        world.pass(24 * 3600 * 1000);
+        assert_eq!(world.state.queues().owed(), (0, 0));
     }
 
     /// What a hostile world may do.

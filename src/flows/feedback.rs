@@ -6,7 +6,7 @@ use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::offer;
-use super::owing::{self, Again};
+use super::owing::{self, Again, Failed};
 use super::state::State;
 use crate::domain::device::{Device, Fact, GoneReason, Said};
 use crate::domain::ids::{Node, PushId};
@@ -34,9 +34,9 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     if under_another_token(device, lane) {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         match verdict.outcome {
-            Outcome::Accepted => done(state, device, kind, lane, now, &mut step),
+            Outcome::Accepted | Outcome::Withheld => done(state, device, kind, lane, now, &mut step),
             // What this one met says nothing of the new one.
-            _ => owing::again(state, device, kind, lane, Again::AtOnce, now, dice, &mut step),
+            _ => owing::again(state, &Failed { device, kind, lane, when: Again::AtOnce }, now, dice, &mut step),
         }
         return step;
     }
@@ -44,14 +44,14 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     note(state, device, lane, reaction, &verdict, now, &mut step);
     circuit::mind(state, &verdict, health(reaction), now, &mut step);
     match reaction {
-        Reaction::Done => done(state, device, kind, lane, now, &mut step),
+        Reaction::Done | Reaction::Skip => done(state, device, kind, lane, now, &mut step),
         Reaction::Forget(_) => {
             owing::give_up(&mut step, &device.node, kind, lane, Refusal::NoSuchDevice);
             owing::bury(state, &device.node, &mut step);
         }
         Reaction::Doubt | Reaction::Suspect | Reaction::Later(_) => {
             let when = Again::Later(&verdict.outcome);
-            owing::again(state, device, kind, lane, when, now, dice, &mut step);
+            owing::again(state, &Failed { device, kind, lane, when }, now, dice, &mut step);
         }
     }
     step
@@ -81,11 +81,11 @@ const fn health(reaction: Reaction) -> Health {
         Reaction::Done | Reaction::Forget(GoneReason::VendorGone) | Reaction::Doubt => Health::Works,
         Reaction::Suspect | Reaction::Later(Later::Operator) => Health::Refuses,
         Reaction::Later(_) => Health::Fails,
-        Reaction::Forget(_) => Health::Unknown,
+        Reaction::Forget(_) | Reaction::Skip => Health::Unknown,
     }
 }
 
-/// The vendor took it. What waits behind it goes.
+/// The vendor took it, or was not to be asked. What waits behind it goes.
 fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, step: &mut Step) {
     for waiter in &lane.waiters {
         step.tell(waiter.clone(), Answer::Done);
@@ -141,7 +141,7 @@ fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane,
 
 /// The device died while the push was under way.
 fn dead(device: &Device, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &mut Step) {
-    let taken = verdict.outcome == Outcome::Accepted;
+    let taken = matches!(verdict.outcome, Outcome::Accepted | Outcome::Withheld);
     let said = if taken { Answer::Done } else { Answer::Refused(Refusal::NoSuchDevice) };
     for waiter in &lane.waiters {
         step.tell(waiter.clone(), said.clone());
@@ -160,6 +160,8 @@ fn note(state: &State, device: &Device, lane: &Lane, reaction: Reaction, verdict
     let reason = || circuit::reason(verdict);
     let said = match reaction {
         Reaction::Done => Said::Accepted,
+        // Nobody has seen whether the token is good.
+        Reaction::Skip => return,
         Reaction::Forget(why) => {
             let gone = Box::new(device.clone().into_gone(why, now.wall));
             step.changes.push(if guest { Change::Memory(Memory::Guest(gone)) } else { Change::Device(gone) });

@@ -46,6 +46,13 @@ pub(super) fn guest(state: &State, publish: &Publish, now: Timestamp) -> Option<
     })
 }
 
+/// Whether a publish means another app's phone than the one that its node was taken for, and nobody knows whether that
+/// was right: whoever knows a token could name the wrong app first, and so have it taken for dead.
+pub(super) fn is_of_another_app(state: &State, known: &Device, publish: &Publish) -> bool {
+    let meant = || choose(&state.policy.apps, publish.module.as_deref());
+    state.is_guest(&known.node) && meant().is_some_and(|app| app.name != known.key.app)
+}
+
 /// The app of that module; without one, the default among the apps that take tokens for nodes, or the only one.
 fn choose<'a>(apps: &'a [App], module: Option<&str>) -> Option<&'a App> {
     let mut takers = apps.iter().filter(|app| app.token_nodes);
@@ -69,7 +76,8 @@ mod tests {
     use super::*;
     use crate::domain::ids::{AppName, Domain};
     use crate::domain::outcome::Outcome;
-    use crate::domain::refusal::Refusal;
+    use crate::domain::publish::Notification;
+    use crate::domain::refusal::{Later, Refusal};
     use crate::flows::data::{Change, Input};
     use crate::flows::policy::Policy;
     use crate::flows::world::{World, policy, wake};
@@ -142,6 +150,46 @@ mod tests {
         let sent = world.publish_as(to(TOKEN, None));
         assert_eq!(world.verdict(&sent.pushes[0], Outcome::Gone { since: None }).stored.len(), 1);
         assert_eq!(world.publish_as(to(TOKEN, None)).refused()[0].1, Refusal::NoSuchDevice);
+    }
+
+    #[test]
+    fn that_one_of_its_accounts_is_no_more_takes_no_phone_away() {
+        let mut world = World::new(taking_tokens());
+        let removed = || Publish {
+            notification: Notification { account_removed: true, ..Notification::default() },
+            ..to(TOKEN, None)
+        };
+        assert_eq!(world.publish_as(removed()).done().len(), 1);
+        let sent = world.publish_as(to(TOKEN, None));
+        world.verdict(&sent.pushes[0], Outcome::Accepted);
+        // All accounts of an app on a phone have the same node, and nobody could register it again.
+        let told = world.publish_as(removed());
+        assert_eq!((told.done().len(), told.stored.len()), (1, 0));
+        assert_eq!(world.publish_as(to(TOKEN, None)).pushes.len(), 1);
+    }
+
+    #[test]
+    fn whoever_names_the_wrong_app_first_keeps_nobody_from_the_right_one() {
+        let mut policy = taking_tokens();
+        for app in &mut policy.apps {
+            app.token_nodes = true;
+        }
+        let mut world = World::new(policy);
+        let (wrong, right) = (|| to(TOKEN, Some("android-prod")), || to(TOKEN, Some("ios-prod")));
+        let sent = world.publish_as(wrong());
+        // Nobody shares the fate of that one.
+        let meanwhile = world.publish_as(right());
+        assert_eq!(meanwhile.refused()[0].1, Refusal::TryLater(Later::Vendor));
+        let dead = world.verdict(&sent.pushes[0], Outcome::Gone { since: None });
+        assert_eq!(dead.refused()[0].1, Refusal::NoSuchDevice);
+        assert_eq!(world.publish_as(wrong()).refused()[0].1, Refusal::NoSuchDevice);
+
+        let sent = world.publish_as(right());
+        assert_eq!(sent.pushes.iter().map(|push| push.app.as_str()).collect::<Vec<_>>(), ["ios"]);
+        world.verdict(&sent.pushes[0], Outcome::Accepted);
+        // From now on it is known whose it is.
+        assert_eq!(world.publish_as(wrong()).pushes[0].app.as_str(), "ios");
+        assert_eq!((world.state.count(), world.state.guests().len()), ((1, 0), 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::domain::device::Device;
 use crate::domain::ids::{Account, AppName, Domain, Node};
 use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Timestamp};
 
 /// A change that lives in memory only.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +106,10 @@ pub enum Memory {
     Withdrawn(AppName, bool),
     /// An app's pushes are kept back, or no longer.
     Circuit(AppName, Option<Circuit>),
+    /// When an app's credentials end.
+    Expires(AppName, Timestamp),
+    /// How often that was said.
+    ExpirySaid(AppName, usize),
     /// What is going on with an account.
     Live(Account, Arc<Live>),
     /// What is known of a host.

@@ -23,6 +23,7 @@ pub mod data;
 mod dialect_tests;
 pub mod dice;
 pub mod due;
+mod expiry;
 pub mod feedback;
 pub mod guests;
 pub mod hosts;
@@ -49,6 +50,8 @@ pub mod signals;
 #[cfg(test)]
 mod simulation_tests;
 pub mod state;
+#[cfg(test)]
+mod webpush_tests;
 #[cfg(test)]
 pub(crate) mod world;
 

@@ -28,6 +28,13 @@ pub enum Notice {
         /// The app.
         app: AppName,
     },
+    /// An app's credentials end soon, or have ended.
+    CredentialsEnd {
+        /// The app.
+        app: AppName,
+        /// How long they are still good; `None` if they are not.
+        left: Option<Duration>,
+    },
     /// A host's bridge is linked.
     Linked {
         /// The host.

@@ -1,5 +1,6 @@
 //! Which apps clients find.
 
+use super::circuit;
 use super::data::{Effect, Step};
 use super::memory::Memory;
 use super::state::State;
@@ -9,9 +10,12 @@ use crate::domain::outcome::{Outcome, Verdict};
 /// vendor refuses the credentials until it takes a push. That it may be refusing them is not enough: anybody can register
 /// a token that does not fit, and as long as nobody finds the app, nothing is taken that would prove it right.
 pub(super) fn mind(state: &State, verdict: &Verdict, step: &mut Step) {
-    let withdrawn = state.app(&verdict.app).is_some_and(|app| app.withdrawn);
+    let app = state.app(&verdict.app);
+    let withdrawn = app.is_some_and(|app| app.withdrawn);
+    // One of many push services refuses its own subscribers, not the credentials, once another has taken these.
+    let is_theirs = !(circuit::is_one_of_many(state, &verdict.app) && app.is_some_and(|app| app.works));
     let works = match verdict.outcome {
-        Outcome::OperatorFault(_) if !withdrawn => false,
+        Outcome::OperatorFault(_) if !withdrawn && is_theirs => false,
         Outcome::Accepted if withdrawn => true,
         _ => return,
     };
@@ -46,6 +50,7 @@ mod tests {
         let rows = [
             ("taken", Outcome::Accepted, None),
             ("down", Outcome::Unavailable { retry_after: None, reason: "503".into() }, None),
+            ("a token that does not fit", Outcome::Suspect("BadDeviceToken".into()), None),
             ("refused", refused(), Some(false)),
             ("refused again", refused(), None),
             ("throttled", Outcome::Throttled { retry_after: None, reason: "429".into() }, None),

@@ -9,7 +9,7 @@ use super::lane::LaneKind;
 use super::policy::Policy;
 use crate::domain::class::Class;
 use crate::domain::device::Device;
-use crate::domain::ids::{Node, PushId};
+use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{CALL_TTL, Push};
 use crate::domain::refusal::{Later, Refusal};
@@ -214,12 +214,19 @@ impl Model {
         assert!(trials.values().all(|count| *count <= 1), "two trials at once");
     }
 
+    /// An app's circuit is closed: what was its trial is a push like others.
+    pub(super) fn closed(&mut self, app: &AppName) {
+        for flight in self.flights.values_mut().filter(|flight| flight.push.app == *app) {
+            flight.trial = false;
+        }
+    }
+
     /// A vendor is about to speak of a push.
     pub(super) fn spoke(&mut self, id: PushId, outcome: &Outcome) {
         let Some(Flight { push, newest, left, .. }) = self.flights.remove(&id) else { panic!("not under way") };
         let place = (push.node.clone(), LaneKind::of(push.class));
         match outcome {
-            Outcome::Accepted => {
+            Outcome::Accepted | Outcome::Withheld => {
                 if place.1 == LaneKind::Messages {
                     self.delivered.insert(push.node.clone(), left);
                 }

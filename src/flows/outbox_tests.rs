@@ -282,6 +282,7 @@ impl Sea {
                 }
                 Effect::Notice(Notice::CircuitClosed { app }) => {
                     assert!(was_open.contains(&app) && !open(&self.world.state, &app), "closed, and is not closed");
+                    self.model.closed(&app);
                 }
                 _ => {}
             }
@@ -463,6 +464,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let later = later.prop_map(|secs| secs.map(Duration::from_secs));
     prop_oneof![
         6 => Just(Outcome::Accepted),
+        1 => Just(Outcome::Withheld),
         1 => Just(Outcome::Gone { since: None }),
         1 => Just(Outcome::Gone { since: Some(Timestamp::from_secs(1)) }),
         1 => Just(Outcome::Suspect("BadDeviceToken".into())),

@@ -87,16 +87,8 @@ pub(super) fn bury(state: &State, node: &Node, step: &mut Step) {
 }
 
 /// A push did not reach its device: all that is to be delivered in its lane is owed, as one, and goes again.
-pub(super) fn again(
-    state: &State,
-    device: &Device,
-    kind: LaneKind,
-    lane: &Lane,
-    when: Again<'_>,
-    now: Now,
-    dice: &mut Dice,
-    step: &mut Step,
-) {
+pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dice, step: &mut Step) {
+    let &Failed { device, kind, lane, when } = failed;
     let load = lane.whole();
     let node = &device.node;
     if lane.hung_up && lane.next.is_none() {
@@ -155,6 +147,19 @@ fn keep(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, phase: Phase,
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(kept) });
 }
 
+/// A push that did not reach its device.
+#[derive(Debug)]
+pub(super) struct Failed<'a> {
+    /// The device.
+    pub(super) device: &'a Device,
+    /// The lane.
+    pub(super) kind: LaneKind,
+    /// The push, and what waits behind it.
+    pub(super) lane: &'a Lane,
+    /// When it goes again.
+    pub(super) when: Again<'a>,
+}
+
 /// When a push goes again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Again<'a> {
@@ -193,6 +198,9 @@ pub(super) fn stop(state: &State) -> Step {
 /// Sends what waits for free slots of an app; while its circuit is open, one push when it is time for a trial.
 pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
     let mut step = Step::default();
+    if state.policy.apps.iter().all(|known| known.name != *app) {
+        return step;
+    }
     let circuit = state.app(app).and_then(|app| app.circuit.as_ref());
     let free = match circuit {
         Some(circuit) => usize::from(circuit.is_trial_due(now.steady)),

@@ -35,12 +35,18 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         }
     }
     let known = state.device(&publish.node);
+    let mistaken = known.is_some_and(|known| guests::is_of_another_app(state, known, &publish));
+    if mistaken && state.is_under_way(&publish.node) {
+        return step.turn_down(waiter, Refusal::TryLater(Later::Vendor));
+    }
+    let known = known.filter(|_| !mistaken);
     let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
     let Some(device) = known.filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if publish.notification.account_removed {
-        if guest.is_none() {
+        // A node that is a token is that of all accounts on its phone, and nobody could register it again.
+        if device.access != Access::Anyone {
             step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
             owing::bury(state, &device.node, &mut step);
         }
@@ -48,8 +54,9 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         return step;
     }
     if let Some(guest) = &guest {
-        if let Some(oldest) = guests::oldest(state) {
-            step.remember(Memory::GuestLeft(oldest));
+        let leaving = if mistaken { Some(guest.node.clone()) } else { guests::oldest(state) };
+        if let Some(node) = leaving {
+            step.remember(Memory::GuestLeft(node));
         }
         step.remember(Memory::Guest(Box::new(guest.clone())));
     }
@@ -404,7 +411,7 @@ mod tests {
             assert_eq!((promised.done(), promised.pushes.len()), (vec![ticket], 0));
             assert!(promised.stored.iter().any(|change| matches!(change, Change::Owe(_))), "{promised:?}");
         }
-        // Each gets its turn; one after the other.
+        // Each gets its turn; one after the other. What waited behind the push under way goes to the end.
         let mut sent = world.verdict(&first.pushes[0], Outcome::Accepted);
         assert_eq!(sent.done(), ["t4", "t6"]);
         let mut order = Vec::new();
@@ -414,7 +421,7 @@ mod tests {
             sent = world.verdict(&push, Outcome::Accepted);
         }
         let important = |token: &str| (token.to_owned(), Class::Important);
-        assert_eq!(order, [important("token-1"), important("token-2"), important("token-3")]);
+        assert_eq!(order, [important("token-2"), important("token-3"), important("token-1")]);
         assert_eq!((world.state.queues().owed(), world.state.waiting()), ((0, 0), 0));
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Step, Ticket};
+use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Door, Step, Ticket};
 use super::dice::Dice;
 use super::guests;
 use super::memory::{Limit, Memory};
 use super::owing;
 use super::state::State;
 use crate::domain::app::{self, App, Provider, Style};
-use crate::domain::device::{Device, DeviceKey, GoneReason, History};
+use crate::domain::device::{Access, Device, DeviceKey, GoneReason, History};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::refusal::Refusal;
 use crate::domain::subscription::Subscription;
@@ -32,14 +32,14 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
     let Some(app) = app::choose(&state.policy.apps, &registration.service) else {
         return step.refuse(ticket, Refusal::NoSuchApp);
     };
-    if let Some(refusal) = unfit(state, app, &registration) {
-        return step.refuse(ticket, refusal);
-    }
     let key = DeviceKey {
         app: app.name.clone(),
         account: registration.account,
         channel: registration.room.as_ref().map(|room| room.channel),
     };
+    if let Some(refusal) = unfit(state, app, &registration, &key) {
+        return step.refuse(ticket, refusal);
+    }
     let known = state.registered(&key);
     if let Some(refusal) = draw(state, &registration.owner, &domain, now, &mut step) {
         // A phone that binds often registers often. The same device with the same token changes nothing, so it costs
@@ -69,7 +69,7 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
 }
 
 /// Why an app does not take this registration, if it does not.
-fn unfit(state: &State, app: &App, registration: &DeviceRegistration) -> Option<Refusal> {
+fn unfit(state: &State, app: &App, registration: &DeviceRegistration, key: &DeviceKey) -> Option<Refusal> {
     if app.provider == Provider::WebPush {
         let subscription = Subscription::of_token(&registration.token);
         let allowed = subscription.is_some_and(|subscription| subscription.is_allowed(&app.allow_hosts));
@@ -80,26 +80,33 @@ fn unfit(state: &State, app: &App, registration: &DeviceRegistration) -> Option<
     if app.style != Style::Monal {
         return Some(Refusal::NoSuchApp);
     }
-    let other = |known: &Device| known.owner != registration.owner || known.key.app != app.name;
-    let taken = state.device(node).is_some_and(other);
+    // Not another device of the same owner, either: one node would be two devices then.
+    let taken = state.device(node).is_some_and(|known| known.key != *key);
     let token = guests::is_token(node.as_str()) && state.policy.apps.iter().any(|app| app.token_nodes);
     (taken || token).then_some(Refusal::Forbidden)
 }
 
 /// Takes a device back; without a room, also the rooms it was registered for.
+///
+/// Over HTTP nobody vouches for who asks: there the token is the proof, so only a device that is named by its token is
+/// meant ([`Access::Node`]). One that is gone already is success then: its app asks until it hears so, and whoever can
+/// name it knows its token.
 #[must_use]
 pub fn unregister(state: &State, ticket: Ticket, unregistration: DeviceUnregistration, now: Now) -> Step {
     let mut step = Step::default();
     let Some(app) = app::choose(&state.policy.apps, &unregistration.service) else {
         return step.refuse(ticket, Refusal::NoSuchApp);
     };
+    let stranger = matches!(ticket.door, Door::Http(_));
     let meant = |device: &&Device| {
         let key = &device.key;
         let channel = unregistration.channel.is_none() || key.channel == unregistration.channel;
-        device.gone.is_none() && key.app == app.name && key.account == unregistration.account && channel
+        let proven = !stranger || device.access == Access::Node;
+        key.app == app.name && key.account == unregistration.account && channel && proven
     };
-    let leaving: Vec<&Device> = state.devices_of(&unregistration.owner).filter(meant).collect();
-    if leaving.is_empty() {
+    let (leaving, left): (Vec<&Device>, Vec<&Device>) =
+        state.devices_of(&unregistration.owner).filter(meant).partition(|device| device.gone.is_none());
+    if leaving.is_empty() && (left.is_empty() || !stranger) {
         return step.refuse(ticket, Refusal::NotRegistered);
     }
     step.changes.extend(surplus_gone(state, &unregistration.owner, leaving.len()).map(Change::Forget));
@@ -252,7 +259,7 @@ mod tests {
     use crate::domain::ids::AppName;
     use crate::domain::outcome::Outcome;
     use crate::domain::rate::Rate;
-    use crate::flows::data::Room;
+    use crate::flows::data::{Input, Room};
     use crate::flows::policy::{DomainPattern, Policy, RegisterPolicy};
     use crate::flows::world::{World, policy, wake};
 
@@ -312,6 +319,37 @@ mod tests {
         assert_eq!(world.publish(&device, wake()).refused(), [("t3".to_owned(), Refusal::NoSuchDevice)]);
         assert_eq!(world.unregister(ROMEO, "phone").refused(), [("t4".to_owned(), Refusal::NotRegistered)]);
         assert_eq!(world.unregister("evil@example.org", "phone").refused()[0].1, Refusal::NotRegistered);
+    }
+
+    #[test]
+    fn over_http_only_a_device_that_its_token_names_is_taken_back() {
+        let mut world = World::new(policy());
+        let by_token = DeviceRegistration { access: Access::Node, ..World::registration(ROMEO, "aabb", "AABB") };
+        world.try_register(by_token);
+        world.register(ROMEO, "phone", "token-1");
+        let mut ask = |number, owner: &str, device: &str| {
+            let unregistration = DeviceUnregistration {
+                command: "unregister-device".into(),
+                service: "fcm".into(),
+                owner: Account::new(owner),
+                account: DeviceHash::of(owner, device),
+                channel: None,
+            };
+            let ticket = Ticket::over_http(number, world.now().steady);
+            let happened = world.take(Input::Unregister { ticket, unregistration });
+            let answer = happened.answers.into_iter().next().map(|(_, answer)| answer);
+            (answer, happened.stored.len())
+        };
+        let refused = || (Some(Answer::Refused(Refusal::NotRegistered)), 0);
+        let done = |changes| (Some(Answer::Unregistered { command: "unregister-device".into() }), changes);
+        assert_eq!(ask(1, ROMEO, "phone"), refused(), "a device id proves nothing");
+        assert_eq!(ask(2, "juliet@example.org", "aabb"), refused(), "somebody else's token");
+        assert_eq!(ask(3, ROMEO, "aabc"), refused(), "no such token");
+        assert_eq!(ask(4, ROMEO, "aabb"), done(1));
+        assert_eq!(ask(5, ROMEO, "aabb"), done(0), "its app may not have heard it");
+        assert_eq!(world.state.count(), (2, 1));
+        // On the link a second one is told so, as ever.
+        assert_eq!(world.unregister(ROMEO, "aabb").refused()[0].1, Refusal::NotRegistered);
     }
 
     #[test]

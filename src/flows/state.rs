@@ -105,7 +105,8 @@ impl Sent {
         let Some(matters) = matters else { return };
         self.last.insert(node.clone(), at);
         self.order.push_back((at, node.clone()));
-        while let Some((then, node)) = self.order.pop_front_if(|(then, _)| *then + matters <= at) {
+        while self.order.front().is_some_and(|(then, _)| *then + matters <= at) {
+            let Some((then, node)) = self.order.pop_front() else { return };
             if self.last.get(&node) == Some(&then) {
                 self.last.remove(&node);
             }
@@ -131,6 +132,10 @@ pub struct AppState {
     pub last_verdict: Option<Moment>,
     /// What its credentials are and since when.
     pub credentials: Option<Credentials>,
+    /// When they end, if they do.
+    pub expires: Option<Timestamp>,
+    /// At how many stages before that the operator was told.
+    pub expiry_said: usize,
     /// Whether a push was taken under these credentials.
     pub works: bool,
     /// Whether clients must not find it meanwhile.
@@ -440,7 +445,10 @@ impl State {
         let Some(slot) = self.devices.remove(node) else { return };
         self.by_key.remove(&slot.device.key);
         self.unproven.remove(&(slot.device.renewed, node.clone()));
-        if slot.guest {
+        // Mostly the oldest: whoever names many would have us look through all of them each time.
+        if slot.guest && self.guests.front() == Some(node) {
+            self.guests.pop_front();
+        } else if slot.guest {
             self.guests.retain(|other| other != node);
         }
         if let Some(gone) = slot.device.gone {
@@ -490,6 +498,8 @@ impl State {
             Memory::Withdrawn(app, withdrawn) => {
                 self.apps.entry(app.clone()).or_default().withdrawn = *withdrawn;
             }
+            Memory::Expires(app, at) => self.apps.entry(app.clone()).or_default().expires = Some(*at),
+            Memory::ExpirySaid(app, stage) => self.apps.entry(app.clone()).or_default().expiry_said = *stage,
             Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
             Memory::Host(host, change) => self.hosts.apply(host, change),
             Memory::Numbered(next) => self.next_number = *next,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::data::{Answer, Change, DeviceRegistration, DeviceUnregistration, Effect, Input, Notice, Ticket, Weight};
+use super::data::{
+    Answer, Change, DeviceRegistration, DeviceUnregistration, Door, Effect, Input, Notice, Ticket, Weight,
+};
 use super::dice::{self, Dice};
 use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use super::signals::Order;
@@ -129,6 +131,7 @@ impl World {
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket {
+            door: Door::Link,
             id: format!("t{}", self.tickets).into(),
             to: "example.org".into(),
             from: "push.example.org".into(),

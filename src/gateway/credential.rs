@@ -11,8 +11,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+
 use super::endpoint::EndpointError;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 /// What is wrong with a key, a certificate or a CA. The caller says in which file, under which key of the
 /// configuration; nothing of the content is in the text.
@@ -130,6 +134,13 @@ impl Identity {
         Ok(Self { chain, key })
     }
 
+    /// When the certificate ends. `None` if it cannot be read, which TLS will say better.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        let certificate = Certificate::from_der(self.chain.first()?).ok()?;
+        let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+        Some(Timestamp::from_secs(i64::try_from(ends.as_secs()).ok()?))
+    }
+
     /// Whether TLS can use the key, and whether it is the certificate's.
     fn check(&self) -> Result<(), CredentialError> {
         let key = aws_lc_rs::sign::any_supported_type(&self.key).map_err(|_| CredentialError::UnusableKey)?;
@@ -183,4 +194,19 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, CredentialError> {
         roots.add(cert).map_err(|_| CredentialError::BadCa)?;
     }
     if roots.is_empty() { Err(CredentialError::BadCa) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_when_it_ends() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["push.example.org".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let pem = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+        let identity = Identity::read(pem.as_bytes(), None).unwrap();
+        assert_eq!(identity.expires(), Some(Timestamp::from_secs(1_927_843_200)));
+    }
 }

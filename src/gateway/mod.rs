@@ -49,6 +49,7 @@ use self::verdicts::{Batch, Owed, Returns, Settled};
 use crate::domain::ids::AppName;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::push::Push;
+use crate::domain::time::Timestamp;
 
 /// The most verdicts that travel together.
 const BATCH: usize = 256;
@@ -66,6 +67,15 @@ pub enum AppGateway {
 }
 
 impl AppGateway {
+    /// When its credentials end, if they do and say so.
+    #[must_use]
+    pub const fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Apns(apns) => apns.expires(),
+            Self::Fcm(_) | Self::WebPush(_) | Self::Stub(_) => None,
+        }
+    }
+
     /// What pages subscribe with, of an app on Web Push.
     #[must_use]
     pub fn public_key(&self) -> Option<&str> {

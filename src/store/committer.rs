@@ -148,6 +148,7 @@ mod tests {
     use crate::domain::device::Device;
     use crate::domain::device::tests::device;
     use crate::domain::ids::Node;
+    use crate::store::EngineKind;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -157,7 +158,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Arc<Store>) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(folder.path()).unwrap());
+        let store = Arc::new(Store::open(folder.path(), EngineKind::default()).unwrap());
         (folder, store)
     }
 

@@ -1,8 +1,11 @@
 //! What goes wrong with a store, for the operator.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use super::engine::EngineKind;
+use super::snapshots;
 
 /// Why the store cannot be opened, read or written. Never holds a record's content.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -66,16 +69,53 @@ pub enum StoreError {
         /// The newest schema that this program knows.
         known: u32,
     },
-    /// What is on the disk is not what was written.
+    /// It is of another engine.
     #[error(
-        "the store in {path} is damaged: {what}. Nothing was deleted. Stop pushkeeper and copy the folder away, then \
-         put back your latest copy of it; without one, start with an empty folder, and apps have to register again"
+        "the store in {path} is one of {}, and store.engine is \"{}\": set store.engine = \"{}\", or move to the other: \
+         pushkeeper export with the old setting, then import with the new one and an empty store.path",
+        found.name(), wanted.name(), found.name()
     )]
+    OtherEngine {
+        /// The folder.
+        path: PathBuf,
+        /// Whose store it is.
+        found: EngineKind,
+        /// Whose it was to be.
+        wanted: EngineKind,
+    },
+    /// What is on the disk is not what was written.
+    #[error("the store in {path} is damaged: {what}. Nothing was deleted. {}", recovery(path, snapshot.as_deref()))]
     Corrupt {
         /// The folder.
         path: PathBuf,
         /// What was found, where.
         what: String,
+        /// The newest snapshot there is.
+        snapshot: Option<PathBuf>,
+    },
+    /// An import was cut short.
+    #[error(
+        "an import into the store in {path} was cut short, so it holds a part of what was to be imported: \
+         run pushkeeper import once more"
+    )]
+    HalfImported {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It holds something, and an import would mix with it.
+    #[error(
+        "the store in {path} is not empty: it holds {devices} devices and {registrations} registrations, and {owed} \
+         pushes are owed. import only fills an empty one: move that folder away, or set another store.path"
+    )]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// How many devices it holds, dead ones included.
+        devices: usize,
+        /// How many registrations, dead ones included.
+        registrations: usize,
+        /// How many pushes are owed.
+        owed: usize,
     },
     /// A commit did not reach the disk.
     #[error("the store in {path} could not be written: {source}; is the disk full, or failing?")]
@@ -91,4 +131,29 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl StoreError {
+    /// Something in this folder is not as it was written.
+    pub(super) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_owned(), what: what.into(), snapshot: snapshots::newest(path) }
+    }
+}
+
+/// What to do about damage.
+fn recovery(path: &Path, snapshot: Option<&Path>) -> String {
+    let name = snapshot.and_then(Path::file_name);
+    let (Some(snapshot), Some(name)) = (snapshot, name) else {
+        let path = path.display();
+        return format!(
+            "There is no snapshot of it either. Move the folder away (mv {path} {path}.damaged), then import your latest \
+             copy (pushkeeper import FILE), or start anew, and apps have to register again"
+        );
+    };
+    let (path, folder) = (path.display(), snapshots::FOLDER);
+    let (made, name) = (snapshots::said_of(snapshot), name.to_string_lossy());
+    format!(
+        "Its latest snapshot is of {made}. To go back to it: mv {path} {path}.damaged && pushkeeper import \
+         {path}.damaged/{folder}/{name}, then start pushkeeper; what registered since then has to register again"
+    )
 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::commit::bug;
+use super::engine::{Disk, Fault, Insert, Write};
 use super::record::{self, Kind};
 use crate::domain::device::{Fact, History, Said};
 use crate::domain::ids::Node;
@@ -20,13 +20,14 @@ const FOLD_AT: usize = 400_000;
 const SPREAD: usize = 16;
 const LEAST: usize = 500;
 
-/// Lines in one record, so that it fits on a page of sled's.
+/// Lines in one record, so that it fits on a page.
 const LINES: usize = 256;
 
 /// What the journal holds, and what became of it.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// The number of the next record.
+    /// The number of the oldest record, and of the next one.
+    first: u64,
     next: u64,
     /// Lines that no fold has taken up yet.
     lines: usize,
@@ -49,21 +50,23 @@ struct Fold {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { next: 0, lines: 0, young: HashMap::new(), folding: None, fold_at: FOLD_AT }
+        Self { first: 0, next: 0, lines: 0, young: HashMap::new(), folding: None, fold_at: FOLD_AT }
     }
 }
 
 impl Journal {
     /// Reads the journal of a store. Lines of devices that are no longer there are passed over, and so are records
     /// that are damaged: facts promise nothing.
-    pub(super) fn read(records: &sled::Tree) -> sled::Result<Self> {
+    pub(super) fn read(disk: &dyn Disk) -> Result<Self, Fault> {
         let mut journal = Self::default();
+        let mut first = None;
         // Which records each device's stored history covers; none if the device is not there.
         let mut known: HashMap<Node, Option<u64>> = HashMap::new();
-        for record in records.scan_prefix([Kind::Facts as u8]) {
+        for record in disk.scan(Kind::Facts as u8) {
             let (key, value) = record?;
             let Some(number) = record::fact_number(&key) else { continue };
             journal.next = journal.next.max(number.saturating_add(1));
+            first.get_or_insert(number);
             let lines = record::unseal_facts(&key, &value).unwrap_or_else(|damage| {
                 tracing::warn!("a record of the store's journal {damage}; what it says of pushes is lost");
                 Vec::new()
@@ -72,17 +75,18 @@ impl Journal {
                 let covered = match known.get(&fact.node) {
                     Some(covered) => *covered,
                     None => {
-                        let there = records.contains_key(Kind::Device.key(fact.node.as_str()))?;
-                        let covered = if there { Some(stored(records, &fact.node)?.1) } else { None };
+                        let there = disk.has(&Kind::Device.key(fact.node.as_str()))?;
+                        let covered = if there { Some(stored(disk, &fact.node)?.1) } else { None };
                         known.insert(fact.node.clone(), covered);
                         covered
                     }
                 };
                 if covered.is_some_and(|covered| covered <= number) {
-                    journal.note(records, &fact)?;
+                    journal.note(disk, &fact)?;
                 }
             }
         }
+        journal.first = first.unwrap_or_default();
         Ok(journal)
     }
 
@@ -98,7 +102,7 @@ impl Journal {
     }
 
     /// Adds a line to a history.
-    pub(super) fn note(&mut self, records: &sled::Tree, fact: &Fact) -> sled::Result<()> {
+    pub(super) fn note(&mut self, disk: &dyn Disk, fact: &Fact) -> Result<(), Fault> {
         self.lines += 1;
         if let Some(history) = self.young.get_mut(&fact.node) {
             history.note(fact);
@@ -108,7 +112,7 @@ impl Journal {
             Some(history) => history.clone(),
             // An acceptance begins a history anew, so the common case reads nothing.
             None if fact.said == Said::Accepted => History::default(),
-            None => stored(records, &fact.node)?.0,
+            None => stored(disk, &fact.node)?.0,
         };
         history.note(fact);
         self.young.insert(fact.node.clone(), history);
@@ -116,14 +120,14 @@ impl Journal {
     }
 
     /// The records for the lines of a commit.
-    pub(super) fn append(&mut self, facts: &[&Fact]) -> sled::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) fn append(&mut self, facts: &[&Fact]) -> Result<Vec<Insert>, Fault> {
         facts.chunks(LINES).map(|lines| self.record(lines)).collect()
     }
 
-    fn record(&mut self, lines: &[&Fact]) -> sled::Result<(Vec<u8>, Vec<u8>)> {
+    fn record(&mut self, lines: &[&Fact]) -> Result<Insert, Fault> {
         let key = record::fact_key(self.next);
         self.next += 1;
-        let value = record::seal_facts(&key, lines).map_err(bug)?;
+        let value = record::seal_facts(&key, lines)?;
         Ok((key, value))
     }
 
@@ -142,36 +146,36 @@ impl Journal {
         self.lines == 0 && self.folding.is_none()
     }
 
-    /// Does a part of a fold, if there is one to do.
-    pub(super) fn fold(&mut self, records: &sled::Tree) -> sled::Result<()> {
+    /// Does a part of a fold, if there is one to do: what is to be written, in this order.
+    pub(super) fn fold(&mut self) -> Result<Vec<Write>, Fault> {
         if self.folding.is_none() && self.lines >= self.fold_at {
             let left = std::mem::take(&mut self.young);
             let step = (left.len() / SPREAD).max(LEAST);
             self.lines = 0;
             self.folding = Some(Fold { upto: self.next, left, step });
         }
-        let Some(fold) = &mut self.folding else { return Ok(()) };
+        let Some(fold) = &mut self.folding else { return Ok(Vec::new()) };
+        let mut writes = Vec::new();
         let now: Vec<Node> = fold.left.keys().take(fold.step).cloned().collect();
         for node in now {
             let Some(history) = fold.left.remove(&node) else { continue };
             let key = Kind::History.key(node.as_str());
-            let record = record::seal_history(&key, &history, fold.upto).map_err(bug)?;
-            records.insert(key, record)?;
+            let record = record::seal_history(&key, &history, fold.upto)?;
+            writes.push((key, Some(record)));
         }
         if fold.left.is_empty() {
-            // Written after the histories, so sled never brings this back without them.
+            // Written after the histories, so no crash brings this about without them.
             let upto = fold.upto;
             self.folding = None;
             if self.next == upto {
                 // The numbers that histories name must not be given out again, so one record always stays.
                 let (key, record) = self.record(&[])?;
-                records.insert(key, record)?;
+                writes.push((key, Some(record)));
             }
-            for key in records.range(record::fact_key(0)..record::fact_key(upto)).keys() {
-                records.remove(key?)?;
-            }
+            writes.extend((self.first..upto).map(|number| (record::fact_key(number), None)));
+            self.first = upto;
         }
-        Ok(())
+        Ok(writes)
     }
 
     /// Folds after so many lines.
@@ -182,9 +186,9 @@ impl Journal {
 }
 
 /// A device's history as it is stored, and which records of the journal it covers.
-fn stored(records: &sled::Tree, node: &Node) -> sled::Result<(History, u64)> {
+fn stored(disk: &dyn Disk, node: &Node) -> Result<(History, u64), Fault> {
     let key = Kind::History.key(node.as_str());
-    let Some(stored) = records.get(&key)? else { return Ok((History::default(), 0)) };
+    let Some(stored) = disk.get(&key)? else { return Ok((History::default(), 0)) };
     Ok(record::unseal_history(&key, &stored).unwrap_or_else(|damage| {
         tracing::warn!(device = node.short(), "the stored history of a device {damage}; it begins anew");
         (History::default(), 0)
@@ -202,7 +206,7 @@ mod tests {
     use crate::domain::ids::{DeviceHash, Node};
     use crate::domain::time::Timestamp;
     use crate::flows::data::Change;
-    use crate::store::Store;
+    use crate::store::{EngineKind, Store};
 
     /// What may happen to a store's histories.
     #[derive(Clone, Debug)]
@@ -251,10 +255,13 @@ mod tests {
 
         /// Whatever is committed, folded or not, restarted or not: the store holds what a plain map holds.
         #[test]
-        fn no_line_is_lost_or_counted_twice(acts in prop::collection::vec(act(), 1..80)) {
+        fn no_line_is_lost_or_counted_twice(
+            kind in prop::sample::select(&EngineKind::ALL),
+            acts in prop::collection::vec(act(), 1..80),
+        ) {
             let folder = tempfile::tempdir().unwrap();
             let open = || {
-                let store = Store::open(folder.path()).unwrap();
+                let store = Store::open(folder.path(), kind).unwrap();
                 store.engine().as_mut().unwrap().journal.fold_at(7);
                 store
             };
@@ -301,18 +308,20 @@ mod tests {
 
     #[test]
     fn a_fold_leaves_one_record_for_its_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        store.engine().as_mut().unwrap().journal.fold_at(3);
-        store.commit(&[Change::Device(Box::new(named(1)))]).unwrap();
-        let at = Timestamp::from_secs(5);
-        let fact = || Change::Fact(Fact { node: named(1).node, published: at, at, said: Said::Accepted });
-        let lines = || store.engine().as_ref().unwrap().records.scan_prefix("f").count();
-        store.commit(&[fact(), fact()]).unwrap();
-        assert_eq!(lines(), 1);
-        store.commit(&[fact()]).unwrap();
-        assert_eq!(lines(), 1);
-        assert!(store.engine().as_ref().unwrap().journal.is_empty());
-        assert_eq!(loaded(&store)[0].history.last_accepted, Some(at));
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), kind).unwrap();
+            store.engine().as_mut().unwrap().journal.fold_at(3);
+            store.commit(&[Change::Device(Box::new(named(1)))]).unwrap();
+            let at = Timestamp::from_secs(5);
+            let fact = || Change::Fact(Fact { node: named(1).node, published: at, at, said: Said::Accepted });
+            let lines = || store.engine().as_ref().unwrap().disk.scan(b'f').count();
+            store.commit(&[fact(), fact()]).unwrap();
+            assert_eq!(lines(), 1);
+            store.commit(&[fact()]).unwrap();
+            assert_eq!(lines(), 1);
+            assert!(store.engine().as_ref().unwrap().journal.is_empty());
+            assert_eq!(loaded(&store)[0].history.last_accepted, Some(at));
+        }
     }
 }

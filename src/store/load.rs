@@ -5,9 +5,10 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use super::Store;
+use super::engine::{self, Raw, guarded};
 use super::error::StoreError;
 use super::frame::Damage;
-use super::open::{Engine, guarded, on_read};
+use super::open::Engine;
 use super::record::{self, Kind};
 use crate::domain::device::History;
 use crate::domain::ids::Node;
@@ -25,12 +26,11 @@ impl Store {
         let mut engine = self.engine();
         let opened = match engine.take() {
             Some(opened) => opened,
-            None => Engine::open(&self.path)?,
+            None => Engine::open(&self.path, self.kind)?,
         };
         let engine = engine.insert(opened);
-        let records = &engine.records;
-        let all =
-            |kind: Kind| Scan { records: records.scan_prefix([kind as u8]), path: self.path.clone(), ended: false };
+        let disk = &engine.disk;
+        let all = |kind: Kind| Scan { records: disk.scan(kind as u8), path: self.path.clone(), ended: false };
         Ok(Stored {
             credentials: all(Kind::Credentials),
             devices: all(Kind::Device),
@@ -46,7 +46,7 @@ impl Store {
 
 /// The records of a store. To be used up or dropped before the store can recover from a failed write.
 ///
-/// A damaged record is an error and does not end the iteration, damage of sled's own files does.
+/// A damaged record is an error and does not end the iteration, damage of the engine's own files does.
 pub struct Stored {
     credentials: Scan,
     devices: Scan,
@@ -147,12 +147,9 @@ impl std::fmt::Debug for Stored {
     }
 }
 
-/// A key and the value under it.
-type Raw = (sled::IVec, sled::IVec);
-
 /// The raw records of one kind, in the order of their keys.
 struct Scan {
-    records: sled::Iter,
+    records: engine::Scan,
     path: PathBuf,
     ended: bool,
 }
@@ -166,12 +163,12 @@ impl Iterator for Scan {
         }
         let next = guarded(|| self.records.next().transpose()).transpose()?;
         self.ended = next.is_err();
-        Some(next.map_err(|error| on_read(&self.path, error)))
+        Some(next.map_err(|fault| fault.on_read(&self.path)))
     }
 }
 
 fn corrupt(path: &Path, record: &str, damage: Damage) -> StoreError {
-    StoreError::Corrupt { path: path.to_owned(), what: format!("{record} {damage}") }
+    StoreError::corrupt(path, format!("{record} {damage}"))
 }
 
 /// Names a device without its node, which is a credential.
@@ -196,6 +193,7 @@ mod tests {
     use crate::domain::registration::Registration;
     use crate::domain::registration::tests::registration;
     use crate::domain::time::Timestamp;
+    use crate::store::EngineKind;
     use crate::store::record::registrations_tests as registrations;
     use crate::store::record::tests::full;
 
@@ -215,56 +213,63 @@ mod tests {
 
     #[test]
     fn damaged_records_are_named_and_the_others_still_come() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let credentials =
-            Change::Credentials(AppName::new("chat"), Credentials { fingerprint: 7, since: Timestamp::from_secs(9) });
-        store.commit(&[Change::Device(Box::new(full())), credentials.clone()]).unwrap();
-        for key in ["aapp", "da-node", "hb-node"] {
-            store.engine().as_ref().unwrap().records.insert(key, b"\x01junk-junk").unwrap();
-        }
-        let copy = Kind::Device.key("b-node");
-        let b_node = record::seal_device(&copy, &full()).unwrap();
-        store.engine().as_ref().unwrap().records.insert(copy, b_node).unwrap();
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), kind).unwrap();
+            let credentials = Change::Credentials(
+                AppName::new("chat"),
+                Credentials { fingerprint: 7, since: Timestamp::from_secs(9) },
+            );
+            store.commit(&[Change::Device(Box::new(full())), credentials.clone()]).unwrap();
+            for key in ["aapp", "da-node", "hb-node"] {
+                store.put(key, "\x01junk-junk");
+            }
+            let copy = Kind::Device.key("b-node");
+            let b_node = record::seal_device(&copy, &full()).unwrap();
+            store.put(copy, b_node);
 
-        let loaded: Vec<_> = store.load().unwrap().collect();
-        let expected = [
-            Err("the credentials of an app does not match its checksum".to_owned()),
-            Ok(credentials),
-            Err(format!("the record of device {} does not match its checksum", Node::new("a-node").short())),
-            Err(format!("the history of device {} does not match its checksum", Node::new("b-node").short())),
-            Ok(Change::Device(Box::new(full()))),
-        ];
-        check(loaded, expected.into());
+            let loaded: Vec<_> = store.load().unwrap().collect();
+            let expected = [
+                Err("the credentials of an app does not match its checksum".to_owned()),
+                Ok(credentials),
+                Err(format!("the record of device {} does not match its checksum", Node::new("a-node").short())),
+                Err(format!("the history of device {} does not match its checksum", Node::new("b-node").short())),
+                Ok(Change::Device(Box::new(full()))),
+            ];
+            check(loaded, expected.into());
+        }
     }
 
     #[test]
     fn damaged_registrations_are_named_and_the_others_still_come() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let named = |node: &str| {
-            let key = RegistrationKey { node: Node::new(node), ..registration().key };
-            let registration = Change::Registration(Box::new(Registration { key: key.clone(), ..registration() }));
-            (registration, Change::Record(key, Box::new(registrations::pushes())))
-        };
-        let ((a, a_pushes), (b, b_pushes), (c, c_pushes)) = (named("a-node"), named("b-node"), named("c-node"));
-        store.commit(&[a, a_pushes, b.clone(), b_pushes, c.clone(), c_pushes.clone()]).unwrap();
-        let alice = "alice@example.org\0push.third.example\0";
-        // The last two belong to nobody.
-        let junk = [format!("r{alice}a-node"), format!("p{alice}b-node"), format!("p{alice}aa-node"), "p".to_owned()];
-        for key in [junk.as_slice(), &["r-node".to_owned()]].concat() {
-            store.engine().as_ref().unwrap().records.insert(key, b"\x01junk-junk").unwrap();
-        }
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), kind).unwrap();
+            let named = |node: &str| {
+                let key = RegistrationKey { node: Node::new(node), ..registration().key };
+                let registration = Change::Registration(Box::new(Registration { key: key.clone(), ..registration() }));
+                (registration, Change::Record(key, Box::new(registrations::pushes())))
+            };
+            let ((a, a_pushes), (b, b_pushes), (c, c_pushes)) = (named("a-node"), named("b-node"), named("c-node"));
+            store.commit(&[a, a_pushes, b.clone(), b_pushes, c.clone(), c_pushes.clone()]).unwrap();
+            let alice = "alice@example.org\0push.third.example\0";
+            // The last two belong to nobody.
+            let junk =
+                [format!("r{alice}a-node"), format!("p{alice}b-node"), format!("p{alice}aa-node"), "p".to_owned()];
+            for key in [junk.as_slice(), &["r-node".to_owned()]].concat() {
+                store.put(key, "\x01junk-junk");
+            }
 
-        let shown = |node: &str| format!("alice@example.org at push.third.example ({:?})", Node::new(node));
-        let expected = vec![
-            Err("the record of a registration does not match its checksum".to_owned()),
-            Err(format!("the record of registration {} does not match its checksum", shown("a-node"))),
-            Ok(b),
-            Err(format!("what became of the pushes of registration {} does not match", shown("b-node"))),
-            Ok(c),
-            Ok(c_pushes),
-        ];
-        check(store.load().unwrap().collect(), expected);
+            let shown = |node: &str| format!("alice@example.org at push.third.example ({:?})", Node::new(node));
+            let expected = vec![
+                Err("the record of a registration does not match its checksum".to_owned()),
+                Err(format!("the record of registration {} does not match its checksum", shown("a-node"))),
+                Ok(b),
+                Err(format!("what became of the pushes of registration {} does not match", shown("b-node"))),
+                Ok(c),
+                Ok(c_pushes),
+            ];
+            check(store.load().unwrap().collect(), expected);
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::engine::{Disk, Fault, guarded};
 use super::error::StoreError;
 use super::frame;
-use super::open::{Engine, guarded, on_read};
 
 #[path = "../../migrations/m0001_records.rs"]
 mod m0001_records;
@@ -17,13 +17,10 @@ mod m0004_extensions;
 #[path = "../../migrations/m0005_outbox.rs"]
 mod m0005_outbox;
 
-/// The tree of what the store says about itself.
-pub(super) const META: &str = "meta";
-
 const SCHEMA: &[u8] = b"schema";
 
 /// One step: from the schema before it to the one of its number.
-pub(super) type Step = fn(&sled::Db) -> sled::Result<()>;
+pub(super) type Step = fn(&dyn Disk) -> Result<(), Fault>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
 pub(super) const STEPS: &[Step] =
@@ -31,9 +28,9 @@ pub(super) const STEPS: &[Step] =
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
-pub(super) fn bring_up(path: &Path, engine: &Engine, steps: &[Step]) -> Result<(), StoreError> {
+pub(super) fn bring_up(path: &Path, disk: &dyn Disk, steps: &[Step]) -> Result<(), StoreError> {
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
-    let found = schema(path, engine)?;
+    let found = schema(path, disk)?;
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
@@ -42,30 +39,25 @@ pub(super) fn bring_up(path: &Path, engine: &Engine, steps: &[Step]) -> Result<(
             tracing::info!(from = number - 1, to = number, "bringing the store's schema up to date");
         }
         let done = guarded(|| {
-            step(engine.db())?;
-            engine.sync()?;
-            engine.meta.insert(SCHEMA, sealed(number)?)?;
-            engine.sync()
+            step(disk)?;
+            disk.set_meta(SCHEMA, Some(frame::seal(SCHEMA, &number)?))
         });
-        done.map_err(|error| on_read(path, error))?;
+        done.map_err(|fault| fault.on_read(path))?;
     }
     Ok(())
 }
 
 /// The number of steps this store has had; 0 for a new one.
-fn schema(path: &Path, engine: &Engine) -> Result<u32, StoreError> {
-    let corrupt = |what| StoreError::Corrupt { path: path.to_owned(), what };
-    let stored = guarded(|| engine.meta.get(SCHEMA)).map_err(|error| on_read(path, error))?;
+fn schema(path: &Path, disk: &dyn Disk) -> Result<u32, StoreError> {
+    let corrupt = |what| StoreError::corrupt(path, what);
+    let stored = guarded(|| Ok((disk.meta(SCHEMA)?, disk.is_empty()?)));
+    let (stored, empty) = stored.map_err(|fault| fault.on_read(path))?;
     match stored {
         Some(stored) => frame::unseal(SCHEMA, &stored).map_err(|damage| corrupt(format!("its schema number {damage}"))),
         // The number is written last, so a first start that was cut short has none; but no device either.
-        None if engine.records.is_empty() && !engine.used => Ok(0),
+        None if empty && !disk.used() => Ok(0),
         None => Err(corrupt("it is not new, but its schema number is missing".to_owned())),
     }
-}
-
-fn sealed(number: u32) -> sled::Result<Vec<u8>> {
-    frame::seal(SCHEMA, &number).map_err(|error| sled::Error::ReportableBug(error.to_string()))
 }
 
 #[cfg(test)]
@@ -73,7 +65,9 @@ mod tests {
     use super::*;
     use crate::domain::device::tests::device;
     use crate::flows::data::Change;
-    use crate::store::Store;
+    use crate::store::engine::Writes;
+    use crate::store::open::Engine;
+    use crate::store::{EngineKind, Store};
 
     /// Two more than there are.
     const FUTURE: &[Step] = &[
@@ -86,91 +80,102 @@ mod tests {
         last,
     ];
 
-    fn next(db: &sled::Db) -> sled::Result<()> {
-        db.open_tree("log")?.insert(b"next", b"ran").map(drop)
+    fn say(disk: &dyn Disk, step: &str, text: &str) -> Result<(), Fault> {
+        disk.set_meta(step.as_bytes(), Some(text.into()))
+    }
+
+    fn said(disk: &dyn Disk, step: &str) -> Option<String> {
+        disk.meta(step.as_bytes()).unwrap().map(|text| String::from_utf8(text).unwrap())
+    }
+
+    fn next(disk: &dyn Disk) -> Result<(), Fault> {
+        say(disk, "next", "ran")
     }
 
     /// Fails the first time, after half of its work.
-    fn last(db: &sled::Db) -> sled::Result<()> {
-        let log = db.open_tree("log")?;
-        if log.insert(b"last", b"begun")?.is_none() {
-            return Err(sled::Error::Io(std::io::Error::other("the power went")));
+    fn last(disk: &dyn Disk) -> Result<(), Fault> {
+        if disk.meta(b"last")?.is_none() {
+            say(disk, "last", "begun")?;
+            return Err(Fault::System(std::io::Error::other("the power went")));
         }
-        log.insert(b"last", b"ran").map(drop)
+        say(disk, "last", "ran")
     }
 
-    fn ran(engine: &Engine, step: &str) -> Option<String> {
-        let stored = engine.db().open_tree("log").unwrap().get(step).unwrap();
-        stored.map(|text| String::from_utf8(text.to_vec()).unwrap())
+    /// A new database for each engine.
+    fn each(test: impl Fn(&Path, EngineKind, Box<dyn Disk>)) {
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            test(folder.path(), kind, Engine::open(folder.path(), kind).unwrap().disk);
+        }
+    }
+
+    fn set_schema(disk: &dyn Disk, number: u32) {
+        disk.set_meta(SCHEMA, Some(frame::seal(SCHEMA, &number).unwrap())).unwrap();
     }
 
     #[test]
     fn a_new_store_runs_all_steps_and_has_their_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::open(folder.path()).unwrap();
-        assert_eq!(schema(folder.path(), &engine).unwrap(), 5);
-        assert!(engine.db().tree_names().contains(&"records".into()));
+        each(|path, _, disk| assert_eq!(schema(path, &*disk).unwrap(), 5));
     }
 
     #[test]
     fn a_store_of_schema_1_keeps_its_devices_and_is_from_then_on_refused_by_who_knows_only_that() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let devices = [Change::Device(Box::new(device()))];
-        let store = Store::open(path).unwrap();
-        store.commit(&devices).unwrap();
-        store.engine().as_ref().unwrap().meta.insert(SCHEMA, sealed(1).unwrap()).unwrap();
-        drop(store);
+        each(|path, kind, disk| {
+            set_schema(&*disk, 1);
+            drop(disk);
+            let devices = [Change::Device(Box::new(device()))];
+            let store = Store::open(path, kind).unwrap();
+            store.commit(&devices).unwrap();
+            set_schema(&*store.engine().as_ref().unwrap().disk, 1);
+            drop(store);
 
-        let store = Store::open(path).unwrap();
-        assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
-        let engine = store.engine();
-        let older = bring_up(path, engine.as_ref().unwrap(), STEPS.get(..1).unwrap()).unwrap_err();
-        assert!(matches!(older, StoreError::Newer { found: 5, known: 1, .. }), "{older}");
+            let store = Store::open(path, kind).unwrap();
+            assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
+            let engine = store.engine();
+            let older = bring_up(path, &*engine.as_ref().unwrap().disk, STEPS.get(..1).unwrap()).unwrap_err();
+            assert!(matches!(older, StoreError::Newer { found: 5, known: 1, .. }), "{older}");
+        });
     }
 
     #[test]
     fn only_the_steps_it_has_not_had_run_and_one_that_failed_runs_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let engine = Engine::open(path).unwrap();
+        each(|path, _, disk| {
+            let failed = bring_up(path, &*disk, FUTURE).unwrap_err();
+            assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
+            assert_eq!(schema(path, &*disk).unwrap(), 6, "the step that failed does not count");
+            assert_eq!(said(&*disk, "next").as_deref(), Some("ran"));
 
-        let failed = bring_up(path, &engine, FUTURE).unwrap_err();
-        assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-        assert_eq!(schema(path, &engine).unwrap(), 6, "the step that failed does not count");
-        assert_eq!(ran(&engine, "next").as_deref(), Some("ran"));
-
-        engine.db().open_tree("log").unwrap().remove(b"next").unwrap();
-        bring_up(path, &engine, FUTURE).unwrap();
-        assert_eq!(schema(path, &engine).unwrap(), 7);
-        assert_eq!(ran(&engine, "last").as_deref(), Some("ran"));
-        assert_eq!(ran(&engine, "next"), None, "what a store has had does not run again");
+            disk.set_meta(b"next", None).unwrap();
+            bring_up(path, &*disk, FUTURE).unwrap();
+            assert_eq!(schema(path, &*disk).unwrap(), 7);
+            assert_eq!(said(&*disk, "last").as_deref(), Some("ran"));
+            assert_eq!(said(&*disk, "next"), None, "what a store has had does not run again");
+        });
     }
 
     #[test]
     fn a_newer_schema_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let engine = Engine::open(path).unwrap();
-        engine.meta.insert(SCHEMA, sealed(9).unwrap()).unwrap();
-        drop(engine);
-        let refused = Engine::open(path).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 9, known: 5, .. }), "{refused}");
-        assert!(refused.to_string().contains("has schema 9, and this pushkeeper knows only up to 5"), "{refused}");
+        each(|path, kind, disk| {
+            set_schema(&*disk, 9);
+            drop(disk);
+            let refused = Engine::open(path, kind).unwrap_err();
+            assert!(matches!(refused, StoreError::Newer { found: 9, known: 5, .. }), "{refused}");
+            assert!(refused.to_string().contains("has schema 9, and this pushkeeper knows only up to 5"), "{refused}");
+        });
     }
 
     #[test]
     fn a_schema_number_that_is_damaged_or_lost_is_not_taken_for_a_new_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let engine = Engine::open(path).unwrap();
-        engine.records.insert(b"dnode", b"something").unwrap();
-        engine.meta.insert(SCHEMA, b"\x01\x01zzzz").unwrap();
-        let damaged = schema(path, &engine).unwrap_err().to_string();
-        assert!(damaged.contains("its schema number does not match its checksum"), "{damaged}");
-        engine.meta.remove(SCHEMA).unwrap();
-        let lost = schema(path, &engine).unwrap_err().to_string();
-        assert!(lost.contains("its schema number is missing"), "{lost}");
+        each(|path, _, disk| {
+            let promises = vec![(b"dnode".to_vec(), Some(b"something".to_vec()))];
+            disk.write(Writes { promises, ..Writes::default() }).unwrap();
+            disk.set_meta(SCHEMA, Some(b"\x01\x01zzzz".to_vec())).unwrap();
+            let damaged = schema(path, &*disk).unwrap_err().to_string();
+            assert!(damaged.contains("its schema number does not match its checksum"), "{damaged}");
+            disk.set_meta(SCHEMA, None).unwrap();
+            let lost = schema(path, &*disk).unwrap_err().to_string();
+            assert!(lost.contains("its schema number is missing"), "{lost}");
+        });
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! | File | Part |
 //! |---|---|
-//! | `open` | the folder, the lock, sled; says in plain words why a store does not open |
+//! | `open` | the folder, the lock; says in plain words why a store does not open |
+//! | `engine` | the databases that a store can lie in: sled, redb |
 //! | `migrate` | the schema number and the steps of `migrations/` |
 //! | `frame` | how any record lies on disk: version, fields, checksum |
 //! | `record` | the records and their keys |
@@ -12,27 +13,35 @@
 //! | `load` | every record as a [`Change`](crate::flows::data::Change), one at a time |
 //! | `commit` | one batch, on disk when it returns; what happens after a failure |
 //! | `committer` | the thread that gathers many steps into one commit |
+//! | `export` | all but what is owed, as JSON lines |
+//! | `import` | the same, into an empty store |
+//! | `snapshots` | exports that are made by themselves, the newest three |
 //! | `error` | what an operator reads |
 //!
-//! On disk it is a sled 0.34 database: a tree `meta` for the schema number, and one tree `records` for all kinds,
-//! whose keys begin with the kind. Every value carries a version and a checksum over its key and itself. Everything
-//! here blocks, so it runs on threads of its own: [`Committer`] for writing, the caller's for opening and loading.
+//! On disk it is a database of sled or redb: a table `meta` for the schema number, and one table `records` for all
+//! kinds, whose keys begin with the kind. The bytes in both are the same. Every value carries a version and a checksum
+//! over its key and itself. Everything here blocks, so it runs on threads of its own: [`Committer`] for writing, the
+//! caller's for opening and loading.
 //!
-//! Why one tree: a batch of one tree is atomic and writes blindly. A batch over several would be a transaction of
-//! sled's, which reads each key before it writes it.
+//! Why one table: in sled, a batch of one tree is atomic and writes blindly. A batch over several would be a
+//! transaction, which reads each key before it writes it.
 
 mod commit;
 mod committer;
+mod engine;
 mod error;
+mod export;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod import;
 mod journal;
 mod load;
 mod migrate;
 mod open;
 mod record;
 mod registrations;
+pub mod snapshots;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,7 +49,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use committer::{Committer, SubmitError};
+pub use engine::EngineKind;
 pub use error::StoreError;
+pub use export::{ExportError, Exported, write_export};
+pub use import::{Import, ImportError, read_import};
 pub use load::Stored;
 
 use open::Engine;
@@ -49,8 +61,9 @@ use open::Engine;
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// `None` after a failed write, until [`Store::trial`] or [`Store::load`] opens it again: sled takes nothing any
-    /// more once a write failed, and its memory may hold what the disk does not.
+    kind: EngineKind,
+    /// `None` after a failed write, until [`Store::trial`] or [`Store::load`] opens it again: engines take nothing any
+    /// more once a write failed, and their memory may hold what the disk does not.
     engine: Mutex<Option<Engine>>,
     commits: AtomicU64,
     /// Held as long as the store is open, also while the engine is being opened again.
@@ -62,12 +75,26 @@ impl Store {
     /// mode 0700 if only its last part is missing.
     ///
     /// # Errors
-    /// Says what is wrong with the folder, who else has it open, that its schema is newer than this program, or that
-    /// it is damaged. Nothing is ever deleted.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = open::claim(path)?;
-        let engine = Engine::open(path)?;
-        Ok(Self { path: path.to_owned(), engine: Mutex::new(Some(engine)), commits: AtomicU64::new(0), _lock: lock })
+    /// Says what is wrong with the folder, who else has it open, that it is of another engine, that its schema is newer
+    /// than this program, or that it is damaged. Nothing is ever deleted.
+    pub fn open(path: &Path, kind: EngineKind) -> Result<Self, StoreError> {
+        let store = Self::open_even_half_imported(path, kind)?;
+        if store.is_half_imported()? {
+            return Err(StoreError::HalfImported { path: path.to_owned() });
+        }
+        Ok(store)
+    }
+
+    fn open_even_half_imported(path: &Path, kind: EngineKind) -> Result<Self, StoreError> {
+        let lock = open::claim(path, kind)?;
+        let engine = Mutex::new(Some(Engine::open(path, kind)?));
+        Ok(Self { path: path.to_owned(), kind, engine, commits: AtomicU64::new(0), _lock: lock })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How many batches were made durable since the store was opened: one for each group of steps.
@@ -79,5 +106,17 @@ impl Store {
     /// The engine, while nobody else uses it. What a panic may have left behind is an engine that is taken out below.
     fn engine(&self) -> MutexGuard<'_, Option<Engine>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether writing failed and nobody opened the store again since.
+    fn is_suspended(&self) -> bool {
+        self.engine().is_none()
+    }
+
+    /// Puts bytes under a key, whatever they are.
+    #[cfg(test)]
+    fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let facts = vec![(key.as_ref().to_vec(), value.as_ref().to_vec())];
+        self.engine().as_ref().unwrap().disk.write(engine::Writes { facts, ..Default::default() }).unwrap();
     }
 }

@@ -6,16 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::commit::bug;
-use super::open::Engine;
+use super::engine::{Disk, Fault, Insert, Write};
 use super::record::{self, Kind};
 use crate::domain::registration::{Record, Registration, RegistrationKey};
-
-/// A key, and what is to be under it; `None` for nothing.
-pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
-
-/// A key, and what is under it from now on.
-pub(super) type Insert = (Vec<u8>, Vec<u8>);
 
 /// The registrations of one commit, as they are after it.
 #[derive(Default)]
@@ -55,25 +48,25 @@ impl<'a> Registrations<'a> {
     }
 
     /// What is to be written: the promises, and the facts that stand by themselves.
-    pub(super) fn writes(self, engine: &Engine) -> sled::Result<(Vec<Write>, Vec<Insert>)> {
+    pub(super) fn writes(self, disk: &dyn Disk) -> Result<(Vec<Write>, Vec<Insert>), Fault> {
         let (mut promises, mut facts) = (Vec::new(), Vec::new());
         for (name, touched) in self.0 {
             let key = record::registration_key(Kind::Registration, name);
             let pushes = record::registration_key(Kind::Pushes, name);
             // What is told of nobody is passed over.
             let told = match touched.record {
-                Some(_) if touched.of_stored && !engine.records.contains_key(&key)? => None,
+                Some(_) if touched.of_stored && !disk.has(&key)? => None,
                 told => told,
             };
-            let record = told.map(|record| record::seal_pushes(&pushes, record)).transpose().map_err(bug)?;
+            let record = told.map(|record| record::seal_pushes(&pushes, record)).transpose()?;
             let Some(itself) = touched.itself else {
                 facts.extend(record.map(|record| (pushes, record)));
                 continue;
             };
             let itself = itself.map(|registration| record::seal_registration(&key, registration));
-            promises.push((key, itself.transpose().map_err(bug)?));
+            promises.push((key, itself.transpose()?));
             // sled logs the removal of what is not there, too.
-            if record.is_some() || (touched.anew && engine.records.contains_key(&pushes)?) {
+            if record.is_some() || (touched.anew && disk.has(&pushes)?) {
                 promises.push((pushes, record));
             }
         }
@@ -92,7 +85,7 @@ mod tests {
     use crate::domain::registration::{Record, Registration, RegistrationKey};
     use crate::domain::time::Timestamp;
     use crate::flows::data::Change;
-    use crate::store::Store;
+    use crate::store::{EngineKind, Store};
 
     /// What may happen to a store's registrations.
     #[derive(Clone, Debug)]
@@ -138,9 +131,12 @@ mod tests {
 
         /// Whatever is committed together or apart, restarted or not: the store holds what a plain map holds.
         #[test]
-        fn no_registration_loses_its_record_or_gets_anothers(acts in prop::collection::vec(act(), 1..60)) {
+        fn no_registration_loses_its_record_or_gets_anothers(
+            kind in prop::sample::select(&EngineKind::ALL),
+            acts in prop::collection::vec(act(), 1..60),
+        ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut store = Store::open(folder.path()).unwrap();
+            let mut store = Store::open(folder.path(), kind).unwrap();
             let mut model = BTreeMap::new();
             let mut changes = Vec::new();
             for (time, act) in (1..).zip(acts.into_iter().chain([Act::Restart])) {
@@ -167,7 +163,7 @@ mod tests {
                         store.commit(&std::mem::take(&mut changes)).unwrap();
                         if matches!(act, Act::Restart) {
                             drop(store);
-                            store = Store::open(folder.path()).unwrap();
+                            store = Store::open(folder.path(), kind).unwrap();
                         }
                         prop_assert_eq!(stored(&store), expected(&model));
                     }

@@ -260,9 +260,11 @@ mod tests {
     use super::*;
     use crate::domain::refusal::Later;
     use crate::domain::time::Moment;
+    use crate::flows::data::Door;
 
     fn ticket() -> Ticket {
         Ticket {
+            door: Door::Link,
             id: "a1".into(),
             to: "romeo@example.org/x'\"<&>\n".into(),
             from: "push.example.net".into(),

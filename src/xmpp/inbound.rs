@@ -17,7 +17,7 @@ use super::signal::{self, REGISTRATION, reply, wish};
 use super::{ns, publish, register};
 use crate::domain::ids::{Account, Domain};
 use crate::domain::time::Moment;
-use crate::flows::data::{Input, Ticket};
+use crate::flows::data::{Door, Input, Ticket};
 use crate::flows::signals::Reply;
 
 /// The longest `id` that is answered, in bytes. Hosts end the stream of a component whose own stanzas are too big
@@ -217,8 +217,14 @@ fn address(
     if to != own && Sender::read(to).is_none_or(|to| to.bare.domain().as_str() != own) {
         return Err(Ignored::Foreign);
     }
-    let ticket =
-        Ticket { id: id.into(), to: from.unwrap_or_default().into(), from: to.into(), taken: now, for_client: false };
+    let ticket = Ticket {
+        door: Door::Link,
+        id: id.into(),
+        to: from.unwrap_or_default().into(),
+        from: to.into(),
+        taken: now,
+        for_client: false,
+    };
     Ok((ticket, sender))
 }
 

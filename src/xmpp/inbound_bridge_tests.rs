@@ -55,6 +55,7 @@ fn what_a_bridge_says_goes_to_the_driver() {
         panic!("a batch")
     };
     let expected = Ticket {
+        door: Door::Link,
         id: "e6".into(),
         to: "example.org".into(),
         from: "push.example.net".into(),

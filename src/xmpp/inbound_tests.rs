@@ -243,6 +243,7 @@ fn a_ticket_repeats_what_the_request_said() {
     let Inbound::Request(input) = stanza(text) else { panic!("{text}") };
     let Input::Publish { ticket, publish } = input else { panic!("{text}") };
     let expected = Ticket {
+        door: Door::Link,
         id: "a&\nb".into(),
         to: "Example.ORG".into(),
         from: "Push.example.net".into(),

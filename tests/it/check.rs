@@ -90,3 +90,31 @@ fn it_names_what_is_served() {
         "the configuration is fine; hosts: example.org, example.net; apps: none\n"
     );
 }
+
+#[test]
+fn it_says_what_is_no_certificate_and_no_key_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["push.example.org".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    };
+    let text = format!(
+        "{COMPONENT}[apps.try]\nprovider = 'stub'\n[http.public]\nlisten = '127.0.0.1:0'\n\
+         certificate_file = '{0}/cert.pem'\nkey_file = '{0}/key.pem'\n",
+        folder.path().display()
+    );
+    file("cert.pem", &certificate);
+    file("key.pem", &other);
+    let mismatch = "holds a private key that TLS can not use, or that does not belong to the certificate";
+    assert_eq!(complaints(&text), format!("error: http.public.key_file: {mismatch}\n"));
+    file("cert.pem", "a certificate");
+    assert_eq!(complaints(&text), "error: http.public.certificate_file: holds no certificate in PEM\n");
+    file("cert.pem", &certificate);
+    file("key.pem", &key.serialize_pem());
+    assert_eq!(check(&text), "the configuration is fine; hosts: none; apps: try\n");
+}

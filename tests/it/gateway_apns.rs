@@ -145,7 +145,7 @@ async fn a_token_that_can_not_be_one_does_not_leave_the_house() {
     let apns = apns(&vendor, limits());
     for token in ["", "a/b", "a b", "a?b", "é", "..%2f", &"a".repeat(513)] {
         let outcome = apns.send(&Push { token: DeviceToken::new(token), ..push(1) }).await;
-        assert_eq!(reason(&outcome, "suspect"), "malformed device token", "{token}");
+        assert_eq!(reason(&outcome, "unfit"), "malformed device token", "{token}");
     }
     assert_eq!(vendor.pushes().len(), 0);
 }

@@ -74,6 +74,17 @@ async fn a_401_fetches_a_new_access_token_once_for_all() {
 }
 
 #[tokio::test]
+async fn an_access_token_that_has_worked_is_replaced_however_often_it_is_revoked() {
+    let vendor = vendor().await;
+    let fcm = fcm(&vendor, limits());
+    for id in 0..5 {
+        assert_eq!(fcm.send(&push(id)).await, Outcome::Accepted);
+        vendor.oauth_revoke();
+    }
+    assert_eq!(vendor.oauth_fetches(), 5);
+}
+
+#[tokio::test]
 async fn a_401_that_a_new_token_does_not_mend_is_the_operators_fault() {
     let vendor = vendor().await;
     let fcm = fcm(&vendor, limits());

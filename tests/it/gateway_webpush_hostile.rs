@@ -53,8 +53,9 @@ async fn only_allowed_hosts_are_posted_to_and_only_on_443() {
     let webpush = webpush(&vendor);
     let browser = Browser::at("push.test", "b-1");
     let token = |endpoint: &str| DeviceToken::new(format!("{endpoint} {} {}", browser.p256dh(), browser.auth()));
-    let not_allowed = Outcome::OperatorFault("the endpoint's host is not in allow_hosts".into());
-    let malformed = Outcome::Suspect("malformed subscription".into());
+    let not_allowed =
+        Outcome::Unavailable { retry_after: None, reason: "the endpoint's host is not in allow_hosts".into() };
+    let malformed = Outcome::Unfit("malformed subscription".into());
     let rows = [
         ("https://push.test/push/b-1", Outcome::Accepted),
         ("https://PUSH.test:443/push/b-1", Outcome::Accepted),
@@ -76,7 +77,7 @@ async fn only_allowed_hosts_are_posted_to_and_only_on_443() {
     let off_curve =
         format!("{} {} {}", browser.endpoint, "BAEB".to_owned() + &"AQEB".repeat(20) + "AQE", browser.auth());
     let push = Push { token: DeviceToken::new(off_curve), ..push(1) };
-    assert_eq!(webpush.send(&push).await, Outcome::Suspect("the subscription's p256dh is no key".into()));
+    assert_eq!(webpush.send(&push).await, Outcome::Unfit("the subscription's p256dh is no key".into()));
 }
 
 /// A gateway without stand-ins whose names have these addresses, one answer after the other; and how often it asked.

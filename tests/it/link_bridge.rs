@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pushkeeper::domain::ids::Domain;
 use pushkeeper::domain::time::Moment;
-use pushkeeper::flows::data::{Answer, Input, Outgoing, Ticket};
+use pushkeeper::flows::data::{Answer, Door, Input, Outgoing, Ticket};
 use pushkeeper::flows::signals::{Order, OrderId, OrderKind, Reply, What};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -156,6 +156,7 @@ async fn streams_that_come_and_go_while_the_driver_takes_nothing_are_not_all_tol
         drop(welcome(&mut door).await);
         // While the driver takes nothing, nothing is read: it is what is written that finds the stream gone.
         let ticket = Ticket {
+            door: Door::Link,
             id: "a1".into(),
             to: "example.org".into(),
             from: JID.into(),

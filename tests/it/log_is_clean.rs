@@ -61,6 +61,7 @@ fn nothing_that_is_secret_is_ever_logged() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut secrets = runtime.block_on(a_busy_day());
     secrets.extend(runtime.block_on(a_day_with_a_bridge()));
+    secrets.extend(runtime.block_on(crate::http::a_day_of_strangers()));
     secrets.extend(["juliet-the-sender", "the-words-of-the-body", host::SECRET].map(str::to_owned));
 
     let log = listener.0.lock().unwrap().clone();

@@ -1,13 +1,14 @@
 //! All of pushkeeper in this process, between a stand-in for the host and one for the vendors.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use pushkeeper::app::{self, Failure};
 use pushkeeper::clock::Clock;
 use pushkeeper::config;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::support::host::{Host, JID, SECRET, Sent, Session};
@@ -17,6 +18,8 @@ use crate::support::vendor::{Options, Vendor};
 pub(crate) struct Whole {
     pub(crate) host: Host,
     pub(crate) vendor: Vendor,
+    /// Where `[http.public]` listens, if it does.
+    pub(crate) http: Option<SocketAddr>,
     folder: TempDir,
     running: Option<(oneshot::Sender<()>, Running)>,
 }
@@ -68,7 +71,7 @@ style = "conversations"
             address = host.address(),
         );
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
-        let mut whole = Self { host, vendor, folder, running: None };
+        let mut whole = Self { host, vendor, http: None, folder, running: None };
         whole.start_again();
         let session = whole.host.component().await;
         (whole, session)
@@ -81,7 +84,10 @@ style = "conversations"
         let stopped = async {
             let _gone = stopped.await;
         };
-        let task = tokio::spawn(app::run(config, Clock::system(), stopped));
+        let listeners = app::Listeners::bind(&config.http).expect("free ports");
+        self.http = listeners.public();
+        let (_nobody, asked) = mpsc::channel(1);
+        let task = tokio::spawn(app::run_on(config, listeners, Clock::system(), stopped, asked));
         self.running = Some((stop, task));
     }
 

@@ -191,6 +191,12 @@ impl Session<TcpStream> {
         let (reader, writer) = self.io.into_split();
         (Session { io: reader, framer: self.framer }, writer)
     }
+
+    /// The same the other way round.
+    pub(crate) fn from_halves(reader: Session<OwnedReadHalf>, writer: OwnedWriteHalf) -> Self {
+        let io = reader.io.reunite(writer).expect("they belong together");
+        Self { io, framer: reader.framer }
+    }
 }
 
 /// A publish of the shape that Prosody's `mod_cloud_notify` sends.

@@ -1,7 +1,8 @@
 //! What is on its way to devices, and who waits for it.
 
 use super::State;
-use crate::domain::ids::{AppName, Node};
+use crate::domain::app::App;
+use crate::domain::ids::Node;
 use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Owed, Waiter};
 use crate::flows::lane::{Lane, LaneKind, Load, Next, Phase};
@@ -194,15 +195,16 @@ impl State {
 
     /// When something of what waits will next be ready, or of no use any more.
     pub(super) fn next_turn(&self, now: Now) -> Option<Moment> {
-        let app = |(name, app): (&AppName, &super::AppState)| {
-            let waits = self.queues.is_ready(name);
-            match &app.circuit {
-                _ if !waits => None,
+        // What is owed under apps that are not configured any more waits until it is of no use.
+        let app = |app: &App| {
+            let name = &app.name;
+            match self.app(name).and_then(|app| app.circuit.as_ref()) {
+                _ if !self.queues.is_ready(name) => None,
                 Some(circuit) => (circuit.trial.is_none() && self.has_slot(name)).then_some(circuit.next_trial),
                 None => self.has_slot(name).then_some(now.steady),
             }
         };
-        let turns = self.apps.iter().filter_map(app);
+        let turns = self.policy.apps.iter().filter_map(app);
         turns.chain(self.queues.next_expired(now)).chain(self.queues.next_rested()).min()
     }
 }

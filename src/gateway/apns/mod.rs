@@ -22,6 +22,7 @@ use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
 const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
@@ -110,6 +111,7 @@ pub struct Apns {
     token: Option<ProviderToken>,
     topic: HeaderValue,
     voip_topic: HeaderValue,
+    expires: Option<Timestamp>,
     style: Style,
     look: Look,
     important_body: Box<str>,
@@ -127,6 +129,7 @@ impl Apns {
             Auth::Token { key, key_id, team_id } => (Some(ProviderToken::new(&key, key_id, team_id)?), None),
             Auth::Certificate { file, password } => (None, Some(Identity::read(&file, password.as_ref())?)),
         };
+        let expires = identity.as_ref().and_then(Identity::expires);
         let tls = credential::tls(settings.ca.as_deref(), identity)?;
         let endpoint = match settings.endpoint {
             Some(endpoint) => endpoint,
@@ -138,6 +141,7 @@ impl Apns {
             token,
             topic: topic(&settings.topic)?,
             voip_topic: topic(&format!("{}.voip", settings.topic))?,
+            expires,
             style: settings.style,
             look: settings.look,
             important_body: settings.important_body.into(),
@@ -146,12 +150,18 @@ impl Apns {
         })
     }
 
+    /// When its certificate ends, if it has one.
+    #[must_use]
+    pub const fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
     /// Sends a push and says what became of it.
     pub async fn send(&self, push: &Push) -> Outcome {
         let notification = Notification::of(push, self.style, &self.look, &self.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
         let Some(uri) = self.uri(token.reveal()) else {
-            return Outcome::Suspect("malformed device token".into());
+            return Outcome::Unfit("malformed device token".into());
         };
         let headers = Headers::new(self, push, &notification);
         let body = Bytes::from(notification.body);

@@ -5,6 +5,7 @@
 //! old one goes on being used.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -140,6 +141,8 @@ struct Shared {
     clock: Clock,
     state: Mutex<State>,
     changed: Notify,
+    /// The serial of the latest token that FCM took.
+    worked: AtomicU64,
 }
 
 #[derive(Default)]
@@ -185,8 +188,8 @@ impl AccessToken {
             return Err(CredentialError::BadServiceAccount("token_uri, or token_endpoint, is no https:// URL"));
         }
         let client = builder.build().map_err(failed)?;
-        let (state, changed) = (Mutex::default(), Notify::new());
-        Ok(Self { shared: Arc::new(Shared { account, url, client, clock, state, changed }) })
+        let (state, changed, worked) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Ok(Self { shared: Arc::new(Shared { account, url, client, clock, state, changed, worked }) })
     }
 
     /// The `authorization` header to send now, and its serial number. Waits for a fetch if there is no token.
@@ -218,6 +221,11 @@ impl AccessToken {
         if state.fetching { None } else { state.last_failure.clone().map(Err) }
     }
 
+    /// FCM took the token of this serial.
+    pub(super) fn accept(&self, serial: u64) {
+        self.shared.worked.fetch_max(serial, Ordering::Relaxed);
+    }
+
     /// FCM refused the token of this serial. True if there is, or soon will be, another to try.
     pub(super) fn reject(&self, serial: u64) -> bool {
         let mut state = self.shared.lock();
@@ -225,7 +233,10 @@ impl AccessToken {
             return true;
         }
         let now = self.shared.clock.steady();
-        if state.rejected_at.is_some_and(|last| now - last < REJECT_GAP) {
+        // One that has worked was revoked. One that never did is not mended by another, and Google not asked for it for
+        // every push.
+        let worked = self.shared.worked.load(Ordering::Relaxed) >= serial;
+        if !worked && state.rejected_at.is_some_and(|last| now - last < REJECT_GAP) {
             return false;
         }
         state.rejected_at = Some(now);

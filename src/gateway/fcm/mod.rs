@@ -91,7 +91,9 @@ impl Fcm {
                 Err(error) => return error.outcome(),
             };
             let status = response.status.as_u16();
-            if again && reply::wants_new_token(status, &response.body) && self.token.reject(serial) {
+            if !reply::wants_new_token(status, &response.body) {
+                self.token.accept(serial);
+            } else if again && self.token.reject(serial) {
                 again = false;
                 continue;
             }

@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Limits;
 use super::error::PoolError;
 use super::shared::Shared;
-use super::wire::{Pulse, Wire};
+use super::wire::{Mark, Pulse, Wire};
 use crate::domain::time::Moment;
 use crate::gateway::words;
 
@@ -47,12 +47,19 @@ pub(super) struct Vitals {
     pub(super) ended: AtomicU64,
     /// Whether a request was ever answered.
     pub(super) proven: AtomicBool,
+    /// When a request was last answered, or the first of those that are open was sent.
+    pub(super) lively: Mark,
     pub(super) opened: Moment,
 }
 
 impl Vitals {
     pub(super) fn has_room(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests are open and none has been answered for so long.
+    fn is_stale(&self, now: Moment, patience: Duration) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0 && now - self.lively.get() >= patience
     }
 }
 
@@ -81,6 +88,9 @@ impl Connection {
             // APNs begins with one stream per connection until the provider token has been seen, so until its
             // settings are here we count on no more.
             .initial_max_send_streams(1)
+            // An answer that comes after its deadline finds its stream gone. h2 takes a thousand of those in the life
+            // of a connection for an attack and ends it, with all that is under way; each costs no more than a frame.
+            .max_local_error_reset_streams(None)
             .handshake::<_, Bytes>(wire)
             .await
             .map_err(|error| PoolError::Cut(words::reason(&error.to_string()).into()))?;
@@ -90,6 +100,7 @@ impl Connection {
             limit: AtomicUsize::new(1),
             ended: AtomicU64::new(0),
             proven: AtomicBool::new(false),
+            lively: Mark::default(),
             opened,
         });
         let driver = Driver { h2, vitals: vitals.clone(), trouble };
@@ -141,8 +152,8 @@ impl Driver {
             });
         }
         let limit = self.h2.max_concurrent_send_streams();
-        if self.vitals.limit.swap(limit, Ordering::Relaxed) < limit {
-            pool.room.notify_waiters();
+        if self.vitals.limit.swap(limit, Ordering::Relaxed) != limit {
+            pool.learn(limit);
         }
         match keeper.poll(cx, &self.vitals, serial, pool) {
             ControlFlow::Continue(()) => Poll::Pending,
@@ -156,9 +167,14 @@ struct Keeper {
     ping: Option<PingPong>,
     asked: Option<Moment>,
     tick: Interval,
+    ticked: Option<Moment>,
     every: Duration,
     idle: Duration,
     ended: u64,
+    /// Requests ever sent, when last asked.
+    sent: u64,
+    /// How often it was asked since one was.
+    asks: u32,
 }
 
 impl Keeper {
@@ -167,7 +183,7 @@ impl Keeper {
             (limits.ping_silent.min(limits.pong_within).min(limits.close_idle) / 2).max(Duration::from_millis(5));
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { ping, asked: None, tick, every, idle: Duration::ZERO, ended: 0 }
+        Self { ping, asked: None, tick, ticked: None, every, idle: Duration::ZERO, ended: 0, sent: 0, asks: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, vitals: &Vitals, serial: u64, pool: &Shared) -> ControlFlow<PoolError> {
@@ -178,14 +194,23 @@ impl Keeper {
             }
         }
         while self.tick.poll_tick(cx).is_ready() {
-            self.check(cx, vitals, pool)?;
+            let now = pool.clock.steady();
+            let late = self.ticked.is_some_and(|ticked| now - ticked > self.every * 2);
+            self.ticked = Some(now);
+            // It is we who were silent, or this machine: what came meanwhile is read before anybody is judged.
+            if late {
+                continue;
+            }
+            self.check(cx, now, vitals, pool)?;
             self.count_idle(vitals, serial, pool);
+            if vitals.is_stale(now, pool.limits.stale_after) {
+                pool.retire(serial);
+            }
         }
         ControlFlow::Continue(())
     }
 
-    fn check(&mut self, cx: &mut Context<'_>, vitals: &Vitals, pool: &Shared) -> ControlFlow<PoolError> {
-        let now = pool.clock.steady();
+    fn check(&mut self, cx: &mut Context<'_>, now: Moment, vitals: &Vitals, pool: &Shared) -> ControlFlow<PoolError> {
         let heard = vitals.pulse.heard();
         if let Some(asked) = self.asked {
             if heard < asked && now - asked >= pool.limits.pong_within {
@@ -193,13 +218,22 @@ impl Keeper {
             }
             return ControlFlow::Continue(());
         }
-        let busy = vitals.in_flight.load(Ordering::Relaxed) > 0;
-        let patience = if busy { pool.limits.ping_silent } else { pool.limits.ping_idle };
+        let in_flight = vitals.in_flight.load(Ordering::Relaxed);
+        let sent = vitals.ended.load(Ordering::Relaxed).saturating_add(in_flight as u64);
+        if sent != self.sent {
+            (self.sent, self.asks) = (sent, 0);
+        }
+        // One request that hangs is no reason to ask again and again: vendors count pings.
+        let patience = match in_flight {
+            0 => pool.limits.ping_idle,
+            _ => pool.limits.ping_silent.saturating_mul(1 << self.asks.min(5)).min(pool.limits.ping_idle),
+        };
         if now - heard >= patience
             && let Some(ping) = &mut self.ping
             && ping.send_ping(Ping::opaque()).is_ok()
         {
             self.asked = Some(now);
+            self.asks = self.asks.saturating_add(1);
             // Registers for the answer; it can not be here yet.
             let _pending = ping.poll_pong(cx);
         }

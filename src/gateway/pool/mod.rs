@@ -11,6 +11,9 @@
 //! A request is sent again if the vendor provably did not process it: no connection, a refused stream (RFC 9113
 //! §8.7), a stream above GOAWAY's last (§6.8). If its connection is lost before an answer, it is sent once more on
 //! a connection that is younger: a phone woken twice is better than one not woken.
+//!
+//! A request that hangs harms no other. It has a deadline; a connection on which nothing is answered gets no more
+//! requests; and when streams become scarce, what hangs while later requests were answered is given up first.
 
 mod connection;
 mod error;
@@ -36,6 +39,10 @@ use crate::clock::Clock;
 /// How often a request is sent that the vendor does not process.
 const ATTEMPTS: u32 = 8;
 
+/// How many connections a request may see end before its turn (GOAWAY): each costs the vendor a handshake, so it is
+/// no storm; what ends it is the deadline.
+const MOVES: u32 = 64;
+
 /// How far a pool goes. The defaults are meant for vendors on the internet; tests use short ones.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -47,13 +54,20 @@ pub struct Limits {
     pub connect: Duration,
     /// Silence on a connection without open requests before it is asked for a sign of life.
     pub ping_idle: Duration,
-    /// The same while requests are open.
+    /// The same while requests are open; doubles while all that comes are signs of life and no request is sent.
     pub ping_silent: Duration,
     /// How long the sign of life may take.
     pub pong_within: Duration,
     /// How long a new connection may owe its first answer, and so its true limit of streams, before another is
     /// opened beside it.
     pub probation: Duration,
+    /// When a request counts as hanging, if one that was sent after it was answered, four times faster at least. It is
+    /// then given up as soon as streams are scarce.
+    pub hung_after: Duration,
+    /// So many requests under way make streams scarce, as does the use of three quarters of what the vendor allows.
+    pub crowded: usize,
+    /// How long a connection with open requests may answer none of them before it gets no more.
+    pub stale_after: Duration,
     /// When one of several connections that have nothing to do is closed.
     pub close_idle: Duration,
     /// The wait after the first failed connection; doubles with each that follows.
@@ -68,12 +82,17 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 16,
-            deadline: Duration::from_secs(20),
-            connect: Duration::from_secs(10),
+            deadline: Duration::from_secs(10),
+            connect: Duration::from_secs(8),
             ping_idle: Duration::from_secs(60),
-            ping_silent: Duration::from_secs(5),
-            pong_within: Duration::from_secs(5),
+            // A dead connection is found within seven seconds: time enough to send once more within the deadline.
+            ping_silent: Duration::from_secs(2),
+            pong_within: Duration::from_secs(3),
             probation: Duration::from_secs(1),
+            hung_after: Duration::from_secs(1),
+            // Half of an app's slots.
+            crowded: 2048,
+            stale_after: Duration::from_secs(3),
             close_idle: Duration::from_secs(120),
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),
@@ -131,11 +150,11 @@ impl Pool {
     async fn attempts(&self, head: impl Fn() -> Request<()>, body: Bytes) -> Result<Response, PoolError> {
         let mut newer_than = 0;
         let mut again = true;
-        let mut attempt = 0;
+        let (mut attempt, mut moves) = (0, 0);
         while attempt < ATTEMPTS {
             let lease = self.shared.lease(newer_than).await?;
             let answer = match lease.connection.send(head(), &body) {
-                Ok(response) => response.await,
+                Ok(response) => lease.hear(response).await?,
                 Err(NotSent::Ending) => {
                     self.shared.retire(lease.connection.serial);
                     attempt += 1;
@@ -150,7 +169,7 @@ impl Pool {
             attempt += 1;
             let error = match answer {
                 Ok(response) => {
-                    self.shared.prove(&lease.connection);
+                    self.shared.prove(&lease);
                     let (parts, body) = response.into_parts();
                     let body = read(body, self.shared.limits.body).await;
                     return Ok(Response { status: parts.status, headers: parts.headers, body });
@@ -167,6 +186,10 @@ impl Pool {
             }
             // h2 reports GOAWAY only to streams above the last one that the vendor will process.
             if error.is_go_away() && error.is_remote() {
+                moves += 1;
+                if moves < MOVES {
+                    attempt -= 1;
+                }
                 continue;
             }
             if !again {

@@ -1,9 +1,11 @@
 //! Which connections there are, who may use them, and when another is made.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use h2::RecvStream;
+use h2::client::ResponseFuture;
 use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -11,7 +13,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::connection::{Connection, Driver, Vitals};
 use super::error::PoolError;
-use super::wire::{self, Pulse};
+use super::wire::{self, Mark, Pulse};
 use crate::clock::Clock;
 use crate::domain::time::Moment;
 use crate::gateway::endpoint::Endpoint;
@@ -31,6 +33,14 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Told when a stream may be free, or a wait in vain.
     pub(super) room: Notify,
+    /// Requests that have a stream.
+    under_way: AtomicUsize,
+    /// More than so many are a crowd.
+    crowd: AtomicUsize,
+    /// When the latest of all that were answered was sent.
+    overtaken: Mark,
+    /// How long answers take, milliseconds: the longest of late, which each faster one makes less.
+    usual: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,6 +57,9 @@ struct State {
     closed: bool,
 }
 
+/// The head of a vendor's answer, and where its body comes from.
+type Answer = http::Response<RecvStream>;
+
 /// What a request may do next.
 enum Next {
     Go(Lease),
@@ -59,7 +72,33 @@ pub(super) struct Lease {
     pub(super) connection: Arc<Connection>,
     /// The youngest connection's serial when this was given out.
     pub(super) newest: u64,
+    begun: Moment,
     shared: Arc<Shared>,
+}
+
+impl Lease {
+    /// Waits for the answer, or the reason why there is none.
+    ///
+    /// # Errors
+    /// It hangs, and others need its stream.
+    pub(super) async fn hear(&self, mut response: ResponseFuture) -> Result<Result<Answer, h2::Error>, PoolError> {
+        let mut patience = self.shared.limits.hung_after;
+        loop {
+            match timeout(patience, &mut response).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.shared.is_crowded() && self.hangs() => return Err(PoolError::Late),
+                Err(_) => patience = self.shared.limits.hung_after / 2,
+            }
+        }
+    }
+
+    /// Whether a request that was sent after this one has been answered, and in far less time than this one takes: else
+    /// it is the vendor that is slow, to all.
+    fn hangs(&self) -> bool {
+        let age = self.shared.clock.steady() - self.begun;
+        let usual = Duration::from_millis(self.shared.usual.load(Ordering::Relaxed));
+        self.shared.overtaken.get() > self.begun && age >= usual * 4
+    }
 }
 
 impl Drop for Lease {
@@ -67,13 +106,30 @@ impl Drop for Lease {
         let vitals = &self.connection.vitals;
         vitals.in_flight.fetch_sub(1, Ordering::Relaxed);
         vitals.ended.fetch_add(1, Ordering::Relaxed);
+        self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
         self.shared.room.notify_one();
     }
 }
 
 impl Shared {
     pub(super) fn new(endpoint: Endpoint, tls: Arc<ClientConfig>, limits: Limits, clock: Clock) -> Self {
-        Self { endpoint, tls, limits, clock, state: Mutex::default(), room: Notify::new() }
+        let (state, room, overtaken) = (Mutex::default(), Notify::new(), Mark::default());
+        let (under_way, crowd, usual) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        let shared = Self { endpoint, tls, limits, clock, state, room, under_way, crowd, overtaken, usual };
+        shared.learn(1);
+        shared
+    }
+
+    /// Whether streams are scarce.
+    fn is_crowded(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) >= self.crowd.load(Ordering::Relaxed)
+    }
+
+    /// The vendor allows so many streams on each connection.
+    pub(super) fn learn(&self, limit: usize) {
+        let most = self.limits.max_connections.saturating_mul(limit) / 4 * 3;
+        self.crowd.store(most.clamp(1, self.limits.crowded.max(1)), Ordering::Relaxed);
+        self.room.notify_waiters();
     }
 
     /// No request finds a connection any more; those that are open end after their last stream.
@@ -110,13 +166,18 @@ impl Shared {
         if state.closed {
             return Next::Fail(PoolError::Closed);
         }
+        let now = self.clock.steady();
         let mut young = state.connections.iter().filter(|connection| connection.serial > newer_than);
         if let Some(connection) = young.clone().find(|connection| connection.vitals.has_room()) {
-            connection.vitals.in_flight.fetch_add(1, Ordering::Relaxed);
+            let vitals = &connection.vitals;
+            if vitals.in_flight.load(Ordering::Relaxed) == 0 {
+                vitals.lively.set(now);
+            }
+            vitals.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.under_way.fetch_add(1, Ordering::Relaxed);
             let (connection, newest) = (connection.clone(), state.opened);
-            return Next::Go(Lease { connection, newest, shared: self.clone() });
+            return Next::Go(Lease { connection, newest, begun: now, shared: self.clone() });
         }
-        let now = self.clock.steady();
         let settled = young.all(|connection| {
             let vitals = &connection.vitals;
             vitals.proven.load(Ordering::Relaxed) || now - vitals.opened >= self.limits.probation
@@ -184,8 +245,15 @@ impl Shared {
         Connection::open(wire, serial, pulse, self.clock.steady()).await
     }
 
-    /// The connection has answered: it works.
-    pub(super) fn prove(&self, connection: &Connection) {
+    /// A request was answered: its connection works.
+    pub(super) fn prove(&self, lease: &Lease) {
+        let connection = &lease.connection;
+        let now = self.clock.steady();
+        self.overtaken.advance(lease.begun);
+        let took = u64::try_from((now - lease.begun).as_millis()).unwrap_or(u64::MAX);
+        let usual = self.usual.load(Ordering::Relaxed);
+        self.usual.store(took.max(usual - usual.div_ceil(8)), Ordering::Relaxed);
+        connection.vitals.lively.set(now);
         if connection.vitals.proven.swap(true, Ordering::Relaxed) {
             return;
         }

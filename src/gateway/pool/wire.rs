@@ -28,7 +28,7 @@ const PER_ADDRESS: Duration = Duration::from_secs(3);
 /// When TCP begins to ask whether the other side is still there, and how often it asks.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Connects, trying every address of the host in the resolver's order (RFC 6724), and agrees on HTTP/2.
+/// Connects. The name is looked up each time, so that a vendor that moves is found; tries every address of the host in the resolver's order (RFC 6724), and agrees on HTTP/2.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     tls: &Arc<ClientConfig>,
@@ -73,27 +73,49 @@ fn tune(tcp: &TcpStream) -> io::Result<()> {
     SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
 
+/// A moment that several tasks set and read, to the millisecond.
+#[derive(Debug, Default)]
+pub(super) struct Mark(AtomicU64);
+
+impl Mark {
+    pub(super) fn get(&self) -> Moment {
+        Moment::since_start(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn set(&self, moment: Moment) {
+        self.0.store(millis(moment), Ordering::Relaxed);
+    }
+
+    /// The same, unless it is later already.
+    pub(super) fn advance(&self, moment: Moment) {
+        self.0.fetch_max(millis(moment), Ordering::Relaxed);
+    }
+}
+
+fn millis(moment: Moment) -> u64 {
+    u64::try_from(moment.uptime().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// When something was last heard on a connection.
 #[derive(Debug)]
 pub(super) struct Pulse {
     clock: Clock,
-    heard: AtomicU64,
+    heard: Mark,
 }
 
 impl Pulse {
     pub(super) fn new(clock: Clock) -> Self {
-        let pulse = Self { clock, heard: AtomicU64::new(0) };
+        let pulse = Self { clock, heard: Mark::default() };
         pulse.beat();
         pulse
     }
 
     pub(super) fn heard(&self) -> Moment {
-        Moment::since_start(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
+        self.heard.get()
     }
 
     fn beat(&self) {
-        let millis = self.clock.steady().uptime().as_millis();
-        self.heard.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard.set(self.clock.steady());
     }
 }
 

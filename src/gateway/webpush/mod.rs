@@ -168,16 +168,16 @@ impl WebPush {
         self.vapid.public_key()
     }
 
-    /// Sends a push and says what became of it. What pages do not get counts as taken.
+    /// Sends a push and says what became of it. What pages do not get is withheld.
     pub async fn send(&self, push: &Push) -> Outcome {
-        let Some(notification) = Notification::of(push, self.silent) else { return Outcome::Accepted };
+        let Some(notification) = Notification::of(push, self.silent) else { return Outcome::Withheld };
         let Some(subscription) = Subscription::of_token(&push.token) else {
-            return Outcome::Suspect("malformed subscription".into());
+            return Outcome::Unfit("malformed subscription".into());
         };
-        let Some(url) = url(&subscription) else { return Outcome::Suspect("malformed endpoint".into()) };
-        // It was when the page registered: since then, the operator has changed the list.
+        let Some(url) = url(&subscription) else { return Outcome::Unfit("malformed endpoint".into()) };
+        // It was when the page registered: since then, the operator has changed the list, and may change it back.
         if !subscription.is_allowed(&self.allow_hosts) {
-            return Outcome::OperatorFault("the endpoint's host is not in allow_hosts".into());
+            return unavailable("the endpoint's host is not in allow_hosts".into());
         }
         let origin = self.origins.at(subscription.host().as_str());
         let Some(_place) = origin.place(self.limits.per_origin) else {
@@ -186,7 +186,7 @@ impl WebPush {
         let sealed = Fresh::generate().and_then(|fresh| seal::seal(&notification.json, PADDED, &subscription, &fresh));
         let body = match sealed {
             Ok(body) => Bytes::from(body),
-            Err(error @ NotSealed::BadKey) => return Outcome::Suspect(error.to_string().into()),
+            Err(error @ NotSealed::BadKey) => return Outcome::Unfit(error.to_string().into()),
             Err(error) => return unavailable(error.to_string()),
         };
         let authorization = match self.vapid.header(&origin.name, &origin.signed, self.clock.now()) {

@@ -58,7 +58,7 @@ pub(in crate::store) fn reason() -> impl Strategy<Value = GoneReason> {
 }
 
 prop_compose! {
-    fn histories()(
+    pub(in crate::store) fn histories()(
         times in (option::of(any::<i64>()), option::of(any::<i64>()), option::of(any::<i64>())),
         last_error in option::of(".{0,40}"),
         errors in any::<u32>(),
@@ -79,7 +79,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn devices()(
+    pub(in crate::store) fn devices()(
         texts in (".{0,40}", ".{0,40}", "[a-z-]{1,20}", ".{0,60}", ".{0,200}"),
         voip_token in option::of(".{0,200}"),
         permitted in btree_set("[a-z.]{1,30}", 0..5),

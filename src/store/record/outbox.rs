@@ -10,8 +10,7 @@ use crate::domain::ids::{Domain, Node};
 use crate::domain::push::{Content, Sealed};
 use crate::domain::secret::Private;
 use crate::domain::time::Timestamp;
-use crate::flows::data::Owed;
-use crate::flows::lane::{LaneKind, Load};
+use crate::flows::data::{LaneKind, Load, Owed};
 
 /// The key of what is owed in a lane.
 pub(in crate::store) fn owed_key(node: &Node, kind: LaneKind) -> Vec<u8> {

@@ -76,7 +76,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn registrations()(
+    pub(in crate::store) fn registrations()(
         // No XML holds a NUL; the node is the last part of the key, and could even do that.
         texts in ("[^\0]{0,40}", "[^\0]{0,40}", "(?s).{0,60}", ".{0,40}"),
         options in option::of((".{0,300}", option::of(".{0,40}"))),
@@ -102,7 +102,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn records()(
+    pub(in crate::store) fn records()(
         times in vec(option::of(any::<i64>().prop_map(Timestamp::from_millis)), 5),
         last_error in option::of(".{0,40}"),
         errors in any::<u32>(),

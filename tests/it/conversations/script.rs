@@ -17,8 +17,20 @@ pub(super) struct Script {
 pub(super) enum Step {
     Sends(String),
     Answer(String),
-    Receives { vendor: Vendor, token: String, headers: Vec<(String, String)>, json: String },
-    Answers { vendor: Vendor, token: String, status: u16, reason: String },
+    /// The same, if what was sent last is sent again and again.
+    AnswerSoon(String),
+    Receives {
+        vendor: Vendor,
+        token: String,
+        headers: Vec<(String, String)>,
+        json: String,
+    },
+    Answers {
+        vendor: Vendor,
+        token: String,
+        status: u16,
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +77,7 @@ fn step(line: &str, body: &[&str]) -> Option<Step> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["answer"] => Some(Step::Answer(joined(body))),
+        ["answer", "soon"] => Some(Step::AnswerSoon(joined(body))),
         [.., "sends"] => Some(Step::Sends(joined(body))),
         [vendor, "receives", token] => {
             let json = body.iter().position(|line| line.starts_with('{'))?;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pushkeeper::store::{Store, StoreError};
+use pushkeeper::store::{EngineKind, Store, StoreError};
 
 use super::{Other, device, devices, given, put, say};
 
@@ -11,8 +11,12 @@ const NARROW: &str = "trap '' XFSZ; ulimit -S -f 8192; exec \"$0\" \"$@\"";
 
 #[test]
 fn a_full_disk_stops_the_writing_and_room_mends_it() {
+    EngineKind::ALL.into_iter().for_each(fill_and_mend);
+}
+
+fn fill_and_mend(kind: EngineKind) {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Other::start("store::full::child_fills_the_disk", Some(NARROW), folder.path(), 0);
+    let mut child = Other::start("store::full::child_fills_the_disk", Some(NARROW), folder.path(), kind, 0);
     let failed = child.next("failed ").unwrap();
     assert!(failed.contains("could not be written: ") && failed.contains("is the disk full"), "{failed}");
     assert_eq!(child.next("then ").as_deref(), Some("Suspended"));
@@ -23,14 +27,14 @@ fn a_full_disk_stops_the_writing_and_room_mends_it() {
     child.tell("there is room");
     assert_eq!(child.next("recovered ").as_deref(), Some("all"));
     assert!(child.child.wait().unwrap().success());
-    assert!(devices(&Store::open(folder.path()).unwrap()).contains(&device("after", 1)));
+    assert!(devices(&Store::open(folder.path(), kind).unwrap()).contains(&device("after", 1)));
 }
 
 #[test]
 #[ignore = "the child's part of the test above"]
 fn child_fills_the_disk() {
-    let Some((folder, _)) = given() else { return };
-    let store = Store::open(&folder).unwrap();
+    let Some((folder, kind, _)) = given() else { return };
+    let store = Store::open(&folder, kind).unwrap();
     let mut acked = Vec::new();
     let error = loop {
         let number = acked.len();

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use pushkeeper::domain::ids::Node;
 use pushkeeper::domain::registration::Record;
 use pushkeeper::flows::data::Change;
-use pushkeeper::store::{Committer, Store};
+use pushkeeper::store::{Committer, EngineKind, Store};
 
 use super::{Other, given, put, registration, say};
 
@@ -57,12 +57,16 @@ fn generations(store: &Store) -> BTreeMap<String, u32> {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9() {
+    EngineKind::ALL.into_iter().for_each(kill_again_and_again);
+}
+
+fn kill_again_and_again(kind: EngineKind) {
     let folder = tempfile::tempdir().unwrap();
     let mut truth: BTreeMap<u64, Option<u32>> = (0..GROUPS).map(|group| (group, None)).collect();
     let mut from = 1;
     let mut acked_in_all = 0;
     for acks in [1, 2, 5, 10, 50, 100, 200, 400, 800, 1600] {
-        let mut child = Other::start("store::kill::child_commits", None, folder.path(), from);
+        let mut child = Other::start("store::kill::child_commits", None, folder.path(), kind, from);
         let mut last_acked = BTreeMap::new();
         let mut acked = 0;
         while let Some(step) = child.next("acked ") {
@@ -79,7 +83,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         acked_in_all += acked;
         let begun = from + 2 * AHEAD as u64;
 
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), kind).unwrap();
         let loaded = generations(&store);
         for (&group, before) in &mut truth {
             let [a, b] = nodes(group);
@@ -103,8 +107,8 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
 #[test]
 #[ignore = "the child's part of the test above"]
 fn child_commits() {
-    let Some((folder, from)) = given() else { return };
-    let store = Arc::new(Store::open(&folder).unwrap());
+    let Some((folder, kind, from)) = given() else { return };
+    let store = Arc::new(Store::open(&folder, kind).unwrap());
     let (take, give) = sync_channel(AHEAD);
     let done = move |step, result: Result<(), _>| {
         result.unwrap();

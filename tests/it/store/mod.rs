@@ -2,9 +2,11 @@
 //!
 //! Some of these need a second process. That is this same binary, told to run one ignored test, the child's part.
 
+mod damage;
 mod full;
 mod kill;
 mod open;
+mod transfer;
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,9 +19,10 @@ use pushkeeper::domain::registration::{Record, Registration, RegistrationKey, St
 use pushkeeper::domain::secret::{DeviceToken, Secret};
 use pushkeeper::domain::time::Timestamp;
 use pushkeeper::flows::data::Change;
-use pushkeeper::store::Store;
+use pushkeeper::store::{EngineKind, Store};
 
 const FOLDER: &str = "PUSHKEEPER_TEST_STORE";
+const ENGINE: &str = "PUSHKEEPER_TEST_ENGINE";
 const FROM: &str = "PUSHKEEPER_TEST_FROM";
 
 fn device(node: &str, generation: u32) -> Device {
@@ -81,7 +84,7 @@ struct Other {
 
 impl Other {
     /// Runs the ignored test of this name, by way of `shell` if there is one: a command that execs its arguments.
-    fn start(test: &str, shell: Option<&str>, folder: &Path, from: u64) -> Self {
+    fn start(test: &str, shell: Option<&str>, folder: &Path, kind: EngineKind, from: u64) -> Self {
         let this = std::env::current_exe().unwrap();
         let mut command = match shell {
             Some(script) => {
@@ -92,7 +95,7 @@ impl Other {
             None => Command::new(this),
         };
         command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(FOLDER, folder).env(FROM, from.to_string());
+        command.env(FOLDER, folder).env(ENGINE, kind.name()).env(FROM, from.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
         Self { child, said }
@@ -130,12 +133,14 @@ impl Drop for Other {
     }
 }
 
-/// In the child: the folder it was given, and where to begin. `None` if nobody started it as a child.
-fn given() -> Option<(PathBuf, u64)> {
+/// In the child: the folder and the engine it was given, and where to begin. `None` if nobody started it as a child.
+fn given() -> Option<(PathBuf, EngineKind, u64)> {
     let folder = std::env::var_os(FOLDER)?;
     // The test runner has begun a line.
     println!();
-    Some((folder.into(), std::env::var(FROM).unwrap().parse().unwrap()))
+    let engine = std::env::var(ENGINE).unwrap();
+    let kind = EngineKind::ALL.into_iter().find(|kind| kind.name() == engine).unwrap();
+    Some((folder.into(), kind, std::env::var(FROM).unwrap().parse().unwrap()))
 }
 
 /// In the child: one whole line, at once.

@@ -16,8 +16,14 @@ pub(crate) enum Behaviour {
     Never,
     /// RST_STREAM.
     Reset(Reason),
-    /// The end of the TCP connection.
+    /// The push is taken, and then the TCP connection ends without an answer.
     Cut,
+    /// The push is taken and answered, and GOAWAY sent: what comes after it on this connection is not processed.
+    GoAway,
+    /// The push is taken, and then the TCP connection falls silent without an end: nothing is read or written.
+    Freeze,
+    /// The push is judged as ever, and then the access token no longer counts.
+    Revoke,
 }
 
 /// A status with what belongs to it.

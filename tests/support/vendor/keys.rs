@@ -40,6 +40,9 @@ pub(crate) struct Keys {
     pub(crate) token_uri: String,
     pub(super) ca_der: CertificateDer<'static>,
     pub(super) server_chain: Vec<CertificateDer<'static>>,
+    /// A server's certificate of that CA, PEM, and its key.
+    pub(crate) server_pem: String,
+    pub(crate) server_key_pem: String,
     server_key: Vec<u8>,
     /// The public half of the .p8, an uncompressed point.
     pub(super) p8_public: Vec<u8>,
@@ -84,6 +87,8 @@ impl Keys {
             token_uri: token_uri.to_owned(),
             ca_der: ca_cert.der().clone(),
             server_chain: vec![server_cert.der().clone()],
+            server_pem: server_cert.pem(),
+            server_key_pem: server_key.serialize_pem(),
             server_key: server_key.serialize_der(),
             p8_public: p8.public_key_raw().to_vec(),
             rsa_public: RSA.public_key().as_ref().to_vec(),
@@ -104,9 +109,12 @@ impl Keys {
         PrivatePkcs8KeyDer::from(self.server_key.clone()).into()
     }
 
-    /// Writes `ca.pem`, `AuthKey.p8`, `client.pem`, `client.p12` and `service-account.json` into a folder.
+    /// Writes `ca.pem`, `server.pem`, `server.key`, `AuthKey.p8`, `client.pem`, `client.p12` and `service-account.json`
+    /// into a folder.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         fs::write(folder.join("ca.pem"), &self.ca_pem)?;
+        fs::write(folder.join("server.pem"), &self.server_pem)?;
+        fs::write(folder.join("server.key"), &self.server_key_pem)?;
         fs::write(folder.join("AuthKey.p8"), &self.p8_pem)?;
         fs::write(folder.join("client.pem"), &self.client_pem)?;
         fs::write(folder.join("client.p12"), &self.client_p12)?;

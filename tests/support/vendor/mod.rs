@@ -44,6 +44,8 @@ pub(crate) struct Options {
     pub(crate) client_certificate: bool,
     /// Whether it speaks HTTP/2; otherwise it agrees on nothing.
     pub(crate) http2: bool,
+    /// How long a connection waits for its TLS handshake.
+    pub(crate) slow_accept: Duration,
     /// For benches: no rules, no record, 200 to everything.
     pub(crate) cheap: bool,
     /// By which the age of tokens is judged.
@@ -52,7 +54,14 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_streams: 1000, client_certificate: false, http2: true, cheap: false, clock: Clock::system() }
+        Self {
+            max_streams: 1000,
+            client_certificate: false,
+            http2: true,
+            slow_accept: Duration::ZERO,
+            cheap: false,
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -124,7 +133,13 @@ type Chooser = Box<dyn Fn(&Recorded) -> Option<Behaviour> + Send + Sync>;
 struct State {
     log: Vec<Recorded>,
     connections: u64,
+    /// How many of them resumed a session of TLS.
+    resumed: u64,
+    /// Answered ones, of all connections.
+    pings: u64,
     open: u64,
+    /// How often a push to each device token was taken, whether or not the answer arrived.
+    taken: HashMap<String, u32>,
     once: HashMap<String, VecDeque<Behaviour>>,
     always: HashMap<String, Behaviour>,
     next: VecDeque<Behaviour>,
@@ -264,6 +279,32 @@ impl Vendor {
         self.state().connections
     }
 
+    /// How many of them resumed the TLS session of an earlier one.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.state().resumed
+    }
+
+    /// How many pings (RFC 9113 §6.7) it has answered.
+    pub(crate) fn pings(&self) -> u64 {
+        self.state().pings
+    }
+
+    /// To how many device tokens a push was taken.
+    pub(crate) fn taken_by(&self) -> usize {
+        self.state().taken.len()
+    }
+
+    /// How many requests came.
+    pub(crate) fn requests(&self) -> usize {
+        self.state().log.len()
+    }
+
+    /// How often a push to each device token was taken, whether or not the answer arrived: more than once is a phone
+    /// that was woken twice.
+    pub(crate) fn taken(&self) -> HashMap<String, u32> {
+        self.state().taken.clone()
+    }
+
     /// Connections that are open now.
     pub(crate) fn open_connections(&self) -> u64 {
         self.state().open
@@ -339,6 +380,12 @@ impl Shared {
             entry.status = Some(status);
         }
         self.changed.notify_waiters();
+    }
+
+    fn took(&self, entry: &Recorded) {
+        if entry.is_push() {
+            *self.state().taken.entry(entry.token.clone()).or_default() += 1;
+        }
     }
 
     /// What a push meets.

@@ -1,19 +1,18 @@
 //! Connections and streams of the stand-in.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderValue, Request, Response};
-use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::{HandshakeKind, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -65,16 +64,23 @@ fn config(shared: &Shared) -> ServerConfig {
 async fn connection(shared: Arc<Shared>, acceptor: TlsAcceptor, tcp: TcpStream) {
     // Without it a bench measures Nagle's algorithm.
     let _slower = tcp.set_nodelay(true);
+    sleep(shared.options.slow_accept).await;
     let Ok(tls) = acceptor.accept(tcp).await else { return };
     let number = {
         let mut state = shared.state();
         state.connections += 1;
+        state.resumed += u64::from(tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed));
         state.open += 1;
         state.connections
     };
     let _open = Open(&shared);
     shared.changed.notify_waiters();
-    let wire = Wire(Arc::new(Mutex::new(tls)));
+    let wire = Wire(Arc::new(Mutex::new(Line {
+        tls,
+        shared: shared.clone(),
+        frame: Progress::default(),
+        insert: Vec::new(),
+    })));
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(shared.options.max_streams)
         .initial_connection_window_size(16 * 1024 * 1024)
@@ -98,6 +104,10 @@ impl Drop for Open<'_> {
 enum Then {
     GoOn(u32),
     Cut,
+    Freeze,
+    GoAway(u32),
+    /// The client reset the stream while its answer was on the way.
+    Crossed(u32),
 }
 
 async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wire: Wire, number: u64) {
@@ -105,6 +115,8 @@ async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wir
     // Streams without their answer, in order; above `last` they never get one.
     let mut waiting: Vec<u32> = Vec::new();
     let last = Mutex::new(u32::MAX);
+    // The latest that is, or was, processed.
+    let latest = Mutex::new(0);
     let mut work = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -116,20 +128,32 @@ async fn serve(shared: &Shared, mut h2: h2::server::Connection<Wire, Bytes>, wir
                 Command::GoAwayKeeping(keep) => {
                     let id = keep.checked_sub(1).and_then(|at| waiting.get(at)).copied().unwrap_or_default();
                     *last.lock().unwrap() = id;
-                    if wire.go_away(id).await.is_err() {
-                        return;
-                    }
+                    wire.go_away(id);
                 }
             },
             accepted = h2.accept() => {
                 let Some(Ok((request, respond))) = accepted else { return };
                 let id = respond.stream_id().as_u32();
                 waiting.push(id);
-                work.push(stream(shared, request, respond, number, &last));
+                work.push(stream(shared, request, respond, number, &last, &latest));
             }
             Some(then) = work.next() => match then {
                 Then::Cut => return,
+                // The connection stays open, and its descriptor with it.
+                Then::Freeze => std::future::pending().await,
                 Then::GoOn(id) => waiting.retain(|waiting| *waiting != id),
+                Then::Crossed(id) => {
+                    waiting.retain(|waiting| *waiting != id);
+                    wire.answer(id);
+                }
+                Then::GoAway(id) => {
+                    waiting.retain(|waiting| *waiting != id);
+                    let mut last = last.lock().unwrap();
+                    if *last == u32::MAX {
+                        *last = *latest.lock().unwrap();
+                        wire.go_away(*last);
+                    }
+                }
             },
         }
     }
@@ -141,6 +165,7 @@ async fn stream(
     mut respond: SendResponse<Bytes>,
     connection: u64,
     last: &Mutex<u32>,
+    latest: &Mutex<u32>,
 ) -> Then {
     let id = respond.stream_id().as_u32();
     let (head, stream) = request.into_parts();
@@ -164,6 +189,11 @@ async fn stream(
     if id > *last.lock().unwrap() {
         return std::future::pending().await;
     }
+    {
+        let mut latest = latest.lock().unwrap();
+        *latest = id.max(*latest);
+    }
+    let mut then = Then::GoOn(id);
     let told = if service == Service::OAuth { None } else { shared.behaviour(&entry) };
     let answer = match told {
         Some(Behaviour::Answer(answer)) => answer,
@@ -176,13 +206,32 @@ async fn stream(
             respond.send_reset(reason);
             return Then::GoOn(id);
         }
-        Some(Behaviour::Cut) => return Then::Cut,
+        Some(Behaviour::Cut) => {
+            shared.took(&entry);
+            return Then::Cut;
+        }
+        Some(Behaviour::Freeze) => {
+            shared.took(&entry);
+            return Then::Freeze;
+        }
+        Some(Behaviour::Revoke) => {
+            let answer = rules::judge(shared, &entry);
+            shared.state().access_token = None;
+            answer
+        }
+        Some(Behaviour::GoAway) => {
+            then = Then::GoAway(id);
+            rules::judge(shared, &entry)
+        }
         None => rules::judge(shared, &entry),
     };
     let status = answer.status;
-    send(&mut respond, answer, entry.headers.get("apns-id"));
+    if (200..300).contains(&status) {
+        shared.took(&entry);
+    }
+    let sent = send(&mut respond, answer, entry.headers.get("apns-id"));
     shared.answered(place, status);
-    Then::GoOn(id)
+    if sent { then } else { Then::Crossed(id) }
 }
 
 async fn read(mut stream: RecvStream) -> Bytes {
@@ -197,8 +246,8 @@ async fn read(mut stream: RecvStream) -> Bytes {
     whole.into()
 }
 
-/// The client may be gone; that is its affair.
-fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderValue>) {
+/// False if the client has reset the stream, or is gone.
+fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderValue>) -> bool {
     let mut head = Response::new(());
     *head.status_mut() = answer.status.try_into().unwrap();
     if let Some(id) = id {
@@ -211,48 +260,120 @@ fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderVal
         head.headers_mut().insert("location", text.try_into().unwrap());
     }
     let empty = answer.body.is_empty();
-    if let Ok(mut stream) = respond.send_response(head, empty)
-        && !empty
-    {
-        let _gone = stream.send_data(answer.body, true);
-    }
+    let Ok(mut stream) = respond.send_response(head, empty) else { return false };
+    empty || stream.send_data(answer.body, true).is_ok()
 }
 
 /// The TLS stream, shared with whoever writes a frame that h2 would not.
 #[derive(Clone)]
-struct Wire(Arc<Mutex<TlsStream<TcpStream>>>);
+struct Wire(Arc<Mutex<Line>>);
+
+struct Line {
+    tls: TlsStream<TcpStream>,
+    shared: Arc<Shared>,
+    frame: Progress,
+    /// A frame to write as soon as h2 has written all of one of its own.
+    insert: Vec<u8>,
+}
 
 impl Wire {
-    /// Writes a GOAWAY of our own choosing (RFC 9113 §6.8): a last stream and NO_ERROR.
-    async fn go_away(&self, last: u32) -> io::Result<()> {
+    /// Writes ":status: 200", and the end of a stream that h2 has ended already, with the next that is written.
+    fn answer(&self, id: u32) {
+        let mut frame = vec![0, 0, 1, 1, 5];
+        frame.extend_from_slice(&id.to_be_bytes());
+        frame.push(0x88);
+        self.0.lock().unwrap().insert.extend(frame);
+    }
+
+    /// Writes a GOAWAY of our own choosing (RFC 9113 §6.8), a last stream and NO_ERROR, with the next that is written.
+    fn go_away(&self, last: u32) {
         let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
         frame.extend_from_slice(&last.to_be_bytes());
         frame.extend_from_slice(&[0; 4]);
-        let mut wire = self.clone();
-        let mut written = 0;
-        while let Some(rest) = frame.get(written..).filter(|rest| !rest.is_empty()) {
-            written += poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, rest)).await?;
+        self.0.lock().unwrap().insert.extend(frame);
+    }
+}
+
+impl Line {
+    /// Writes what is to be inserted, if the last frame is whole.
+    fn poll_insert(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.frame.is_whole() && !self.insert.is_empty() {
+            let written = ready!(Pin::new(&mut self.tls).poll_write(cx, &self.insert))?;
+            self.insert.drain(..written);
         }
-        poll_fn(|cx| Pin::new(&mut wire).poll_flush(cx)).await
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Where in a frame (RFC 9113 §4.1) what was written ends.
+#[derive(Default)]
+struct Progress {
+    head: Vec<u8>,
+    body: usize,
+    /// PING frames with ACK.
+    pongs: u64,
+}
+
+impl Progress {
+    fn is_whole(&self) -> bool {
+        self.head.is_empty() && self.body == 0
+    }
+
+    /// How many of these bytes belong to the frame that has begun, or begins with them.
+    fn rest(&self, bytes: &[u8]) -> usize {
+        if self.body > 0 {
+            return self.body.min(bytes.len());
+        }
+        (9 - self.head.len()).min(bytes.len())
+    }
+
+    /// These bytes were written.
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at(self.rest(bytes));
+            if self.body > 0 {
+                self.body -= part.len();
+            } else {
+                self.head.extend_from_slice(part);
+                if let [a, b, c, kind, flags, _, _, _, _] = self.head[..] {
+                    self.pongs += u64::from((kind, flags) == (6, 1));
+                    self.body = u32::from_be_bytes([0, a, b, c]) as usize;
+                    self.head.clear();
+                }
+            }
+            bytes = rest;
+        }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock().unwrap()).poll_read(cx, buf)
+        Pin::new(&mut self.0.lock().unwrap().tls).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.lock().unwrap()).poll_write(cx, buf)
+        let mut line = self.0.lock().unwrap();
+        ready!(line.poll_insert(cx))?;
+        // Not beyond the frame after which something is to be inserted.
+        let part = if line.insert.is_empty() { buf } else { &buf[..line.frame.rest(buf)] };
+        let written = ready!(Pin::new(&mut line.tls).poll_write(cx, part))?;
+        line.frame.pass(&part[..written]);
+        let pongs = std::mem::take(&mut line.frame.pongs);
+        if pongs > 0 {
+            line.shared.state().pings += pongs;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock().unwrap()).poll_flush(cx)
+        let mut line = self.0.lock().unwrap();
+        ready!(line.poll_insert(cx))?;
+        Pin::new(&mut line.tls).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock().unwrap()).poll_shutdown(cx)
+        Pin::new(&mut self.0.lock().unwrap().tls).poll_shutdown(cx)
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn notification(push: &Push, look: &Look) -> Notification {
 }
 
 /// Whether the seal fits into a push that rings. The app takes one without its seal for a call of nobody, and hangs up;
-/// an alert in its stead can at least be read.
+/// an alert in its stead can at least be read. (Where there never was a seal it rings: some forks read the sender.)
 fn can_ring(shown: &Shown<'_>) -> bool {
     let bare = Shown { sender: None, extra: &[], ..shown.clone() };
     bare.sealed.is_none() || json(Kind::Voip, Class::Call, &bare).len() <= Kind::Voip.most()

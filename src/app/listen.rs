@@ -1,0 +1,120 @@
+//! The addresses that we listen at.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::info;
+
+use super::Failure;
+use crate::clock::Clock;
+use crate::config::{Complaint, Http, PublicHttp};
+use crate::domain::ids::Domain;
+use crate::driver::AnswerHttp;
+use crate::flows::data::{Answer, Input};
+use crate::http::{Limits, Listener, Public, Server, Tls, Waiting};
+
+/// How many requests over HTTP may wait for the driver. They come from strangers and are few.
+const QUEUE: usize = 64;
+
+/// Addresses that are taken: whoever connects waits until [`super::run_on`] serves.
+#[derive(Debug)]
+pub struct Listeners {
+    public: Option<(Listener, Option<Tls>)>,
+}
+
+impl Listeners {
+    /// Takes the addresses of `[http]`.
+    ///
+    /// # Errors
+    /// A certificate is none, or the system does not give us an address.
+    pub fn bind(http: &Http) -> Result<Self, Failure> {
+        let tls = check(http).map_err(Failure::Config)?;
+        let Some(PublicHttp { listen, .. }) = http.public else { return Ok(Self { public: None }) };
+        let listener = Listener::bind(listen).map_err(|error| Failure::Listen {
+            key: "http.public.listen",
+            address: listen,
+            error,
+        })?;
+        Ok(Self { public: Some((listener, tls)) })
+    }
+
+    /// The address of `[http.public]`, with the port that the system chose if 0 was asked for.
+    #[must_use]
+    pub fn public(&self) -> Option<SocketAddr> {
+        self.public.as_ref().and_then(|(listener, _)| listener.address().ok())
+    }
+}
+
+/// Checks what [`crate::config`] cannot: whether certificate and key are such, and belong together. No network.
+///
+/// # Errors
+/// What must be mended.
+pub fn check(http: &Http) -> Result<Option<Tls>, Vec<Complaint>> {
+    let Some(files) = http.public.as_ref().and_then(|public| public.tls.as_ref()) else { return Ok(None) };
+    Tls::new(&files.certificate, &files.key).map(Some).map_err(|error| {
+        let key = if error.is_about_key() { "http.public.key_file" } else { "http.public.certificate_file" };
+        vec![Complaint { key: key.to_owned(), text: error.to_string() }]
+    })
+}
+
+/// What is served over HTTP, and the driver's ends of it.
+pub(super) struct Desk {
+    strangers: mpsc::Receiver<Input>,
+    waiting: Arc<Waiting>,
+    server: Option<Server>,
+}
+
+impl Desk {
+    /// Begins to serve.
+    pub(super) fn open(listeners: Listeners, jid: &Domain, clock: &Clock) -> io::Result<Self> {
+        let (inputs, strangers) = mpsc::channel(QUEUE);
+        let waiting = Arc::<Waiting>::default();
+        let Some((listener, tls)) = listeners.public else { return Ok(Self { strangers, waiting, server: None }) };
+        let (address, scheme) = (listener.address()?, if tls.is_some() { "https" } else { "http" });
+        let limits = Limits::default();
+        let public = Public {
+            jid: jid.clone(),
+            inputs,
+            waiting: waiting.clone(),
+            clock: clock.clone(),
+            answer_within: limits.answer_within,
+        };
+        let server = Server::start(listener, tls, limits, clock.clone(), Arc::new(public))?;
+        info!("apps can unregister at {scheme}://{address}/unregister-device/{jid}");
+        Ok(Self { strangers, waiting, server: Some(server) })
+    }
+
+    /// The ends: what is asked, who is told, and what is to be closed once the driver has ended.
+    pub(super) fn into_parts(self) -> (mpsc::Receiver<Input>, Answers, Closing) {
+        let answers = Answers(self.waiting.clone());
+        (self.strangers, answers, Closing { waiting: self.waiting, server: self.server })
+    }
+}
+
+/// Tells those who asked over HTTP.
+pub(super) struct Answers(Arc<Waiting>);
+
+impl AnswerHttp for Answers {
+    fn answer(&self, request: u64, answer: Answer) {
+        self.0.answer(request, answer);
+    }
+}
+
+/// What is left of it for the end.
+pub(super) struct Closing {
+    waiting: Arc<Waiting>,
+    server: Option<Server>,
+}
+
+impl Closing {
+    /// Nobody answers any more: whoever still waits is told so.
+    pub(super) async fn close(self, within: Duration) {
+        self.waiting.close();
+        if let Some(server) = self.server {
+            server.shutdown(within).await;
+        }
+    }
+}
