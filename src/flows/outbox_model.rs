@@ -67,6 +67,8 @@ pub(super) struct Model {
     /// Until when a lane was asked to be left alone: for which token, and what was published until then.
     asked_to_wait: BTreeMap<Place, (u32, u32, Duration)>,
     pub(super) now: Now,
+    /// Who was dead when this step began.
+    were_dead: BTreeSet<Node>,
     /// Whether the process stood still for a while: answers may be late.
     stood_still: bool,
     /// Whether the wall clock was set back.
@@ -83,9 +85,17 @@ impl Model {
             delivered: BTreeMap::new(),
             asked_to_wait: BTreeMap::new(),
             now,
+            were_dead: BTreeSet::new(),
             stood_still: false,
             set_back: false,
         }
+    }
+
+    /// A step begins.
+    pub(super) fn begins(&mut self, now: Now) {
+        self.now = now;
+        self.were_dead.clear();
+        self.expire();
     }
 
     fn uptime(&self) -> Duration {
@@ -128,7 +138,8 @@ impl Model {
         let Some(wish) = self.wishes.get(&number) else { panic!("{number} was not asked") };
         assert_eq!(wish.answer, None, "{number} is answered twice");
         assert!(!wish.in_time || wish.asked.steady.uptime() >= late || self.stood_still, "{number} is answered late");
-        let is_dead = self.devices.get(&wish.place.0).is_none_or(|device| device.gone.is_some());
+        let were_dead = self.were_dead.contains(&wish.place.0);
+        let is_dead = were_dead || self.devices.get(&wish.place.0).is_none_or(|device| device.gone.is_some());
         match answer {
             Answer::Done => {
                 let kept = owed(&wish.place).and_then(rank) >= Some((wish.class, number));
@@ -258,7 +269,10 @@ impl Model {
                 self.all(&place, standing);
             }
         }
-        self.devices.insert(device.node.clone(), device.clone());
+        let before = self.devices.insert(device.node.clone(), device.clone());
+        if before.is_some_and(|before| before.gone.is_some()) {
+            self.were_dead.insert(device.node.clone());
+        }
     }
 
     /// The number of the newest publish.

@@ -201,7 +201,7 @@ impl Sea {
     }
 
     fn step(&mut self, input: Input) -> Vec<Inner> {
-        self.model.now = self.world.now();
+        self.model.begins(self.world.now());
         if let Input::Inner(Inner::Settled { flight, said, .. }) = &input {
             self.model.settled(u32::try_from(*flight).unwrap(), *said == Said::Taken);
             return Vec::new();
