@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt bench advisories deps deny
+.PHONY: help demo test fmt bench simulate fuzz advisories deps deny
 
 # Tools that are missing are built into this folder, nowhere else.
 TOOLS := $(CURDIR)/target/tools
@@ -13,6 +13,7 @@ TOOLS := $(CURDIR)/target/tools
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(TOOLS)/bin
 
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +35,21 @@ fmt: ## format the code
 
 bench: ## how fast it is, beside the raw ceiling of this machine
 	cargo bench --locked
+
+simulate: ## 48 hours of virtual time with 100,000 devices (docs/testing.md)
+	cargo test --locked --release --lib -- --ignored --nocapture two_days_of_a_large_world
+
+# Without a sanitizer it needs no nightly toolchain, and there is no unsafe code that one would watch.
+fuzz: ## feed strangers' bytes to all that reads them (FUZZ_SECONDS=600 for each target)
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet --debug --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+	@cargo fuzz build --sanitizer none
+	@for target in $$(cargo fuzz list); do \
+		case $$target in reply|configuration) words=words;; *) words=xml;; esac; \
+		mkdir -p fuzz/corpus/$$target; \
+		echo "== $$target"; \
+		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-dict=fuzz/$$words.dict -max_total_time=$${FUZZ_SECONDS:-600} -rss_limit_mb=2048 -timeout=10; \
+	done
 
 advisories: ## known vulnerabilities in what we use (needs the network)
 	@$(MAKE) --no-print-directory deny-installed

@@ -48,6 +48,9 @@ pub mod config;
 pub mod domain;
 pub mod driver;
 pub mod flows;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod http;
 pub mod store;

@@ -120,6 +120,10 @@ impl Hibernation {
 }
 
 #[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod naive_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -57,6 +57,12 @@ impl<K: Hash + Eq> Buckets<K> {
         self.buckets.get(key).copied().unwrap_or_default().less_one(rate, now)
     }
 
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Remembers a key's bucket. When there are too many, those that are full again are forgotten; if all are in
     /// use, all are forgotten: a flood of strangers must neither fill the memory nor lock out the others.
     pub fn put(&mut self, key: K, bucket: Bucket, now: Moment) {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::data::{Effect, Inner, Notice, Step};
 use super::memory::Memory;
-use super::owing;
 use super::state::State;
 use crate::domain::app::Provider;
 use crate::domain::ids::{AppName, PushId};
@@ -19,6 +18,9 @@ const OUTAGE_SPAN: Duration = Duration::from_secs(5);
 /// How soon the first trial is; each that fails doubles it, up to the latter.
 const FIRST_TRIAL: Duration = Duration::from_secs(2);
 const TRIAL_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// The longest that a vendor may have us wait, for a device or for an app.
+const MOST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Whose fault it is that an app's pushes are kept back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +133,15 @@ fn open(app: &AppName, fault: Fault, verdict: &Verdict, now: Now, step: &mut Ste
 
 fn pause(trials: u32, asked: Option<Duration>) -> Duration {
     let doubled = FIRST_TRIAL.saturating_mul(1 << trials.min(5));
-    doubled.min(TRIAL_AT_LEAST_EVERY).max(asked.unwrap_or_default().min(owing::MOST_WAIT))
+    doubled.min(TRIAL_AT_LEAST_EVERY).max(asked.unwrap_or_default())
 }
 
-/// What the vendor says of when to come again.
-pub(super) const fn retry_after(outcome: &Outcome) -> Option<Duration> {
+/// What the vendor says of when to come again, within limits.
+pub(super) fn retry_after(outcome: &Outcome) -> Option<Duration> {
     match outcome {
-        Outcome::Throttled { retry_after, .. } | Outcome::Unavailable { retry_after, .. } => *retry_after,
+        Outcome::Throttled { retry_after, .. } | Outcome::Unavailable { retry_after, .. } => {
+            retry_after.map(|asked| asked.min(MOST_WAIT))
+        }
         _ => None,
     }
 }

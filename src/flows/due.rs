@@ -31,8 +31,14 @@ pub fn due(state: &State, now: Now) -> Step {
     // Read this early or earlier: late by now.
     let taken = Moment::since_start(now.steady.uptime().saturating_sub(state.policy.answer_within));
     let mut seen = HashSet::new();
+    // Whoever waits for what is of no use any more is told below.
+    let expired = |lane: &Lane| lane.under_way().is_none() && lane.load.left(now).is_zero();
     for (node, kind) in state.late(now.steady).filter(|place| seen.insert(*place)) {
-        if let Some(lane) = state.lane(node, kind) {
+        let lane = state.lane(node, kind);
+        if lane.is_some_and(expired) {
+            continue;
+        }
+        if let Some(lane) = lane {
             late(state, node, kind, lane, taken, &mut step);
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
@@ -69,8 +75,20 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
     if first.is_empty() && second.is_empty() {
         return;
     }
+    if lane.hung_up && lane.next.is_none() {
+        owing::promised(step, first);
+        return;
+    }
+    // Nothing is promised to the dead.
+    if state.device(node).is_some_and(|device| device.gone.is_some()) {
+        for waiter in first.into_iter().chain(second) {
+            step.tell(waiter.clone(), Answer::Refused(Refusal::NoSuchDevice));
+        }
+        return;
+    }
     let load = match &lane.next {
-        Some(next) if next.owed || !second.is_empty() => next.load.clone(),
+        // With what is under way: to another token, that may be of a higher class.
+        Some(next) if next.owed || !second.is_empty() => lane.whole(),
         _ => lane.latest.as_ref().unwrap_or(&lane.load).clone(),
     };
     let room = if state.is_guest(node) { Err(Later::Vendor) } else { state.room_to_owe() };
@@ -99,7 +117,7 @@ fn outbox(state: &State, now: Now, step: &mut Step) {
         step.remember(Memory::Moved { node: node.clone(), kind, lane });
         apps.push(device.key.app.clone());
     }
-    for (node, kind) in state.queues().expired(now.wall).take(AT_ONCE) {
+    for (node, kind) in state.queues().expired(now).take(AT_ONCE) {
         if let Some(lane) = state.lane(node, kind) {
             owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
         }

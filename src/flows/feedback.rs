@@ -1,7 +1,7 @@
 //! A vendor spoke of a push.
 
 use super::circuit::{self, Health};
-use super::data::{Answer, Change, Step};
+use super::data::{Answer, Change, Inner, Step, Waiter};
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
@@ -103,28 +103,40 @@ fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, s
     if !next.owed {
         owing::settle(step, node, kind, lane);
     }
-    owing::begin(state, device, kind, follower, state.next_push(), now, step);
+    // In its turn: others may wait for the slot, the circuit may still be open, or this may be of no use any more.
+    step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(follower) });
+    step.then.push(Inner::Drain(device.key.app.clone()));
 }
 
 /// The device is left alone for a while: what waits for it is owed until then.
 fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane, until: Moment, step: &mut Step) {
     let node = &device.node;
-    let room = if state.is_guest(node) { Err(Later::Vendor) } else { state.room_to_owe() };
-    match room {
+    let heard = next.waiters.iter().any(|waiter| matches!(waiter, Waiter::Iq(_)));
+    // Its lane has a place in the outbox already, or needs one.
+    let room = match lane.promised() {
+        Some(_) if !state.is_read_only() => Ok(()),
+        _ if state.is_guest(node) => Err(Later::Vendor),
+        _ => state.room_to_owe(),
+    };
+    let waiters = match room {
+        // Those who asked since it was promised may have changed what it says.
+        Ok(()) if heard || !next.owed => {
+            owing::owe(step, node, kind, &next.load);
+            owing::promised(step, &next.waiters)
+        }
         Err(later) if !next.owed => {
             owing::settle(step, node, kind, lane);
             step.remember(Memory::Ended { node: node.clone(), kind });
+            return owing::tell_all(step, &next, &Answer::Refused(Refusal::TryLater(later)));
+        }
+        Err(later) if heard => {
             owing::tell_all(step, &next, &Answer::Refused(Refusal::TryLater(later)));
+            Vec::new()
         }
-        _ => {
-            if !next.owed {
-                owing::owe(step, node, kind, &next.load);
-            }
-            let waiters = owing::promised(step, &next.waiters);
-            let next = Lane { owed: true, phase: Phase::Resting(until), waiters, ..next };
-            step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(next) });
-        }
-    }
+        _ => next.waiters.clone(),
+    };
+    let next = Lane { owed: true, phase: Phase::Resting(until), waiters, ..next };
+    step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(next) });
 }
 
 /// The device died while the push was under way.

@@ -1,13 +1,14 @@
 //! Lanes: per device one push is under way and one waits; calls have a lane of their own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::data::Waiter;
 use super::state::Turn;
 use crate::domain::class::Class;
 use crate::domain::ids::{Domain, PushId};
 use crate::domain::push::Content;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::time::{Moment, Now, Timestamp};
 
 /// Which of a device's lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,8 +41,10 @@ pub struct Load {
     pub published: Timestamp,
     /// Whose server that was.
     pub from: Domain,
-    /// When it is of no use any more.
+    /// When it is of no use any more, for a process that comes after this one.
     pub expires: Timestamp,
+    /// The same for this one, whatever is done to the wall clock; `None` if it was promised by one before it.
+    pub until: Option<Moment>,
 }
 
 impl Load {
@@ -49,6 +52,7 @@ impl Load {
     pub fn merge(&mut self, later: &Self) -> bool {
         self.published = later.published;
         self.expires = self.expires.max(later.expires);
+        self.until = self.until.max(later.until);
         let wins = later.class >= self.class;
         if wins {
             self.class = later.class;
@@ -56,6 +60,12 @@ impl Load {
             self.from = later.from.clone();
         }
         wins
+    }
+
+    /// For how long it is still of use.
+    #[must_use]
+    pub fn left(&self, now: Now) -> Duration {
+        self.until.map_or_else(|| self.expires - now.wall, |until| until - now.steady)
     }
 }
 
@@ -84,12 +94,14 @@ pub struct Lane {
     pub phase: Phase,
     /// How often it was tried in vain.
     pub attempts: u32,
-    /// While it is under way: what a later publish of the same class would have it say, should it go again.
+    /// While it is under way: what those that joined it would have it say, should it go again.
     pub latest: Option<Load>,
     /// Who waits for what becomes of it. Empty once all were answered.
     pub waiters: Vec<Waiter>,
     /// Whether it is in the outbox.
     pub owed: bool,
+    /// The call that is under way is over: it does not go again.
+    pub hung_up: bool,
     /// While it is ready: when its turn is. The state's affair.
     pub turn: Option<Turn>,
     /// While it is under way: what goes next.
@@ -111,7 +123,7 @@ impl Lane {
     /// One that is new.
     #[must_use]
     pub const fn new(load: Load, phase: Phase, waiters: Vec<Waiter>) -> Self {
-        Self { load, phase, attempts: 0, latest: None, waiters, owed: false, turn: None, next: None }
+        Self { load, phase, attempts: 0, latest: None, waiters, owed: false, hung_up: false, turn: None, next: None }
     }
 
     /// The push that its vendor has, and the generation of the token that it went to.

@@ -45,7 +45,7 @@ pub enum Memory {
         /// Who waits, if somebody does.
         waiter: Option<Waiter>,
         /// What the push is to say, should it go again.
-        latest: Option<Load>,
+        latest: Load,
     },
     /// A publish is merged into what waits.
     Queued {
@@ -69,6 +69,8 @@ pub enum Memory {
         /// What goes next.
         next: bool,
     },
+    /// The call that is under way to a device is over.
+    HungUp(Node),
     /// A push went to a device.
     Sent(Node, Moment),
     /// A device that nobody registered, or what became of it.

@@ -34,6 +34,12 @@ pub mod lives;
 pub mod memory;
 pub mod notice;
 mod offer;
+#[cfg(test)]
+mod outbox_case_tests;
+#[cfg(test)]
+mod outbox_model;
+#[cfg(test)]
+mod outbox_tests;
 pub mod owing;
 pub mod policy;
 pub mod publish;
@@ -41,6 +47,8 @@ pub mod register;
 pub mod registrations;
 pub mod rules;
 pub mod signals;
+#[cfg(test)]
+mod simulation_tests;
 pub mod state;
 #[cfg(test)]
 mod webpush_tests;

@@ -18,7 +18,7 @@ use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{self, Push};
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::Now;
 
 /// How many pushes one step begins at most.
 const AT_ONCE: usize = 256;
@@ -27,13 +27,10 @@ const AT_ONCE: usize = 256;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
-/// The longest that a vendor may have us wait.
-pub(super) const MOST_WAIT: Duration = Duration::from_secs(3600);
-
-/// Until when a push of this class is of use.
-pub(super) fn expires(state: &State, class: Class, now: Timestamp) -> Timestamp {
+/// For how long a push of this class is of use.
+pub(super) fn ttl(state: &State, class: Class) -> Duration {
     let ttl = state.policy.outbox_ttl;
-    now + if class == Class::Call { ttl.min(push::CALL_TTL) } else { ttl }
+    if class == Class::Call { ttl.min(push::CALL_TTL) } else { ttl }
 }
 
 /// Promises what is to be delivered in a lane: those who asked hear so once it is on the disk.
@@ -64,9 +61,13 @@ pub(super) fn tell_all(step: &mut Step, lane: &Lane, answer: &Answer) {
 
 /// A lane ends, with all that waits in it.
 pub(super) fn give_up(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, why: Refusal) {
+    end(step, node, kind, lane, &Answer::Refused(why));
+}
+
+fn end(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, answer: &Answer) {
     settle(step, node, kind, lane);
     step.remember(Memory::Ended { node: node.clone(), kind });
-    tell_all(step, lane, &Answer::Refused(why));
+    tell_all(step, lane, answer);
 }
 
 /// The outbox holds nothing for this lane any more.
@@ -90,7 +91,10 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
     let &Failed { device, kind, lane, when } = failed;
     let load = lane.whole();
     let node = &device.node;
-    if load.expires <= now.wall {
+    if lane.hung_up && lane.next.is_none() {
+        return end(step, node, kind, lane, &Answer::Done);
+    }
+    if load.left(now).is_zero() {
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
     }
     // Of what nobody registered nothing is kept.
@@ -100,6 +104,19 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
     let next = lane.next.iter().flat_map(|next| &next.waiters);
     let waiters = || lane.waiters.iter().chain(next.clone());
     let heard = waiters().any(|waiter| matches!(waiter, Waiter::Iq(_)));
+    let phase = match when {
+        Again::AtOnce => Phase::Ready,
+        Again::Later(outcome) => {
+            let asked = circuit::retry_after(outcome);
+            let is_open = state.app(&device.key.app).is_some_and(|app| app.circuit.is_some());
+            // The circuit sees to it that not all are tried. What is asked for this one counts all the same.
+            if is_open && asked.is_none() {
+                Phase::Ready
+            } else {
+                Phase::Resting(now.steady + back_off(lane.attempts, asked, dice))
+            }
+        }
+    };
     // Even if that is what was promised: it may not be on the disk yet, and somebody else is told so now.
     if heard || lane.promised() != Some(&load) {
         let room = if lane.promised().is_some() && !state.is_read_only() { Ok(()) } else { state.room_to_owe() };
@@ -107,17 +124,10 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
             Ok(()) => owe(step, node, kind, &load),
             // What was promised before is still there, and nobody waits to hear of this.
             Err(_) if lane.promised().is_some() && !heard => {}
-            Err(later) => return keep(step, node, kind, lane, later),
+            Err(later) => return keep(step, node, kind, lane, phase, later),
         }
     }
     let attempts = lane.attempts.saturating_add(1);
-    let phase = match when {
-        Again::AtOnce => Phase::Ready,
-        Again::Later(_) if state.app(&device.key.app).is_some_and(|app| app.circuit.is_some()) => Phase::Ready,
-        Again::Later(outcome) => {
-            Phase::Resting(now.steady + back_off(lane.attempts, circuit::retry_after(outcome), dice))
-        }
-    };
     let waiters = promised(step, waiters());
     let lane = Lane { attempts, owed: true, ..Lane::new(load, phase, waiters) };
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(lane) });
@@ -127,12 +137,13 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
 }
 
 /// What cannot be promised is refused; what was promised before is kept, and tried when the store is back.
-fn keep(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, later: Later) {
-    let Some(load) = lane.promised() else {
+fn keep(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, phase: Phase, later: Later) {
+    if lane.promised().is_none() {
         return give_up(step, node, kind, lane, Refusal::TryLater(later));
-    };
+    }
     tell_all(step, lane, &Answer::Refused(Refusal::TryLater(later)));
-    let kept = Lane { owed: true, attempts: lane.attempts, ..Lane::new(load.clone(), Phase::Ready, Vec::new()) };
+    let attempts = lane.attempts.saturating_add(1);
+    let kept = Lane { owed: true, attempts, ..Lane::new(lane.whole(), phase, Vec::new()) };
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(kept) });
 }
 
@@ -163,15 +174,20 @@ pub(super) enum Again<'a> {
 fn back_off(attempts: u32, asked: Option<Duration>, dice: &mut Dice) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(RETRY_AT_LEAST_EVERY);
     let jittered = doubled.mul_f64(0.75 + dice.fraction() / 2.0);
-    jittered.max(asked.unwrap_or_default().min(MOST_WAIT))
+    jittered.max(asked.unwrap_or_default())
 }
 
 /// The process ends: what nobody knows the fate of is owed, so that the next one can see to it.
 pub(super) fn stop(state: &State) -> Step {
     let mut step = Step::default();
-    for (node, kind, lane) in state.lanes().filter(|(node, ..)| !state.is_guest(node)) {
+    let over = |lane: &Lane| lane.hung_up && lane.next.is_none();
+    for (node, kind, lane) in state.lanes().filter(|(node, _, lane)| !state.is_guest(node) && !over(lane)) {
         let load = lane.whole();
-        if lane.promised() != Some(&load) && state.room_to_owe().is_ok() {
+        let promised = lane.promised();
+        // What our own rules had merged into it may not be on the disk, and they will not be there to ask again.
+        let merged = lane.waiters.len() + lane.next.as_ref().map_or(0, |next| next.waiters.len()) > 0;
+        let room = if promised.is_some() { !state.is_read_only() } else { state.room_to_owe().is_ok() };
+        if (promised != Some(&load) || merged) && room {
             owe(&mut step, node, kind, &load);
             step.remember(Memory::Promised { node: node.clone(), kind, lane: true, next: true });
         }
@@ -199,7 +215,7 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
         let (Some(lane), Some(device)) = (state.lane(node, *kind), state.device(node)) else { continue };
         if device.gone.is_some() {
             give_up(&mut step, node, *kind, lane, Refusal::NoSuchDevice);
-        } else if lane.load.expires <= now.wall {
+        } else if lane.load.left(now).is_zero() {
             give_up(&mut step, node, *kind, lane, Refusal::TryLater(Later::Vendor));
         } else {
             let push = PushId(state.next_push().0 + begun as u64);
@@ -254,6 +270,6 @@ fn address(device: &Device, id: PushId, load: &Load, now: Now) -> Push {
         class: load.class,
         content: (*load.content).clone(),
         // A call that was owed rings no longer than one that was not.
-        ttl: if load.class == Class::Call { ttl.min(load.expires - now.wall) } else { ttl },
+        ttl: if load.class == Class::Call { ttl.min(load.left(now)) } else { ttl },
     }
 }

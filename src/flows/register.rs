@@ -58,6 +58,10 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
         Some(known) => renewed(known.clone(), &registration, now.wall),
         None => made(state, key, &registration, domain, now.wall, dice),
     };
+    if known.is_some_and(|known| known.gone.is_some()) {
+        // What was owed to it before it died, and not given up when the process ended.
+        owing::bury(state, &device.node, &mut step);
+    }
     make_room(state, &device, now.wall, &mut step);
     step.answer(ticket, registered(&registration, &device));
     step.changes.push(Change::Device(Box::new(device)));

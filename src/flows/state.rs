@@ -2,6 +2,8 @@
 
 mod lanes;
 mod queues;
+#[cfg(test)]
+mod sizes;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -474,10 +476,11 @@ impl State {
             Memory::Begun { node, kind, lane } => self.open(node, *kind, lane),
             Memory::Moved { node, kind, lane } => self.move_on(node, *kind, lane),
             Memory::Joined { node, kind, waiter, latest } => {
-                self.join(node, *kind, waiter.as_ref(), latest.as_ref());
+                self.join(node, *kind, waiter.as_ref(), latest);
             }
             Memory::Queued { node, kind, load, waiter } => self.queue(node, *kind, load, waiter.as_ref()),
             Memory::Promised { node, kind, lane, next } => self.promise(node, *kind, *lane, *next),
+            Memory::HungUp(node) => self.hang_up(node),
             Memory::Sent(node, at) => self.sent.note(node, *at, self.policy.min_interval),
             Memory::Spoke { app, at, failing } => {
                 let app = self.apps.entry(app.clone()).or_default();

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     /// Time since the start of the world.
     pub(crate) uptime: Duration,
+    /// How far the wall clock was set forward, or back, in milliseconds.
+    pub(crate) shift: i64,
     /// Orders that nobody has answered yet, for rigs that play a host.
     pub(crate) orders: Vec<Order>,
     tickets: u32,
@@ -113,11 +115,12 @@ impl World {
         for app in ["android", "ios"] {
             state.apply(&Change::Credentials(AppName::new(app), credentials));
         }
-        Self { state, dice: dice::tests::counting(), uptime: Duration::ZERO, orders: Vec::new(), tickets: 0 }
+        Self { state, dice: dice::tests::counting(), uptime: Duration::ZERO, shift: 0, orders: Vec::new(), tickets: 0 }
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { wall: START + self.uptime, steady: Moment::since_start(self.uptime) }
+        let wall = Timestamp::from_millis((START + self.uptime).millis() + self.shift);
+        Now { wall, steady: Moment::since_start(self.uptime) }
     }
 
     pub(crate) fn later(&mut self, millis: u64) {

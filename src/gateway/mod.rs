@@ -18,6 +18,8 @@ mod credential;
 mod endpoint;
 pub mod fcm;
 mod fit;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jwt;
 #[cfg(test)]
 mod payloads_tests;

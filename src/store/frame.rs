@@ -66,6 +66,12 @@ pub(super) fn open<'a>(key: &[u8], framed: &'a [u8]) -> Result<(u8, Fields<'a>),
     Ok((version, Fields(fields)))
 }
 
+/// What lies before a checksum, with the right one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn with_checksum(key: &[u8], covered: &[u8]) -> Vec<u8> {
+    [covered, &checksum(key, covered)].concat()
+}
+
 fn checksum(key: &[u8], covered: &[u8]) -> [u8; CHECKSUM] {
     let mut crc = crc32fast::Hasher::new();
     crc.update(key);

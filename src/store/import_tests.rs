@@ -31,6 +31,7 @@ fn owed() -> Change {
         published: MADE,
         from: Domain::new("example.org"),
         expires: MADE,
+        until: None,
     };
     Change::Owe(Box::new(Owed { node: Node::new("nœud-2"), kind: LaneKind::Messages, load }))
 }

@@ -32,6 +32,8 @@ mod engine;
 mod error;
 mod export;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod import;
 mod journal;
 mod load;

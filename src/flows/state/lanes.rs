@@ -1,8 +1,9 @@
 //! What is on its way to devices, and who waits for it.
 
 use super::State;
+use crate::domain::app::App;
 use crate::domain::ids::Node;
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Owed, Waiter};
 use crate::flows::lane::{Lane, LaneKind, Load, Next, Phase};
 
@@ -50,16 +51,16 @@ impl State {
         self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
     }
 
-    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: Option<&Load>) {
+    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: &Load) {
         if let Some(waiter) = waiter {
             self.expect(node, kind, waiter);
         }
         self.alter(node, kind, |lane| {
             let Some(lane) = lane else { return };
             lane.waiters.extend(waiter.cloned());
-            if let Some(latest) = latest {
-                lane.latest = Some(latest.clone());
-            }
+            lane.latest = Some(latest.clone());
+            // Whoever hung up calls again.
+            lane.hung_up = false;
         });
     }
 
@@ -95,6 +96,15 @@ impl State {
             lane.owed |= lane_too;
             if let Some(next) = &mut lane.next {
                 next.owed |= next_too;
+            }
+        });
+    }
+
+    /// The call that is under way is over, with what waits behind it.
+    pub(super) fn hang_up(&mut self, node: &Node) {
+        self.alter(node, LaneKind::Calls, |lane| {
+            if let Some(lane) = lane {
+                (lane.hung_up, lane.owed, lane.latest, lane.next) = (true, false, None, None);
             }
         });
     }
@@ -184,11 +194,9 @@ impl State {
     }
 
     /// When something of what waits will next be ready, or of no use any more.
-    pub(super) fn next_turn(&self, now: crate::domain::time::Now) -> Option<Moment> {
-        let expired: Option<Timestamp> = self.queues.next_expired();
-        let expired = expired.map(|at| now.steady + (at - now.wall));
+    pub(super) fn next_turn(&self, now: Now) -> Option<Moment> {
         // What is owed under apps that are not configured any more waits until it is of no use.
-        let app = |app: &crate::domain::app::App| {
+        let app = |app: &App| {
             let name = &app.name;
             match self.app(name).and_then(|app| app.circuit.as_ref()) {
                 _ if !self.queues.is_ready(name) => None,
@@ -197,6 +205,6 @@ impl State {
             }
         };
         let turns = self.policy.apps.iter().filter_map(app);
-        turns.chain(expired).chain(self.queues.next_rested()).min()
+        turns.chain(self.queues.next_expired(now)).chain(self.queues.next_rested()).min()
     }
 }

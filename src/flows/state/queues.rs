@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::ids::{AppName, Domain, Node};
-use crate::domain::time::{Moment, Timestamp};
+use crate::domain::time::{Moment, Now, Timestamp};
 use crate::flows::lane::{Lane, LaneKind, Load, Phase};
 
 /// How many domains' turns an app remembers before it forgets those that have had theirs.
@@ -17,7 +17,10 @@ pub(super) type Place = (Node, LaneKind);
 pub struct Queues {
     ready: HashMap<AppName, Ready>,
     resting: BTreeSet<(Moment, Node, LaneKind)>,
-    expiring: BTreeSet<(Timestamp, Node, LaneKind)>,
+    /// When each is of no use any more.
+    expiring: BTreeSet<(Moment, Node, LaneKind)>,
+    /// The same for what an earlier process promised, which only the wall clock can tell.
+    expiring_by_date: BTreeSet<(Timestamp, Node, LaneKind)>,
     owed: usize,
     owed_bytes: usize,
 }
@@ -37,6 +40,8 @@ struct Ready {
     lanes: BTreeMap<Turn, Place>,
     /// The round of each domain's latest lane.
     rounds: HashMap<Domain, u64>,
+    /// How many of them there may be before it is looked which ones wait.
+    remembered: usize,
     /// The round that is being served.
     round: u64,
     number: u64,
@@ -44,9 +49,11 @@ struct Ready {
 
 impl Ready {
     fn turn(&mut self, lane: &Lane, kind: LaneKind) -> Turn {
-        if self.rounds.len() >= REMEMBERED {
+        if self.rounds.len() >= self.remembered.max(REMEMBERED) {
             let round = self.round;
             self.rounds.retain(|_, latest| *latest > round);
+            // If all of them wait, looking at them for each that comes would take the square of their number.
+            self.remembered = 2 * self.rounds.len();
         }
         let latest = self.rounds.entry(lane.load.from.clone()).or_default();
         *latest = (*latest).max(self.round) + 1;
@@ -73,7 +80,11 @@ impl Queues {
                 self.resting.remove(&(until, place.0.clone(), place.1));
             }
         }
-        self.expiring.remove(&(lane.load.expires, place.0.clone(), place.1));
+        let (node, kind) = place.clone();
+        match lane.load.until {
+            Some(until) => self.expiring.remove(&(until, node, kind)),
+            None => self.expiring_by_date.remove(&(lane.load.expires, node, kind)),
+        };
     }
 
     /// A lane has changed, or began. One that is ready still keeps its turn.
@@ -94,7 +105,11 @@ impl Queues {
                 self.resting.insert((until, place.0.clone(), place.1));
             }
         }
-        self.expiring.insert((lane.load.expires, place.0.clone(), place.1));
+        let (node, kind) = place.clone();
+        match lane.load.until {
+            Some(until) => self.expiring.insert((until, node, kind)),
+            None => self.expiring_by_date.insert((lane.load.expires, node, kind)),
+        };
     }
 
     /// A lane's turn has come.
@@ -127,14 +142,28 @@ impl Queues {
     }
 
     /// What is of no use any more.
-    pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = (&Node, LaneKind)> {
-        self.expiring.iter().take_while(move |(at, ..)| *at <= now).map(|(_, node, kind)| (node, *kind))
+    pub fn expired(&self, now: Now) -> impl Iterator<Item = (&Node, LaneKind)> {
+        let steady = self.expiring.iter().take_while(move |(at, ..)| *at <= now.steady);
+        let dated = self.expiring_by_date.iter().take_while(move |(at, ..)| *at <= now.wall);
+        steady.map(|(_, node, kind)| (node, *kind)).chain(dated.map(|(_, node, kind)| (node, *kind)))
     }
 
-    /// When the next one will be.
+    /// When the next one will be, if nobody sets the wall clock.
     #[must_use]
-    pub fn next_expired(&self) -> Option<Timestamp> {
-        self.expiring.first().map(|(at, ..)| *at)
+    pub fn next_expired(&self, now: Now) -> Option<Moment> {
+        let steady = self.expiring.first().map(|(at, ..)| *at);
+        let dated = self.expiring_by_date.first().map(|(at, ..)| now.steady + (*at - now.wall));
+        steady.into_iter().chain(dated).min()
+    }
+
+    /// How many entries there are: ready, resting, and with an end.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [
+            self.ready.values().map(|ready| ready.lanes.len()).sum(),
+            self.resting.len(),
+            self.expiring.len() + self.expiring_by_date.len(),
+        ]
     }
 
     /// How much is owed: pushes, and bytes of what they say.

@@ -13,7 +13,7 @@
 
 mod origin;
 mod payload;
-mod reply;
+pub(super) mod reply;
 pub mod resolve;
 mod seal;
 mod vapid;

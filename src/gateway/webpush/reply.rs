@@ -13,7 +13,7 @@ const OTHER_KEY: [&str; 2] =
     ["VapidPkHashMismatch", "do not correspond to the credentials used to create the subscription"];
 
 /// The outcome of an answer. Of a body, only what is known to hold no endpoint is looked at.
-pub(super) fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timestamp) -> Outcome {
+pub(in crate::gateway) fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timestamp) -> Outcome {
     let about = match status {
         200..=299 => return Outcome::Accepted,
         404 | 410 => About::Gone,

@@ -120,6 +120,7 @@ impl From<OwedV1<'_>> for Load {
             published: Timestamp::from_millis(owed.published),
             from: Domain::new(owed.from),
             expires: Timestamp::from_millis(owed.expires),
+            until: None,
         }
     }
 }
@@ -157,6 +158,7 @@ mod tests {
                 published: Timestamp::from_millis(times.0),
                 from: Domain::new(from),
                 expires: Timestamp::from_millis(times.1),
+                until: None,
             }
         }
     }
@@ -192,6 +194,7 @@ mod tests {
             published: Timestamp::from_millis(1),
             from: Domain::new("a.example"),
             expires: Timestamp::from_millis(2),
+            until: None,
         };
         let key = owed_key(&Node::new("n"), LaneKind::Calls);
         let hex: String = seal_owed(&key, &load).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
