@@ -1,8 +1,10 @@
 //! Puts the parts together, and takes them apart again in order.
 
+mod disk;
 mod keeping;
 mod listen;
 pub mod transfer;
+mod vendors;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,27 +16,22 @@ use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::{ApnsAuth, AppConfig, Complaint, Config, StoreEngine, Vendor};
+use crate::config::{AppConfig, Complaint, Config, StoreEngine};
 use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
-use crate::domain::secret::Secret;
-use crate::driver::{Deliver, Disk, DiskReport, Driver, Ended, Offer, Ports};
+use crate::driver::{Deliver, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
-use crate::gateway::apns::{self, Apns, Environment};
-use crate::gateway::fcm::{self, Fcm};
-use crate::gateway::pool::Limits;
-use crate::gateway::stub::Stub;
-use crate::gateway::webpush::{self, WebPush};
-use crate::gateway::{AppGateway, CredentialError, Gateways};
-use crate::store::{Committer, EngineKind, Store, StoreError};
+use crate::gateway::{AppGateway, Gateways};
+use crate::store::{EngineKind, Store, StoreError};
 use crate::xmpp::link::{self, Counters, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
+use disk::StoreThread;
 use listen::Desk;
 pub use listen::{Listeners, check as check_http};
 
@@ -102,7 +99,7 @@ pub fn check(
     for app in apps {
         let name = app.app.name.clone();
         let key = |key: &str| format!("apps.{name}.{key}");
-        match gateway(app, important_body, clock) {
+        match vendors::gateway(app, important_body, clock) {
             Ok(gateway) => gateways.push((name, gateway)),
             Err((at, error)) => complaints.push(Complaint { key: key(at), text: error.to_string() }),
         }
@@ -311,80 +308,6 @@ fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clo
     Ok(store)
 }
 
-/// An app's gateway, or which key of its section is at fault.
-fn gateway(app: AppConfig, important_body: &str, clock: &Clock) -> Result<AppGateway, (&'static str, CredentialError)> {
-    let style = app.app.style;
-    let look = app.look;
-    let address = |endpoint: Option<String>| {
-        let parse = |text: String| text.parse().map_err(|error| ("endpoint", CredentialError::Endpoint(error)));
-        endpoint.map(parse).transpose()
-    };
-    match app.vendor {
-        Vendor::Stub => Ok(AppGateway::Stub(Stub)),
-        Vendor::Apns { sandbox, endpoint, ca, topic, auth } => {
-            let (key, auth) = match auth {
-                ApnsAuth::Token { key, key_id, team_id } => ("key_file", apns::Auth::Token { key, key_id, team_id }),
-                ApnsAuth::Certificate { bytes, password } => {
-                    let password = Some(password).filter(|password| !password.is_empty()).map(Secret::new);
-                    ("certificate_file", apns::Auth::Certificate { file: bytes, password })
-                }
-            };
-            let settings = apns::Settings {
-                environment: if sandbox { Environment::Sandbox } else { Environment::Production },
-                endpoint: address(endpoint)?,
-                ca,
-                topic,
-                auth,
-                style,
-                look,
-                important_body: important_body.to_owned(),
-                limits: Limits::default(),
-            };
-            let apns = Apns::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
-            Ok(AppGateway::Apns(Box::new(apns)))
-        }
-        Vendor::Fcm { endpoint, token_endpoint, ca, service_account } => {
-            let settings = fcm::Settings {
-                endpoint: address(endpoint)?,
-                token_endpoint,
-                ca,
-                service_account,
-                style,
-                look,
-                limits: Limits::default(),
-            };
-            let key = "service_account_file";
-            let fcm = Fcm::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
-            Ok(AppGateway::Fcm(Box::new(fcm)))
-        }
-        Vendor::WebPush { vapid_key, vapid_subject, silent, ca, connect_to } => {
-            let settings = webpush::Settings {
-                vapid_key,
-                vapid_subject,
-                allow_hosts: app.app.allow_hosts,
-                silent,
-                ca,
-                connect_to: connect_to.into_iter().collect(),
-                lookup: webpush::resolve::system(),
-                limits: webpush::Limits::default(),
-            };
-            let key = "vapid_key_file";
-            let webpush = WebPush::new(settings, clock.clone()).map_err(|error| (at_fault(&error, key), error))?;
-            Ok(AppGateway::WebPush(Box::new(webpush)))
-        }
-    }
-}
-
-/// Which key an error is about; `key` if it is about the credentials.
-const fn at_fault(error: &CredentialError, key: &'static str) -> &'static str {
-    match error {
-        CredentialError::BadCa | CredentialError::NoSystemRoots(_) => "ca_file",
-        CredentialError::BadText(what) => what,
-        CredentialError::BadSubject => "vapid_subject",
-        _ => key,
-    }
-}
-
 /// The system's generator. Without it there can be no secret, so a system that refuses it ends the process.
 fn system_dice() -> Dice {
     #[expect(clippy::expect_used, reason = "the system's generator fails only where nothing else works either")]
@@ -405,49 +328,6 @@ struct Features(Arc<Service>);
 impl Offer for Features {
     fn offer(&self, app: &AppName, works: bool) {
         self.0.offer(app, works);
-    }
-}
-
-/// The store's thread, as the driver wants it.
-struct StoreThread(Committer);
-
-impl StoreThread {
-    const COMMIT: u64 = 0;
-    const TRIAL: u64 = 1;
-
-    fn start(store: Arc<Store>) -> Result<(Self, mpsc::Receiver<DiskReport>), std::io::Error> {
-        let (reports, queue) = mpsc::channel(1);
-        let stored = store.clone();
-        let committer = Committer::start(store, 1, move |job, result| {
-            let report = match (job, result) {
-                (Self::TRIAL, Ok(())) => match stored.load().and_then(Iterator::collect) {
-                    Ok(changes) => DiskReport::Recovered(changes),
-                    Err(error) => DiskReport::StillFailing(error.to_string()),
-                },
-                (Self::TRIAL, Err(error)) => DiskReport::StillFailing(error.to_string()),
-                (_, Ok(())) => DiskReport::Committed,
-                (_, Err(error)) => DiskReport::Failed(error.to_string()),
-            };
-            // Nobody listens any more once the driver has ended.
-            let _ = reports.blocking_send(report);
-        })?;
-        Ok((Self(committer), queue))
-    }
-}
-
-/// One order is under way at a time, so the queue has room; if the thread is gone, the driver learns it from the
-/// reports.
-impl Disk for StoreThread {
-    fn commit(&mut self, changes: Vec<Change>) {
-        if let Err(error) = self.0.submit(Self::COMMIT, changes) {
-            error!("{error}");
-        }
-    }
-
-    fn recover(&mut self) {
-        if let Err(error) = self.0.submit_trial(Self::TRIAL) {
-            error!("{error}");
-        }
     }
 }
 
@@ -476,34 +356,5 @@ mod tests {
             assert_eq!(said(Err(Ended::Store), Ok(())).await, Ended::Store.to_string());
             assert_eq!(said(Ok(()), Ok(())).await, Ended::Link.to_string());
         }
-    }
-
-    #[test]
-    fn an_endpoint_that_is_none_is_said_in_words_that_help() {
-        let app = AppConfig {
-            app: crate::domain::app::App {
-                name: AppName::new("ios"),
-                provider: crate::domain::app::Provider::Apns,
-                aliases: Vec::new(),
-                default: false,
-                style: crate::domain::app::Style::Generic,
-                token_nodes: false,
-                allow_hosts: Vec::new(),
-                fingerprint: 1,
-            },
-            look: crate::domain::look::Look::PLAIN,
-            vendor: Vendor::Apns {
-                sandbox: false,
-                endpoint: Some("https://127.0.0.1:8443/3/device".to_owned()),
-                ca: None,
-                topic: "org.example.chat".to_owned(),
-                auth: ApnsAuth::Certificate { bytes: Vec::new(), password: String::new() },
-            },
-        };
-        let complaints = check(vec![app], "", &Clock::system()).err().unwrap_or_default();
-        let complaints: Vec<String> = complaints.iter().map(Complaint::to_string).collect();
-        let expected =
-            "apps.ios.endpoint: must not have a path, a query, or a user; write https://HOST or https://HOST:PORT";
-        assert_eq!(complaints, [expected]);
     }
 }

@@ -1,14 +1,15 @@
 //! What pushkeeper knows, in memory: devices, what is under way, who waits, and how fast everybody may be.
 
+mod apps;
 mod lanes;
 mod queues;
+mod sent;
 #[cfg(test)]
 mod sizes;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::circuit::Circuit;
 use super::data::Change;
 use super::hosts::Hosts;
 use super::lane::{Lane, LaneKind};
@@ -16,14 +17,15 @@ use super::lives::Lives;
 use super::memory::{Limit, Memory};
 use super::policy::Policy;
 use super::registrations::Registrations;
-use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device, DeviceKey};
 use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
 use crate::domain::rate::Buckets;
 use crate::domain::refusal::Later;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Now, Timestamp};
+pub use apps::AppState;
 pub use queues::{Queues, Turn};
+use sent::Sent;
 
 /// How many senders, accounts or devices a kind of limit remembers at a time.
 const REMEMBERED: usize = 20_000;
@@ -89,31 +91,6 @@ struct Slot {
     calls: Option<Box<Lane>>,
 }
 
-/// When pushes went to devices, as long as it matters.
-#[derive(Debug, Default)]
-struct Sent {
-    last: HashMap<Node, Moment>,
-    order: VecDeque<(Moment, Node)>,
-}
-
-impl Sent {
-    fn last(&self, node: &Node) -> Option<Moment> {
-        self.last.get(node).copied()
-    }
-
-    fn note(&mut self, node: &Node, at: Moment, matters: Option<Duration>) {
-        let Some(matters) = matters else { return };
-        self.last.insert(node.clone(), at);
-        self.order.push_back((at, node.clone()));
-        while self.order.front().is_some_and(|(then, _)| *then + matters <= at) {
-            let Some((then, node)) = self.order.pop_front() else { return };
-            if self.last.get(&node) == Some(&then) {
-                self.last.remove(&node);
-            }
-        }
-    }
-}
-
 impl Slot {
     const fn lane(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
         match kind {
@@ -121,29 +98,6 @@ impl Slot {
             LaneKind::Calls => &mut self.calls,
         }
     }
-}
-
-/// What is known of an app's way to its vendor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AppState {
-    /// Pushes that its vendor has not spoken of yet.
-    pub under_way: usize,
-    /// When its vendor last spoke.
-    pub last_verdict: Option<Moment>,
-    /// What its credentials are and since when.
-    pub credentials: Option<Credentials>,
-    /// When they end, if they do.
-    pub expires: Option<Timestamp>,
-    /// At how many stages before that the operator was told.
-    pub expiry_said: usize,
-    /// Whether a push was taken under these credentials.
-    pub works: bool,
-    /// Whether clients must not find it meanwhile.
-    pub withdrawn: bool,
-    /// How many pushes in a row its vendor was in no state to take, and since when.
-    pub failing: Option<(u32, Moment)>,
-    /// Set while its pushes are kept back.
-    pub circuit: Option<Circuit>,
 }
 
 impl State {

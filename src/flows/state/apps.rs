@@ -1,0 +1,28 @@
+//! What is known of an app.
+
+use crate::domain::app::Credentials;
+use crate::domain::time::{Moment, Timestamp};
+use crate::flows::circuit::Circuit;
+
+/// What is known of an app's way to its vendor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppState {
+    /// Pushes that its vendor has not spoken of yet.
+    pub under_way: usize,
+    /// When its vendor last spoke.
+    pub last_verdict: Option<Moment>,
+    /// What its credentials are and since when.
+    pub credentials: Option<Credentials>,
+    /// When they end, if they do.
+    pub expires: Option<Timestamp>,
+    /// At how many stages before that the operator was told.
+    pub expiry_said: usize,
+    /// Whether a push was taken under these credentials.
+    pub works: bool,
+    /// Whether clients must not find it meanwhile.
+    pub withdrawn: bool,
+    /// How many pushes in a row its vendor was in no state to take, and since when.
+    pub failing: Option<(u32, Moment)>,
+    /// Set while its pushes are kept back.
+    pub circuit: Option<Circuit>,
+}
