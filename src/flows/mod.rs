@@ -35,6 +35,8 @@ pub mod memory;
 pub mod notice;
 mod offer;
 #[cfg(test)]
+mod outbox_acts;
+#[cfg(test)]
 mod outbox_case_tests;
 #[cfg(test)]
 mod outbox_model;
