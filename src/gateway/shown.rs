@@ -10,8 +10,8 @@ use crate::domain::look::{Extra, Look};
 use crate::domain::push::{Content, Push, Sealed};
 use crate::domain::secret::Private;
 
-/// Stands for a look that had to go.
-static PLAIN: Look = Look::PLAIN;
+/// A look without words of the operator, also in the place of one that had to go.
+pub(super) static PLAIN: Look = Look::PLAIN;
 
 /// What a payload is made of, beside what never gets lost.
 #[derive(Clone)]

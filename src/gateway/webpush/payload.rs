@@ -10,8 +10,7 @@ use super::seal::MOST;
 use crate::domain::class::Class;
 use crate::domain::ids::DeviceHash;
 use crate::domain::push::{Push, VENDOR_TTL};
-use crate::domain::secret::Private;
-use crate::gateway::fit;
+use crate::gateway::shown::{PLAIN, Shown};
 
 /// One push as a page gets it.
 #[derive(PartialEq, Eq)]
@@ -37,13 +36,9 @@ impl Notification {
             Class::Unimportant | Class::Clear if silent => "very-low",
             Class::Ended | Class::Unimportant | Class::Clear => return None,
         };
-        let content = &push.content;
-        let speaks = content.sender.is_some()
-            || content.body.is_some()
-            || content.nickname.is_some()
-            || content.sealed.is_some();
-        let topic = (!speaks).then(|| topic(push));
-        Some(Self { json: json(push), ttl: push.ttl.min(VENDOR_TTL).as_secs(), urgency, topic })
+        let shown = Shown::all(&push.content, &PLAIN);
+        let topic = (!shown.speaks()).then(|| topic(push));
+        Some(Self { json: json(push, shown), ttl: push.ttl.min(VENDOR_TTL).as_secs(), urgency, topic })
     }
 }
 
@@ -59,37 +54,27 @@ fn topic(push: &Push) -> String {
 }
 
 /// All that redaction let through, with less and less until it fits.
-fn json(push: &Push) -> Vec<u8> {
-    let content = &push.content;
-    let text = |private: &Option<Private>| private.as_ref().map(Private::reveal).map(str::to_owned);
-    let (sender, nickname, body) = (text(&content.sender), text(&content.nickname), text(&content.body));
+fn json(push: &Push, shown: Shown<'_>) -> Vec<u8> {
     let account = push.account.hex();
     let channel = push.channel.as_ref().map(DeviceHash::hex);
-    let sealed = content.sealed.as_ref();
-
-    let (class, channel, count) = (push.class.name(), channel.as_deref(), content.count);
-    let bare = Data { class, account: &account, channel, count, ..Data::default() };
-    let encrypted = sealed.map(|sealed| sealed.payload.reveal());
-    let iv = sealed.map(|sealed| &*sealed.iv);
-    let whole = Data { sender: sender.as_deref(), nickname: nickname.as_deref(), encrypted, iv, ..bare };
-    let without_nickname = Data { nickname: None, ..whole };
-    let without_sender = Data { sender: None, ..without_nickname };
-    for data in [whole, without_nickname, without_sender, bare] {
-        let with_body = Data { body: body.as_deref(), ..data };
-        let written = with_body.write();
-        if written.len() <= MOST {
-            return written;
-        }
-        let Some(body) = with_body.body else { continue };
-        let room = fit::escaped_len(body).checked_sub(written.len() - MOST);
-        if let Some(cut) = room.and_then(|room| fit::shorten(body, room)) {
-            return Data { body: Some(&cut), ..data }.write();
-        }
-    }
-    bare.write()
+    shown.fitting(MOST, |shown| {
+        let data = Data {
+            class: push.class.name(),
+            account: &account,
+            channel: channel.as_deref(),
+            count: shown.count,
+            sender: shown.sender,
+            nickname: shown.nickname,
+            body: shown.body.as_deref(),
+            encrypted: shown.sealed.map(|sealed| sealed.payload.reveal()),
+            iv: shown.sealed.map(|sealed| &*sealed.iv),
+        };
+        // Writing strings and numbers to memory does not fail.
+        serde_json::to_vec(&data).unwrap_or_default()
+    })
 }
 
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Serialize)]
 struct Data<'a> {
     class: &'static str,
     account: &'a str,
@@ -109,17 +94,11 @@ struct Data<'a> {
     iv: Option<&'a str>,
 }
 
-impl Data<'_> {
-    fn write(&self) -> Vec<u8> {
-        // Writing strings and numbers to memory does not fail.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::push::{CALL_TTL, Content, Sealed};
+    use crate::domain::secret::Private;
     use crate::gateway::tests::push;
 
     const ACCOUNT: &str = "0c223e6b96c6112f5dd809bb1b6f7c5a78826ee3";
