@@ -184,6 +184,8 @@ pub enum Said {
     Silence,
     /// It never left, because the host is not linked: it goes again, and counts against nobody.
     Unsent,
+    /// It was about a call that is over: it was taken back before it left, and counts neither for nor against anybody.
+    TakenBack,
 }
 
 impl Said {
@@ -204,7 +206,7 @@ impl Record {
     /// of the service ends the latter, and only its taking a push ends the former.
     pub fn judge(&mut self, said: &Said, max_errors: u32, now: Timestamp) -> Option<DisabledReason> {
         match said {
-            Said::Unsent => None,
+            Said::Unsent | Said::TakenBack => None,
             Said::Unreached(reason) => self.unreached(reason.clone(), max_errors, now),
             Said::Silence => self.unreached("no answer".into(), max_errors, now),
             Said::Taken => {
@@ -333,6 +335,11 @@ pub(crate) mod tests {
         let last = record.judge(&Said::Refused("item-not-found".into()), 16, at(200));
         assert_eq!(last, Some(DisabledReason::Errors));
 
+        let before = other.clone();
+        for said in [Said::Unsent, Said::TakenBack] {
+            assert_eq!(other.judge(&said, 16, at(150)), None);
+            assert!(!said.is_handed_over() && other == before, "{said:?} counts neither for nor against anybody");
+        }
         assert_eq!(other.judge(&Said::Taken, 16, at(200)), None);
         let taken = Record { last_result: Some(at(200)), ..Record::default() };
         assert_eq!(other, taken);

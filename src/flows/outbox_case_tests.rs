@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::circuit::Fault;
-use super::data::{Change, Input, Notice};
+use super::data::{Change, Inner, Input, Notice, Waiter};
 use super::policy::Policy;
 use super::world::{Happened, World, body, call, policy, wake};
 use crate::domain::class::Class;
@@ -12,6 +12,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{CallStep, Notification, Publish};
 use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
+use crate::domain::registration::Said;
 use crate::domain::secret::{Private, Secret};
 
 fn down(retry_after: Option<u64>) -> Outcome {
@@ -217,7 +218,7 @@ fn stopping_keeps_what_our_own_rules_had_merged_into_what_was_promised() {
     world.pass(5000);
     let publish = publish(&device, "example.org", body("two"));
     let registration = crate::domain::registration::tests::registration().key;
-    let push = super::data::Inner::Push { registration, flight: 1, publish: Box::new(publish) };
+    let push = Inner::Push { registration, flight: 1, publish: Box::new(publish) };
     world.take(Input::Inner(push));
     assert_eq!(owed(&world.take(Input::Stop)), [Some(Private::new("two"))]);
     assert_eq!(sent.pushes.len(), 1);
@@ -309,4 +310,33 @@ fn who_was_pushed_to_is_remembered_for_the_interval_and_no_longer() {
     world.later(10_000);
     world.publish(&phones[0], wake());
     assert_eq!(world.state.sent(), (1, 1));
+}
+
+#[test]
+fn a_call_of_our_own_rules_that_is_taken_back_was_not_handed_over() {
+    let mut world = World::new(policy());
+    let refused = world.register("juliet@example.org", "phone", "token-1");
+    let sent = world.publish(&refused, wake());
+    world.verdict(&sent.pushes[0], Outcome::OperatorFault("InvalidProviderToken".into()));
+    let (node, secret) = world.register("romeo@example.org", "phone", "token-2");
+    let registration = crate::domain::registration::tests::registration().key;
+    let told = |world: &mut World, notification: Notification| {
+        let waiter = Waiter::Rules { registration: registration.clone(), flight: 7 };
+        let publish = Publish {
+            from: Domain::new("example.org"),
+            from_full_jid: false,
+            node: node.clone(),
+            secret: Some(secret.clone()),
+            module: None,
+            notification,
+        };
+        let step = super::publish::publish(&world.state, waiter, publish, world.now());
+        step.changes.iter().for_each(|change| world.state.apply(change));
+        assert!(step.effects.is_empty(), "the circuit is open: {step:?}");
+        step.then
+    };
+    assert!(told(&mut world, call()).is_empty());
+    let over = Notification { jingle: Some(CallStep::Other), ..Notification::default() };
+    let expected = Inner::Settled { registration: registration.clone(), flight: 7, said: Said::TakenBack };
+    assert_eq!(told(&mut world, over), [expected]);
 }

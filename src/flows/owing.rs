@@ -18,6 +18,7 @@ use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{self, Push};
 use crate::domain::refusal::{Later, Refusal};
+use crate::domain::registration::Said;
 use crate::domain::time::Now;
 
 /// How many pushes one step begins at most.
@@ -61,13 +62,26 @@ pub(super) fn tell_all(step: &mut Step, lane: &Lane, answer: &Answer) {
 
 /// A lane ends, with all that waits in it.
 pub(super) fn give_up(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, why: Refusal) {
-    end(step, node, kind, lane, &Answer::Refused(why));
-}
-
-fn end(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, answer: &Answer) {
     settle(step, node, kind, lane);
     step.remember(Memory::Ended { node: node.clone(), kind });
-    tell_all(step, lane, answer);
+    tell_all(step, lane, &Answer::Refused(why));
+}
+
+/// A call is over before it left: its lane ends, and nobody need do anything more.
+pub(super) fn take_back(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane) {
+    settle(step, node, kind, lane);
+    step.remember(Memory::Ended { node: node.clone(), kind });
+    taken_back(step, &lane.waiters);
+    taken_back(step, lane.next.iter().flat_map(|next| &next.waiters));
+}
+
+/// Tells those who wait for a call that it was taken back: what they asked for must not be done any more.
+pub(super) fn taken_back<'a>(step: &mut Step, waiters: impl IntoIterator<Item = &'a Waiter>) {
+    for waiter in promised(step, waiters) {
+        if let Waiter::Rules { registration, flight } = waiter {
+            step.then.push(Inner::Settled { registration, flight, said: Said::TakenBack });
+        }
+    }
 }
 
 /// The outbox holds nothing for this lane any more.
@@ -92,7 +106,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
     let load = lane.whole();
     let node = &device.node;
     if lane.hung_up && lane.next.is_none() {
-        return end(step, node, kind, lane, &Answer::Done);
+        return take_back(step, node, kind, lane);
     }
     if load.left(now).is_zero() {
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));

@@ -99,7 +99,8 @@ impl Wanted<'_> {
         let (node, kind) = (self.device.node.clone(), self.kind);
         let mut latest = lane.latest.as_ref().unwrap_or(&lane.load).clone();
         latest.merge(&self.load);
-        let waiter = if self.is_crowded() {
+        let crowded = self.is_crowded();
+        let waiter = if crowded {
             if let Err(later) = self.room_beside(lane.promised()) {
                 return step.turn_down(self.waiter, Refusal::TryLater(later));
             }
@@ -115,13 +116,12 @@ impl Wanted<'_> {
         } else {
             Some(self.waiter.clone())
         };
-        let promised = self.is_crowded();
         if says_as_much {
             step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest });
         } else {
             step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
         }
-        if promised {
+        if crowded {
             step.remember(Memory::Promised { node, kind, lane: says_as_much, next: !says_as_much });
         }
         step
@@ -132,7 +132,8 @@ impl Wanted<'_> {
         let (node, kind) = (self.device.node.clone(), self.kind);
         let mut whole = lane.load.clone();
         whole.merge(&self.load);
-        let waiter = if lane.owed || self.is_crowded() {
+        let crowded = self.is_crowded();
+        let waiter = if lane.owed || crowded {
             if let Err(later) = self.room_beside(lane.promised()) {
                 return step.turn_down(self.waiter, Refusal::TryLater(later));
             }
@@ -142,9 +143,8 @@ impl Wanted<'_> {
         } else {
             Some(self.waiter.clone())
         };
-        let promised = self.is_crowded();
         step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
-        if promised {
+        if crowded {
             step.remember(Memory::Promised { node, kind, lane: true, next: false });
         }
         step
@@ -214,16 +214,13 @@ impl Wanted<'_> {
 /// A call is over, or was taken elsewhere: one that has not left does not ring any more.
 fn hang_up(state: &State, device: &Device, step: &mut Step) {
     let Some(lane) = state.lane(&device.node, LaneKind::Calls) else { return };
-    owing::settle(step, &device.node, LaneKind::Calls, lane);
-    if lane.under_way().is_some() {
-        // It may ring by now, or not; it does not go again.
-        for waiter in lane.next.iter().flat_map(|next| &next.waiters) {
-            step.tell(waiter.clone(), Answer::Done);
-        }
-        return step.remember(Memory::HungUp(device.node.clone()));
+    if lane.under_way().is_none() {
+        return owing::take_back(step, &device.node, LaneKind::Calls, lane);
     }
-    step.remember(Memory::Ended { node: device.node.clone(), kind: LaneKind::Calls });
-    owing::tell_all(step, lane, &Answer::Done);
+    // It may ring by now, or not; it does not go again.
+    owing::settle(step, &device.node, LaneKind::Calls, lane);
+    owing::taken_back(step, lane.next.iter().flat_map(|next| &next.waiters));
+    step.remember(Memory::HungUp(device.node.clone()));
 }
 
 /// A call rings if device and account have not rung too often; else it falls to important.

@@ -115,6 +115,14 @@ pub(super) fn settled(edit: &mut Edit<'_>, of: &RegistrationKey, flight: u64, sa
 fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said: &Said) {
     let key = &registration.key;
     let mut record = registration.record.clone();
+    if *said == Said::TakenBack {
+        // Whichever way the call is told of again, it is over.
+        for stanza in &flight.burst.keys {
+            record.keys.add(*stanza);
+        }
+        edit.decided(key, Decided::Cancelled);
+        return edit.change(Change::Record(key.clone(), Box::new(record)));
+    }
     let passed = edit.now.steady - flight.sent;
     record.last_push = Some(earlier(edit.now, passed));
     let disabled = record.judge(said, edit.rules().max_errors, edit.now.wall);
