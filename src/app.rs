@@ -180,6 +180,8 @@ pub async fn run_on(
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
     let service = Arc::new(service);
     let ports = Ports {
+        watch: Box::new(crate::driver::Unwatched),
+        reload: Box::new(NoReload),
         requests: request_queue,
         answers,
         strangers,
@@ -312,6 +314,13 @@ fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clo
 fn system_dice() -> Dice {
     #[expect(clippy::expect_used, reason = "the system's generator fails only where nothing else works either")]
     Dice::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
+}
+
+/// Nobody reads it again yet.
+struct NoReload;
+
+impl crate::driver::Reload for NoReload {
+    fn reload(&self) {}
 }
 
 struct Switchboard(Arc<Gateways>);

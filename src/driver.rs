@@ -23,10 +23,11 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
-use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Outgoing, Step, Ticket, Waiter, Weight};
+use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Line, Outgoing, Step, Ticket, Waiter, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
+use crate::flows::status::Vitals;
 
 /// Facts ride in the next commit, or in one of their own after this long.
 const FACTS_WITHIN: Duration = Duration::from_secs(1);
@@ -83,14 +84,53 @@ pub trait Offer: Send {
     fn offer(&self, app: &AppName, works: bool);
 }
 
+/// Reads the configuration again.
+pub trait Reload: Send {
+    /// Has it read; an [`Input::Reloaded`] comes of it by [`Ports::strangers`]. Does not block.
+    fn reload(&self);
+}
+
 /// Answers requests that came over HTTP.
 pub trait AnswerHttp: Send {
     /// Answers the request of this number, if anybody still waits for it. Does not block.
     fn answer(&self, request: u64, answer: Answer);
 }
 
+/// Looks on: counts what happens, and knows what the flows cannot. Nothing here may block.
+pub trait Watch: Send {
+    /// Something was decided.
+    fn noted(&self, line: &Line);
+
+    /// An input, by this name, and all that it led to, took so long to be decided.
+    fn decided(&self, input: &'static str, took: Duration);
+
+    /// Something from outside was answered.
+    fn answered(&self, answer: &Answer);
+
+    /// What is known of the process and its link.
+    fn vitals(&self) -> Vitals;
+}
+
+/// Nobody looks on.
+#[derive(Debug)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn noted(&self, _line: &Line) {}
+
+    fn decided(&self, _input: &'static str, _took: Duration) {}
+
+    fn answered(&self, _answer: &Answer) {}
+
+    fn vitals(&self) -> Vitals {
+        Vitals::default()
+    }
+}
+
 /// What the driver is connected to.
 pub struct Ports {
+    /// Looks on.
+    pub watch: Box<dyn Watch>,
     /// Requests from the link.
     pub requests: mpsc::Receiver<Vec<Input>>,
     /// Answers to the link. The link always takes them, connected or not.
@@ -103,6 +143,8 @@ pub struct Ports {
     pub verdicts: mpsc::Receiver<Vec<Verdict>>,
     /// The gateways.
     pub gateways: Box<dyn Deliver>,
+    /// Reads the configuration again.
+    pub reload: Box<dyn Reload>,
     /// What clients find. All apps are found at first.
     pub offers: Box<dyn Offer>,
     /// Reports of the disk.
@@ -237,11 +279,13 @@ impl Driver {
 
     /// One input, and all that it leads to.
     fn take(&mut self, input: Input) {
+        let (name, started) = (input.name(), self.clock.steady());
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             let then = self.take_one(input);
             inputs.extend(then.into_iter().rev().map(Input::Inner));
         }
+        self.ports.watch.decided(name, self.clock.steady() - started);
     }
 
     /// One input, one step. Returns what it leads to.
@@ -251,6 +295,10 @@ impl Driver {
             Input::Inner(Inner::Event { ticket, .. }) => ticket.is_some(),
             _ => false,
         };
+        if matches!(input, Input::Status { .. }) {
+            let vitals = Box::new(self.ports.watch.vitals());
+            self.state.apply(&Change::Memory(Memory::Vitals(vitals)));
+        }
         if matches!(input, Input::Link(true)) {
             self.outgoing.push(Outgoing::Began);
         }
@@ -261,6 +309,7 @@ impl Driver {
         }
         for change in step.changes {
             self.state.apply(&change);
+            self.watch(&change);
             if change.weight() > Weight::Memory {
                 self.disk.due.get_or_insert(self.clock.steady() + FACTS_WITHIN);
                 self.disk.changes.push(change);
@@ -276,10 +325,19 @@ impl Driver {
         step.then
     }
 
+    /// Lets those who look on see what was decided.
+    fn watch(&self, change: &Change) {
+        if let Change::Memory(Memory::Noted(line)) = change {
+            tell::tell_line(line);
+            self.ports.watch.noted(line);
+        }
+    }
+
     /// A step while the store takes no writes: promises are not made, all else goes on.
     fn take_read_only(&mut self, step: Step, refuse: bool) -> Vec<Inner> {
         for change in step.changes.iter().filter(|change| change.weight() != Weight::Promise) {
             self.state.apply(change);
+            self.watch(change);
         }
         self.happen(if refuse { refused(step.effects) } else { step.effects });
         step.then
@@ -363,6 +421,7 @@ impl Driver {
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
                 Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
                 Effect::Notice(notice) => tell::tell(&notice),
+                Effect::Reload => self.ports.reload.reload(),
                 Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
             }
         }
@@ -370,6 +429,7 @@ impl Driver {
 
     /// Answers go out by the door through which the request came in.
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.ports.watch.answered(&answer);
         match ticket.door {
             Door::Link => self.outgoing.push(Outgoing::Answer(ticket, answer)),
             Door::Http(request) => self.ports.http.answer(request, answer),

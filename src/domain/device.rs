@@ -7,6 +7,7 @@ use super::app::Credentials;
 use super::ids::{Account, AppName, DeviceHash, Domain, Node};
 use super::outcome::Reason;
 use super::publish::Publish;
+use super::refusal::Later;
 use super::secret::{DeviceToken, Secret};
 use super::time::Timestamp;
 
@@ -137,6 +138,21 @@ impl History {
     }
 }
 
+/// Why a publish is not served. Who published hears less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// The secret is missing or wrong.
+    Secret,
+    /// The domain is none of the device's.
+    Domain(Domain),
+    /// It came from a client, not from a server.
+    Client,
+    /// The device is gone.
+    Gone(GoneReason),
+    /// Not now.
+    Later(Later),
+}
+
 /// When and why a device died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone {
@@ -158,6 +174,8 @@ pub enum GoneReason {
     /// It kept failing: the vendor refused the token as not fitting the app and it never worked, or the push service
     /// took nothing for a week. Or its token can be none of its vendor's.
     Errors,
+    /// An admin removed it.
+    Admin,
     /// The account is no more.
     AccountDeleted,
     /// It was not enabled again for too long (`rules.registration_ttl`).
@@ -173,6 +191,7 @@ impl GoneReason {
             Self::MaxDevices => "max-devices",
             Self::VendorGone => "vendor-gone",
             Self::Errors => "errors",
+            Self::Admin => "admin",
             Self::AccountDeleted => "account-deleted",
             Self::Expired => "expired",
         }
@@ -189,6 +208,22 @@ impl Device {
         let secret = secret | !matches!(self.access, Access::Secret);
         let domain = domain | matches!(self.access, Access::Anyone);
         secret & domain & !publish.from_full_jid & self.gone.is_none()
+    }
+
+    /// What is wrong with a publish that it does not admit: for the device's owner and the operator, never for the one
+    /// who published. The first that fits.
+    #[must_use]
+    pub fn objection(&self, publish: &Publish) -> Option<Objection> {
+        let secret = publish.secret.as_ref().is_some_and(|shown| *shown == self.secret);
+        match (self.gone, self.access) {
+            (Some(gone), _) => Some(Objection::Gone(gone.why)),
+            _ if publish.from_full_jid => Some(Objection::Client),
+            (None, Access::Secret) if !secret => Some(Objection::Secret),
+            (None, Access::Secret | Access::Node) if !self.permitted.contains(&publish.from) => {
+                Some(Objection::Domain(publish.from.clone()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a push to it was ever taken under these credentials.

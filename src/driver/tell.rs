@@ -5,7 +5,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::domain::registration::RegistrationKey;
 use crate::flows::circuit::Fault;
-use crate::flows::data::{Decided, Decision, Notice, Registered};
+use crate::flows::data::{Line, Notice, Registered};
 
 /// Tells the operator.
 pub(super) fn tell(notice: &Notice) {
@@ -40,7 +40,6 @@ pub(super) fn tell(notice: &Notice) {
             warn!("{host} is not linked: {why}; its users cannot enable push until it is{mend}");
         }
         Notice::Registration { key, what } => tell_of_registration(key, *what),
-        Notice::Decided(decision) => tell_decision(decision),
     }
 }
 
@@ -74,33 +73,8 @@ fn tell_of_registration(key: &RegistrationKey, what: Registered) {
 }
 
 /// Why a phone was, or was not, woken: for those who ask for it with `[log] level`.
-fn tell_decision(decision: &Decision) {
-    if !tracing::enabled!(target: DECISIONS, tracing::Level::DEBUG) {
-        return;
-    }
-    let place = match (&decision.registration, &decision.resource) {
-        (Some(key), _) => format!(" at {} (node {})", key.service, key.node.short()),
-        (None, Some(resource)) => format!(", session {resource:?}"),
-        (None, None) => String::new(),
-    };
-    let what = match &decision.what {
-        Decided::Pushed { class, stanzas: 0 } => format!("a wake goes out ({})", class.name()),
-        Decided::Pushed { class, stanzas: 1 } => format!("an {} push goes out", class.name()),
-        Decided::Pushed { class, stanzas } => format!("an {} push goes out, for {stanzas} stanzas", class.name()),
-        Decided::Waits => "a push waits: its host has no room for it, or no link".to_owned(),
-        Decided::HandedOver => "handed over".to_owned(),
-        Decided::NotTaken(why) => format!("not taken: {why}"),
-        Decided::Known => "not pushed: the same stanza was".to_owned(),
-        Decided::Worthless => "not pushed: worth no push".to_owned(),
-        Decided::Filtered(filter) => format!("not pushed: its owner wants none for it ({})", filter.name()),
-        Decided::Cancelled => "not pushed: the client has it, or is back".to_owned(),
-        Decided::Stretched(window) => format!("may be resumed for {window:.0?}: nobody woke its client yet"),
-        Decided::Shortened(window) => format!("may be resumed for {window:.0?} more: its client was woken"),
-        Decided::WokenBeforeEnd => "its end is near: its client is woken".to_owned(),
-        Decided::TooMany => "is ended: too many sessions of the account hibernate".to_owned(),
-        Decided::Overdue => "is ended: its window is over".to_owned(),
-    };
-    debug!(target: DECISIONS, "{}{place}: {what}", decision.account);
+pub(super) fn tell_line(line: &Line) {
+    debug!(target: DECISIONS, "{}: {line}", line.account);
 }
 
 /// The target of decisions in the log.

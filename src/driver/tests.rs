@@ -97,6 +97,8 @@ impl Rig {
             bytes.fill(*draws);
         });
         let ports = Ports {
+            watch: Box::new(Unwatched),
+            reload: Box::new(NoReload),
             requests,
             answers,
             strangers,
@@ -509,4 +511,10 @@ async fn hosts_are_told_anew_whom_to_watch_when_the_store_is_back() {
     rig.report(DiskReport::Recovered(Vec::new())).await;
     assert!(rig.answers.recv().await.unwrap().iter().any(is_list));
     assert_eq!(rig.clock.steady(), before);
+}
+
+struct NoReload;
+
+impl Reload for NoReload {
+    fn reload(&self) {}
 }

@@ -97,7 +97,9 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
         (Health::Fails, Some((count, since))) => Some((count.saturating_add(1), since)),
         (Health::Unknown, before) => before,
     };
-    step.remember(Memory::Spoke { app: name.clone(), at: now.steady, failing });
+    let refused = !matches!(verdict.outcome, Outcome::Accepted | Outcome::Withheld);
+    let error = refused.then(|| (now.wall, reason(verdict)));
+    step.remember(Memory::Spoke { app: name.clone(), at: now.steady, failing, error });
     let long = failing.is_some_and(|(count, since)| count >= OUTAGE_PUSHES && now.steady - since >= OUTAGE_SPAN);
     match (app.and_then(|app| app.circuit.as_ref()), health) {
         (Some(_), Health::Works) => {

@@ -14,10 +14,13 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
+pub use super::history::{About, Decided, How, Line, Matter, Objection, Owing, Place, Then, Trail};
 pub use super::lane::{LaneKind, Load};
 use super::memory::Memory;
-pub use super::notice::{Decided, Decision, Notice, Registered};
+pub use super::notice::{Notice, Registered};
+use super::policy::Policy;
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
+use super::status::Status;
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,13 @@ pub enum Input {
         /// What it said.
         reply: Reply,
     },
+    /// Somebody asks how all of it stands.
+    Status {
+        /// Where the answer goes.
+        ticket: Ticket,
+    },
+    /// The configuration was read again.
+    Reloaded(Box<Reloaded>),
     /// One step leads to another.
     Inner(Inner),
     /// Time passed.
@@ -162,6 +172,26 @@ pub enum Inner {
 }
 
 impl Input {
+    /// A short name for metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Publish { .. } => "publish",
+            Self::Register { .. } => "register",
+            Self::Unregister { .. } => "unregister",
+            Self::Verdict(_) => "verdict",
+            Self::Link(_) => "link",
+            Self::Signals { .. } => "signals",
+            Self::Wish { .. } => "enable",
+            Self::Reply { .. } => "reply",
+            Self::Status { .. } => "status",
+            Self::Reloaded(_) => "reload",
+            Self::Inner(_) => "inner",
+            Self::Tick => "tick",
+            Self::Stop => "stop",
+        }
+    }
+
     /// The iq that waits for an answer to it, if one does.
     #[must_use]
     pub fn into_ticket(self) -> Option<Ticket> {
@@ -169,8 +199,14 @@ impl Input {
             Self::Publish { ticket, .. } | Self::Register { ticket, .. } | Self::Unregister { ticket, .. } => {
                 Some(ticket)
             }
-            Self::Signals { ticket, .. } | Self::Wish { ticket, .. } => Some(ticket),
-            Self::Verdict(_) | Self::Link(_) | Self::Reply { .. } | Self::Inner(_) | Self::Tick | Self::Stop => None,
+            Self::Signals { ticket, .. } | Self::Wish { ticket, .. } | Self::Status { ticket } => Some(ticket),
+            Self::Reloaded(_)
+            | Self::Verdict(_)
+            | Self::Link(_)
+            | Self::Reply { .. }
+            | Self::Inner(_)
+            | Self::Tick
+            | Self::Stop => None,
         }
     }
 }
@@ -301,6 +337,8 @@ pub enum Answer {
         /// The name of the command.
         command: Box<str>,
     },
+    /// How all of it stands.
+    Status(Box<Status>),
     /// No.
     Refused(Refusal),
 }
@@ -378,8 +416,19 @@ pub enum Effect {
     Order(Box<Order>),
     /// Tell the operator.
     Notice(Notice),
+    /// Have the configuration read again: an [`Input::Reloaded`] comes of it, always.
+    Reload,
     /// Let clients find an app of ours, or no longer: its credentials work, or the vendor refuses them.
     Offer(AppName, bool),
+}
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The operator's settings from now on; `None` if nothing changes, because the configuration needs mending.
+    pub policy: Option<Box<Policy>>,
+    /// What changed, what did not because it takes a restart, and what needs mending: lines for people.
+    pub said: Vec<String>,
 }
 
 /// What goes to the host.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::data::{Answer, Change, Inner, Step};
+use super::data::{Answer, Change, Decided, Inner, Owing, Step};
 use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
@@ -39,7 +39,7 @@ pub fn due(state: &State, now: Now) -> Step {
             continue;
         }
         if let Some(lane) = lane {
-            late(state, node, kind, lane, taken, &mut step);
+            late(state, node, kind, lane, taken, now, &mut step);
         }
         step.remember(Memory::Late { node: node.clone(), kind, taken });
     }
@@ -70,7 +70,7 @@ pub fn due(state: &State, now: Now) -> Step {
 }
 
 /// Those who have waited for too long are promised what they asked for, if it can be.
-fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, step: &mut Step) {
+fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, now: Now, step: &mut Step) {
     let (first, second): (Vec<_>, Vec<_>) = (lane.late(taken).collect(), lane.late_for_next(taken).collect());
     if first.is_empty() && second.is_empty() {
         return;
@@ -95,6 +95,10 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
     let room = if lane.promised().is_some() && !state.is_read_only() { Ok(()) } else { room };
     match room {
         Ok(()) => {
+            if let Some(device) = state.device(node) {
+                let push = lane.under_way().map(|(push, _)| push);
+                step.noted(device, push, now, Decided::Owed(load.class, Owing::Silence));
+            }
             owing::owe(step, node, kind, &load);
             let (lane, next) = (!first.is_empty(), !second.is_empty());
             step.remember(Memory::Promised { node: node.clone(), kind, lane, next });
@@ -118,7 +122,8 @@ fn outbox(state: &State, now: Now, step: &mut Step) {
         apps.push(device.key.app.clone());
     }
     for (node, kind) in state.queues().expired(now).take(AT_ONCE) {
-        if let Some(lane) = state.lane(node, kind) {
+        if let Some((lane, device)) = state.lane(node, kind).zip(state.device(node)) {
+            step.noted(device, None, now, Decided::Expired(lane.load.class));
             owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
         }
     }

@@ -1,7 +1,9 @@
 //! A vendor spoke of a push.
 
 use super::circuit::{self, Health};
-use super::data::{Answer, Change, Inner, Step, Waiter};
+use std::time::Duration;
+
+use super::data::{Answer, Change, Decided, Inner, Step, Then, Waiter};
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
@@ -34,7 +36,10 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     if under_another_token(device, lane) {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         match verdict.outcome {
-            Outcome::Accepted | Outcome::Withheld => done(state, device, kind, lane, now, &mut step),
+            Outcome::Accepted | Outcome::Withheld => {
+                say(device, lane, &verdict, Then::Again, now, &mut step);
+                done(state, device, kind, lane, now, &mut step);
+            }
             // What this one met says nothing of the new one.
             _ => owing::again(state, &Failed { device, kind, lane, when: Again::AtOnce }, now, dice, &mut step),
         }
@@ -43,6 +48,12 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     let reaction = judge(state, device, &verdict, now);
     note(state, device, lane, reaction, &verdict, now, &mut step);
     circuit::mind(state, &verdict, health(reaction), now, &mut step);
+    let then = match reaction {
+        Reaction::Forget(why) => Then::Gone(why),
+        _ if state.is_guest(&device.node) => Then::Dropped,
+        _ => Then::Again,
+    };
+    say(device, lane, &verdict, then, now, &mut step);
     match reaction {
         Reaction::Done | Reaction::Skip => done(state, device, kind, lane, now, &mut step),
         Reaction::Forget(_) => {
@@ -154,6 +165,18 @@ fn dead(device: &Device, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &
     step.remember(Memory::Ended { node: device.node.clone(), kind });
 }
 
+/// Notes what the vendor said.
+fn say(device: &Device, lane: &Lane, verdict: &Verdict, then: Then, now: Now, step: &mut Step) {
+    let took = lane.sent().map_or_else(Duration::default, |sent| now.steady - sent);
+    let (class, waited) = (lane.load.class, now.wall - lane.load.published);
+    let what = match verdict.outcome {
+        Outcome::Accepted => Decided::Accepted { class, took, waited },
+        Outcome::Withheld => Decided::Withheld(class),
+        _ => Decided::NotAccepted { reason: circuit::reason(verdict), took, then },
+    };
+    step.noted(device, Some(verdict.push), now, what);
+}
+
 /// Notes what happened to the device.
 fn note(state: &State, device: &Device, lane: &Lane, reaction: Reaction, verdict: &Verdict, now: Now, step: &mut Step) {
     let guest = state.is_guest(&device.node);
@@ -188,8 +211,6 @@ fn forget_oldest_gone(state: &State, dying: &Device, step: &mut Step) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::app::Credentials;
     use crate::domain::device::{Gone, GoneReason};

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::data::Inner;
 use super::signals::{OrderId, OrderKind};
 use crate::domain::ids::{Account, Domain};
+use crate::domain::outcome::Reason;
 use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::session::Sid;
@@ -39,7 +41,7 @@ pub struct Host {
 }
 
 /// How the link to a host's bridge stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Which step.
     pub phase: Phase,
@@ -51,12 +53,19 @@ pub struct Link {
     pub was_linked: bool,
     /// The list, by name, that was told just before: then whoever answers next knows whom to watch.
     pub listed: Option<Arc<str>>,
+    /// What its bridge said it is, when it last linked: the host's software and version, and the bridge's version.
+    pub told: Option<(Arc<str>, Arc<str>)>,
+    /// How long its bridge took to answer whether it is still linked, the last time.
+    pub lag: Option<Duration>,
+    /// Why it was not linked, the last time.
+    pub why: Option<Reason>,
 }
 
 /// The steps of linking (docs/signals.md, "Linking").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// There is no stream.
+    #[default]
     Down,
     /// It is being told whom to watch.
     Listing {
@@ -285,7 +294,7 @@ pub struct Hosts(BTreeMap<Domain, Host>);
 impl Hosts {
     pub(super) fn new(domains: &[Domain]) -> Self {
         let host = || Host {
-            link: Link { phase: Phase::Down, due: None, fails: 0, was_linked: false, listed: None },
+            link: Link::default(),
             nodes: BTreeMap::new(),
             orders: BTreeMap::new(),
             relays: Relays::default(),

@@ -78,6 +78,8 @@ pub enum Phase {
         push: PushId,
         /// Which token it went to.
         generation: u32,
+        /// When it left.
+        since: Moment,
     },
     /// It goes as soon as its app has a free slot, and its vendor takes pushes.
     Ready,
@@ -130,7 +132,16 @@ impl Lane {
     #[must_use]
     pub const fn under_way(&self) -> Option<(PushId, u32)> {
         match self.phase {
-            Phase::UnderWay { push, generation } => Some((push, generation)),
+            Phase::UnderWay { push, generation, .. } => Some((push, generation)),
+            Phase::Ready | Phase::Resting(_) => None,
+        }
+    }
+
+    /// When what its vendor has left.
+    #[must_use]
+    pub const fn sent(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::UnderWay { since, .. } => Some(since),
             Phase::Ready | Phase::Resting(_) => None,
         }
     }

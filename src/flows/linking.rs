@@ -276,7 +276,9 @@ impl Pen<'_> {
             due: Some(self.now.steady + CHECK_EVERY),
             fails: 0,
             was_linked: true,
-            listed: self.host.link.listed.clone(),
+            told: Some((Arc::from(&*told.software), Arc::from(&*told.bridge))),
+            why: None,
+            ..self.host.link.clone()
         };
         if !self.host.link.was_linked || self.host.link.fails > 0 {
             let (software, bridge) = (told.software.clone(), told.bridge.clone());
@@ -290,8 +292,10 @@ impl Pen<'_> {
 
     /// It says that it is still linked, and how far it has told.
     fn checked(&mut self, told: &HostState, dice: &mut Dice) {
-        let Phase::Linked { token, .. } = &self.host.link.phase else { return };
-        let link = Link { phase: Phase::Linked { token: token.clone(), checking: None }, ..self.host.link.clone() };
+        let Phase::Linked { token, checking } = &self.host.link.phase else { return };
+        let lag = checking.map(|asked| self.now.steady - asked).or(self.host.link.lag);
+        let phase = Phase::Linked { token: token.clone(), checking: None };
+        let link = Link { phase, lag, ..self.host.link.clone() };
         self.change(HostMemory::Link(Box::new(link)));
         let same = told.nodes.len() == self.host.nodes.len()
             && told
@@ -327,10 +331,11 @@ impl Pen<'_> {
         };
         if link.fails == 0 {
             let (host, was_linked) = (self.domain.clone(), link.was_linked);
+            let why = why.clone();
             self.step.effects.push(Effect::Notice(Notice::Unlinked { host, why, was_linked }));
         }
         let due = Some(self.now.steady + wait);
-        let link = Link { phase: Phase::Unlinked, due, fails, was_linked: link.was_linked, listed: None };
+        let link = Link { phase: Phase::Unlinked, due, fails, listed: None, why: Some(why), ..link.clone() };
         self.change(HostMemory::Link(Box::new(link)));
     }
 

@@ -128,11 +128,16 @@ impl Live {
         &mut self.pushing[at]
     }
 
-    /// Whether that registration is bound to a session that is there, connected or hibernated.
+    /// The session that is there, connected or hibernated, and that the registration is bound to.
+    #[must_use]
+    pub fn session_of(&self, key: &RegistrationKey) -> Option<&Session> {
+        self.session(self.pushing(key)?.bound.as_ref()?)
+    }
+
+    /// Whether there is one.
     #[must_use]
     pub fn has_session(&self, key: &RegistrationKey) -> bool {
-        let bound = self.pushing(key).and_then(|pushing| pushing.bound.as_ref());
-        bound.is_some_and(|sid| self.session(sid).is_some())
+        self.session_of(key).is_some()
     }
 
     /// When something is to be done.

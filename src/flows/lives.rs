@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::live::Live;
 use super::policy::Policy;
 use crate::domain::ids::{Account, Domain};
+use crate::domain::session::Standing;
 use crate::domain::time::Moment;
 
 /// Accounts that something is going on with.
@@ -27,6 +28,21 @@ impl Lives {
     pub fn of_host(&self, host: &Domain) -> impl Iterator<Item = (&Account, &Live)> {
         let all = self.all.iter().filter(move |(account, _)| account.is_of(host));
         all.map(|(account, (live, _))| (account, &**live))
+    }
+
+    /// How many sessions there are that are connected, and how many that hibernate.
+    #[must_use]
+    pub fn sessions(&self) -> (usize, usize) {
+        let all = self.all.values().flat_map(|(live, _)| &live.sessions);
+        all.fold((0, 0), |(connected, hibernated), session| match session.report.state {
+            Standing::Hibernated => (connected, hibernated + 1),
+            Standing::Plain | Standing::Active | Standing::Unresponsive => (connected + 1, hibernated),
+        })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Account, &Live)> {
+        self.all.iter().map(|(account, (live, _))| (account, &**live))
     }
 
     /// With whom something is to be done by now.

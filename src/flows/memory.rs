@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use super::circuit::Circuit;
 use super::data::Waiter;
+use super::history::Line;
 use super::hosts::HostMemory;
 use super::lane::{Lane, LaneKind, Load};
 use super::live::Live;
+use super::policy::Policy;
+use super::status::Vitals;
 use crate::domain::device::Device;
 use crate::domain::ids::{Account, AppName, Domain, Node};
+use crate::domain::outcome::Reason;
 use crate::domain::rate::Bucket;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Timestamp};
@@ -85,6 +89,8 @@ pub enum Memory {
         at: Moment,
         /// How many pushes in a row it was in no state to take, and since when.
         failing: Option<(u32, Moment)>,
+        /// What it said, if it did not take the push.
+        error: Option<(Timestamp, Reason)>,
     },
     /// Nothing is under way in this lane any more, and nothing waits in it.
     Ended {
@@ -120,6 +126,12 @@ pub enum Memory {
     ToWake(Vec<RegistrationKey>),
     /// Whether the store takes no writes: then nothing is done that would only be undone when it does again.
     ReadOnly(bool),
+    /// What is known of the process and its link.
+    Vitals(Box<Vitals>),
+    /// The operator's settings from now on.
+    Policy(Box<Policy>),
+    /// Something was decided: for those who ask why a phone was, or was not, woken.
+    Noted(Box<Line>),
     /// So many of them are being woken, and no more before that moment.
     Waking(usize, Moment),
 }

@@ -13,6 +13,7 @@
 //! | [`due`] | time passed |
 //! | [`state`] with [`lane`], [`registrations`], [`live`], [`lives`], [`hosts`]; [`memory`], [`policy`] | what they read, and how it changes |
 //! | [`data`], [`signals`], [`notice`] | what they take and return |
+//! | [`history`], [`saying`] | the last decisions, and how they are told |
 
 pub mod batch;
 pub mod circuit;
@@ -26,6 +27,7 @@ pub mod due;
 mod expiry;
 pub mod feedback;
 pub mod guests;
+pub mod history;
 pub mod hosts;
 pub mod lane;
 pub mod linking;
@@ -47,18 +49,21 @@ pub mod policy;
 pub mod publish;
 pub mod register;
 pub mod registrations;
+pub mod reload;
 pub mod rules;
+pub mod saying;
 pub mod signals;
 #[cfg(test)]
 mod simulation_tests;
 pub mod state;
+pub mod status;
 #[cfg(test)]
 mod webpush_tests;
 #[cfg(test)]
 pub(crate) mod world;
 
 use crate::domain::time::Now;
-use data::{Inner, Input, Step, Waiter};
+use data::{Answer, Inner, Input, Step, Waiter};
 use dice::Dice;
 use state::State;
 
@@ -88,6 +93,12 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::MissedAll(host) => batch::missed_all(state, &host),
             inner => rules::inner(state, inner, now, dice),
         },
+        Input::Status { ticket } => {
+            let mut step = Step::default();
+            step.answer(ticket, Answer::Status(Box::new(state.status(now))));
+            step
+        }
+        Input::Reloaded(reloaded) => reload::reloaded(state, *reloaded, now),
         Input::Tick => due::due(state, now),
         Input::Stop => owing::stop(state),
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::circuit::{self, Circuit};
-use super::data::{Answer, Change, Effect, Inner, Owed, Step, Waiter};
+use super::data::{Answer, Change, Decided, Effect, Inner, Owed, Step, Waiter};
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::Memory;
@@ -109,6 +109,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
         return take_back(step, node, kind, lane);
     }
     if load.left(now).is_zero() {
+        step.noted(device, None, now, Decided::Expired(load.class));
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
     }
     // Of what nobody registered nothing is kept.
@@ -230,6 +231,7 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
         if device.gone.is_some() {
             give_up(&mut step, node, *kind, lane, Refusal::NoSuchDevice);
         } else if lane.load.left(now).is_zero() {
+            step.noted(device, None, now, Decided::Expired(lane.load.class));
             give_up(&mut step, node, *kind, lane, Refusal::TryLater(Later::Vendor));
         } else {
             let push = PushId(state.next_push().0 + begun as u64);
@@ -255,7 +257,8 @@ pub(super) fn begin(
     step: &mut Step,
 ) {
     let new = state.lane(&device.node, kind).is_none();
-    let lane = Lane { phase: Phase::UnderWay { push, generation: device.generation }, turn: None, ..lane };
+    let lane =
+        Lane { phase: Phase::UnderWay { push, generation: device.generation, since: now.steady }, turn: None, ..lane };
     step.effects.push(Effect::Deliver(Box::new(address(device, push, &lane.load, now))));
     let (node, lane) = (device.node.clone(), Box::new(lane));
     step.remember(if new { Memory::Begun { node, kind, lane } } else { Memory::Moved { node, kind, lane } });

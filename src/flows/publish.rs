@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::data::{Answer, Change, Effect, Inner, Step, Ticket, Waiter};
+use super::data::{Answer, Change, Decided, Effect, Inner, Objection, Owing, Step, Ticket, Waiter};
 use super::guests;
 use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::{Limit, Memory};
@@ -28,7 +28,12 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
     // Our own rules are no stranger to be held back.
     if let (Some(rate), Waiter::Iq(_)) = (state.policy.max_per_domain, &waiter) {
         match state.publishing.less_one(&publish.from, rate, now.steady) {
-            None => return step.turn_down(waiter, Refusal::TryLater(Later::DomainRate)),
+            None => {
+                if let Some(device) = state.device(&publish.node) {
+                    step.noted(device, None, now, Decided::Refused(Objection::Later(Later::DomainRate)));
+                }
+                return step.turn_down(waiter, Refusal::TryLater(Later::DomainRate));
+            }
             Some(bucket) => {
                 step.remember(Memory::Drawn(Limit::Publishing(publish.from.clone()), bucket, now.steady));
             }
@@ -42,6 +47,9 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
     let known = known.filter(|_| !mistaken);
     let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
     let Some(device) = known.filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
+        if let Some((device, objection)) = known.and_then(|known| Some((known, known.objection(&publish)?))) {
+            step.noted(device, None, now, Decided::Refused(objection));
+        }
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if publish.notification.account_removed {
@@ -72,11 +80,11 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         expires: now.wall + owing::ttl(state, class),
         until: Some(now.steady + owing::ttl(state, class)),
     };
-    let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: guest.is_some() };
+    let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: guest.is_some(), now };
     match state.lane(&device.node, wanted.kind) {
         Some(lane) if lane.under_way().is_some() => wanted.join(lane, step),
         Some(lane) => wanted.merge(lane, step),
-        None => wanted.start(now, step),
+        None => wanted.start(step),
     }
 }
 
@@ -88,6 +96,7 @@ struct Wanted<'a> {
     load: Load,
     waiter: Waiter,
     guest: bool,
+    now: Now,
 }
 
 impl Wanted<'_> {
@@ -102,7 +111,7 @@ impl Wanted<'_> {
         let crowded = self.is_crowded();
         let waiter = if crowded {
             if let Err(later) = self.room_beside(lane.promised()) {
-                return step.turn_down(self.waiter, Refusal::TryLater(later));
+                return self.turn_down(later, step);
             }
             let waits = lane.next.as_ref().is_some_and(|next| next.owed);
             if says_as_much && !waits {
@@ -116,6 +125,9 @@ impl Wanted<'_> {
         } else {
             Some(self.waiter.clone())
         };
+        let push = lane.under_way().map(|(push, _)| push).filter(|_| says_as_much);
+        let what = if says_as_much { Decided::Merged } else { Decided::Queued };
+        step.noted(self.device, push, self.now, what(self.load.class));
         if says_as_much {
             step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest });
         } else {
@@ -135,7 +147,7 @@ impl Wanted<'_> {
         let crowded = self.is_crowded();
         let waiter = if lane.owed || crowded {
             if let Err(later) = self.room_beside(lane.promised()) {
-                return step.turn_down(self.waiter, Refusal::TryLater(later));
+                return self.turn_down(later, step);
             }
             // Even if it changes nothing: what was promised before may not be on the disk yet.
             owing::owe(&mut step, &node, kind, &whole);
@@ -143,6 +155,7 @@ impl Wanted<'_> {
         } else {
             Some(self.waiter.clone())
         };
+        step.noted(self.device, None, self.now, Decided::Queued(self.load.class));
         step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
         if crowded {
             step.remember(Memory::Promised { node, kind, lane: true, next: false });
@@ -151,16 +164,16 @@ impl Wanted<'_> {
     }
 
     /// Nothing is to be delivered in its lane yet: it goes at once if it can.
-    fn start(self, now: Now, mut step: Step) -> Step {
-        let Self { state, device, kind, .. } = self;
+    fn start(self, mut step: Step) -> Step {
+        let Self { state, device, kind, now, .. } = self;
         let app = &device.key.app;
         let rests = state.rests_until(&device.node, now.steady).filter(|_| kind == LaneKind::Messages);
         if let Some(until) = rests {
-            return self.promise(Phase::Resting(until), step);
+            return self.promise(Phase::Resting(until), Owing::Interval, step);
         }
         let circuit = state.app(app).and_then(|app| app.circuit.as_ref());
-        if circuit.is_some_and(|circuit| !circuit.is_trial_due(now.steady)) {
-            return self.promise(Phase::Ready, step);
+        if let Some(circuit) = circuit.filter(|circuit| !circuit.is_trial_due(now.steady)) {
+            return self.promise(Phase::Ready, Owing::Circuit(circuit.fault, circuit.reason.clone()), step);
         }
         if state.has_slot(app) && !state.queues().is_ready(app) {
             let lane = Lane::new(self.load, Phase::Ready, vec![self.waiter]);
@@ -168,7 +181,7 @@ impl Wanted<'_> {
             return step;
         }
         if self.is_crowded() {
-            return self.promise(Phase::Ready, step);
+            return self.promise(Phase::Ready, Owing::Crowd, step);
         }
         let lane = Box::new(Lane::new(self.load, Phase::Ready, vec![self.waiter]));
         step.remember(Memory::Begun { node: device.node.clone(), kind, lane });
@@ -179,10 +192,11 @@ impl Wanted<'_> {
     }
 
     /// It is owed from the start.
-    fn promise(self, phase: Phase, mut step: Step) -> Step {
+    fn promise(self, phase: Phase, why: Owing, mut step: Step) -> Step {
         if let Err(later) = self.room() {
-            return step.turn_down(self.waiter, Refusal::TryLater(later));
+            return self.turn_down(later, step);
         }
+        step.noted(self.device, None, self.now, Decided::Owed(self.load.class, why));
         let node = self.device.node.clone();
         let waiters = owing::promised(&mut step, [&self.waiter]);
         let lane = Box::new(Lane { owed: true, ..Lane::new(self.load.clone(), phase, waiters) });
@@ -190,6 +204,12 @@ impl Wanted<'_> {
         step.remember(Memory::Begun { node: node.clone(), kind: self.kind, lane });
         owing::owe(&mut step, &node, self.kind, &self.load);
         step
+    }
+
+    /// It cannot be kept.
+    fn turn_down(self, later: Later, mut step: Step) -> Step {
+        step.noted(self.device, None, self.now, Decided::Refused(Objection::Later(later)));
+        step.turn_down(self.waiter, Refusal::TryLater(later))
     }
 
     /// Whether too many wait for one more to.
@@ -235,6 +255,7 @@ fn ring_or_fall(state: &State, device: &Device, class: Class, now: Now, step: &m
         Access::Secret | Access::Node => state.ringing_accounts.less_one(&device.owner, RINGING, now.steady),
     };
     let (Some(device_bucket), Some(account_bucket)) = (device_bucket, account_bucket) else {
+        step.noted(device, None, now, Decided::TooManyCalls);
         return Class::Important;
     };
     step.remember(Memory::Drawn(Limit::RingingDevice(device.node.clone()), device_bucket, now.steady));
@@ -284,7 +305,7 @@ fn said(answer: &Answer) -> Said {
     match answer {
         Answer::Refused(refusal @ Refusal::TryLater(_)) => Said::Later(refusal.name().into()),
         Answer::Refused(refusal) => Said::Refused(refusal.name().into()),
-        Answer::Done | Answer::Registered { .. } | Answer::Unregistered { .. } => Said::Taken,
+        Answer::Done | Answer::Registered { .. } | Answer::Unregistered { .. } | Answer::Status(_) => Said::Taken,
     }
 }
 

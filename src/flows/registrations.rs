@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::status::Registered;
 use crate::domain::ids::{Account, Domain};
 use crate::domain::registration::{Fate, Record, Registration, RegistrationKey};
 use crate::domain::time::Timestamp;
@@ -14,11 +15,12 @@ pub struct Registrations {
     /// When time changes something, and for which.
     calendar: BTreeSet<(Timestamp, RegistrationKey)>,
     ttl: Option<Duration>,
+    counts: Registered,
 }
 
 impl Registrations {
     pub(super) fn new(ttl: Option<Duration>) -> Self {
-        Self { by_account: HashMap::new(), calendar: BTreeSet::new(), ttl }
+        Self { by_account: HashMap::new(), calendar: BTreeSet::new(), ttl, counts: Registered::default() }
     }
 
     /// All of an account.
@@ -42,9 +44,20 @@ impl Registrations {
 
     /// How many there are that are enabled, and how many in all.
     #[must_use]
-    pub fn count(&self) -> (usize, usize) {
-        let all = || self.by_account.values().flatten();
-        (all().filter(|registration| registration.is_enabled()).count(), all().count())
+    pub const fn count(&self) -> (usize, usize) {
+        let Registered { enabled, disabled, gone } = self.counts;
+        (enabled, enabled + disabled + gone)
+    }
+
+    /// How many there are, by what they are.
+    #[must_use]
+    pub const fn counts(&self) -> Registered {
+        self.counts
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.by_account.values().flatten()
     }
 
     /// What time has brought by now, the earliest first.
@@ -60,9 +73,11 @@ impl Registrations {
     }
 
     pub(super) fn put(&mut self, registration: &Registration) {
+        *self.counts.of(&registration.status) += 1;
         let all = self.by_account.entry(registration.key.account.clone()).or_default();
         if let Some(known) = all.iter_mut().find(|known| known.key == registration.key) {
             forget_date(&mut self.calendar, known, self.ttl);
+            *self.counts.of(&known.status) -= 1;
             let record = std::mem::take(&mut known.record);
             *known = Registration { record, ..registration.clone() };
             note_date(&mut self.calendar, known, self.ttl);
@@ -85,6 +100,7 @@ impl Registrations {
         let Some(all) = self.by_account.get_mut(&key.account) else { return };
         all.retain(|known| {
             if known.key == *key {
+                *self.counts.of(&known.status) -= 1;
                 forget_date(&mut self.calendar, known, self.ttl);
             }
             known.key != *key

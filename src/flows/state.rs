@@ -11,12 +11,14 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::data::Change;
+use super::history::History;
 use super::hosts::Hosts;
 use super::lane::{Lane, LaneKind};
 use super::lives::Lives;
 use super::memory::{Limit, Memory};
 use super::policy::Policy;
 use super::registrations::Registrations;
+use super::status::Vitals;
 use crate::domain::device::{Access, Device, DeviceKey};
 use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
 use crate::domain::rate::Buckets;
@@ -81,6 +83,8 @@ pub struct State {
     in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
     read_only: bool,
+    history: History,
+    vitals: Vitals,
 }
 
 #[derive(Debug)]
@@ -115,6 +119,8 @@ impl State {
             in_turn: HashSet::new(),
             next_waking: Moment::default(),
             read_only: false,
+            history: History::default(),
+            vitals: Vitals::default(),
             policy,
             devices: HashMap::new(),
             by_key: HashMap::new(),
@@ -299,6 +305,18 @@ impl State {
         (self.next_waking, self.to_wake.iter())
     }
 
+    /// The last decisions.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What is known of the process and its link.
+    #[must_use]
+    pub const fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
     /// Whether the store takes no writes.
     #[must_use]
     pub const fn is_read_only(&self) -> bool {
@@ -436,11 +454,14 @@ impl State {
             Memory::Promised { node, kind, lane, next } => self.promise(node, *kind, *lane, *next),
             Memory::HungUp(node) => self.hang_up(node),
             Memory::Sent(node, at) => self.sent.note(node, *at, self.policy.min_interval),
-            Memory::Spoke { app, at, failing } => {
+            Memory::Spoke { app, at, failing, error } => {
                 let app = self.apps.entry(app.clone()).or_default();
                 app.under_way = app.under_way.saturating_sub(1);
                 app.last_verdict = Some(*at);
                 app.failing = *failing;
+                if error.is_some() {
+                    app.last_error.clone_from(error);
+                }
             }
             Memory::Guest(device) => self.put(device, true),
             Memory::GuestLeft(node) => self.forget(node),
@@ -462,6 +483,9 @@ impl State {
                 self.to_wake.extend(new.cloned());
             }
             Memory::ReadOnly(read_only) => self.read_only = *read_only,
+            Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
+            Memory::Policy(policy) => self.policy.clone_from(policy),
+            Memory::Noted(line) => self.history.note(line),
             Memory::Waking(count, next) => {
                 for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {
                     self.in_turn.remove(&key);

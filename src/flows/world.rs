@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::data::{
-    Answer, Change, DeviceRegistration, DeviceUnregistration, Door, Effect, Input, Notice, Ticket, Weight,
+    Answer, Change, DeviceRegistration, DeviceUnregistration, Door, Effect, Input, Line, Notice, Ticket, Weight,
 };
 use super::dice::{self, Dice};
+use super::memory::Memory;
 use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use super::signals::Order;
 use super::state::State;
@@ -41,6 +42,9 @@ pub(crate) struct Happened {
     pub(crate) pushes: Vec<Push>,
     pub(crate) orders: Vec<Order>,
     pub(crate) notices: Vec<Notice>,
+    pub(crate) lines: Vec<Line>,
+    /// How often the configuration was to be read again.
+    pub(crate) reloads: usize,
     /// Apps that clients find from now on, or no longer.
     pub(crate) offers: Vec<(AppName, bool)>,
     /// What went to the disk.
@@ -53,6 +57,8 @@ impl Happened {
         self.pushes.extend(later.pushes);
         self.orders.extend(later.orders);
         self.notices.extend(later.notices);
+        self.lines.extend(later.lines);
+        self.reloads += later.reloads;
         self.offers.extend(later.offers);
         self.stored.extend(later.stored);
     }
@@ -145,8 +151,13 @@ impl World {
         for change in &step.changes {
             self.state.apply(change);
         }
+        let noted = step.changes.iter().filter_map(|change| match change {
+            Change::Memory(Memory::Noted(line)) => Some((**line).clone()),
+            _ => None,
+        });
+        let lines = noted.collect();
         let stored = step.changes.into_iter().filter(|change| change.weight() > Weight::Memory).collect();
-        let mut happened = Happened { stored, ..Happened::default() };
+        let mut happened = Happened { stored, lines, ..Happened::default() };
         for effect in step.effects {
             match effect {
                 Effect::Answer(ticket, answer) => happened.answers.push((ticket.id.to_string(), answer)),
@@ -156,6 +167,7 @@ impl World {
                     happened.orders.push(*order);
                 }
                 Effect::Notice(notice) => happened.notices.push(notice),
+                Effect::Reload => happened.reloads += 1,
                 Effect::Offer(app, works) => happened.offers.push((app, works)),
             }
         }

@@ -16,6 +16,8 @@ mod m0003_access;
 mod m0004_extensions;
 #[path = "../../migrations/m0005_outbox.rs"]
 mod m0005_outbox;
+#[path = "../../migrations/m0006_admin.rs"]
+mod m0006_admin;
 
 const SCHEMA: &[u8] = b"schema";
 
@@ -23,8 +25,14 @@ const SCHEMA: &[u8] = b"schema";
 pub(super) type Step = fn(&dyn Disk) -> Result<(), Fault>;
 
 /// All steps; the first makes schema 1, and a new store runs them all. Only ever added to.
-pub(super) const STEPS: &[Step] =
-    &[m0001_records::run, m0002_registrations::run, m0003_access::run, m0004_extensions::run, m0005_outbox::run];
+pub(super) const STEPS: &[Step] = &[
+    m0001_records::run,
+    m0002_registrations::run,
+    m0003_access::run,
+    m0004_extensions::run,
+    m0005_outbox::run,
+    m0006_admin::run,
+];
 
 /// Runs the steps that this store has not had. Each is on the disk before its number is, so one that was cut short
 /// runs again.
@@ -76,6 +84,7 @@ mod tests {
         m0003_access::run,
         m0004_extensions::run,
         m0005_outbox::run,
+        m0006_admin::run,
         next,
         last,
     ];
@@ -115,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_new_store_runs_all_steps_and_has_their_number() {
-        each(|path, _, disk| assert_eq!(schema(path, &*disk).unwrap(), 5));
+        each(|path, _, disk| assert_eq!(schema(path, &*disk).unwrap(), 6));
     }
 
     #[test]
@@ -133,7 +142,7 @@ mod tests {
             assert_eq!(store.load().unwrap().map(Result::unwrap).collect::<Vec<_>>(), devices);
             let engine = store.engine();
             let older = bring_up(path, &*engine.as_ref().unwrap().disk, STEPS.get(..1).unwrap()).unwrap_err();
-            assert!(matches!(older, StoreError::Newer { found: 5, known: 1, .. }), "{older}");
+            assert!(matches!(older, StoreError::Newer { found: 6, known: 1, .. }), "{older}");
         });
     }
 
@@ -142,12 +151,12 @@ mod tests {
         each(|path, _, disk| {
             let failed = bring_up(path, &*disk, FUTURE).unwrap_err();
             assert!(matches!(failed, StoreError::Unusable { .. }), "{failed}");
-            assert_eq!(schema(path, &*disk).unwrap(), 6, "the step that failed does not count");
+            assert_eq!(schema(path, &*disk).unwrap(), 7, "the step that failed does not count");
             assert_eq!(said(&*disk, "next").as_deref(), Some("ran"));
 
             disk.set_meta(b"next", None).unwrap();
             bring_up(path, &*disk, FUTURE).unwrap();
-            assert_eq!(schema(path, &*disk).unwrap(), 7);
+            assert_eq!(schema(path, &*disk).unwrap(), 8);
             assert_eq!(said(&*disk, "last").as_deref(), Some("ran"));
             assert_eq!(said(&*disk, "next"), None, "what a store has had does not run again");
         });
@@ -159,8 +168,8 @@ mod tests {
             set_schema(&*disk, 9);
             drop(disk);
             let refused = Engine::open(path, kind).unwrap_err();
-            assert!(matches!(refused, StoreError::Newer { found: 9, known: 5, .. }), "{refused}");
-            assert!(refused.to_string().contains("has schema 9, and this pushkeeper knows only up to 5"), "{refused}");
+            assert!(matches!(refused, StoreError::Newer { found: 9, known: 6, .. }), "{refused}");
+            assert!(refused.to_string().contains("has schema 9, and this pushkeeper knows only up to 6"), "{refused}");
         });
     }
 

@@ -90,7 +90,8 @@ impl StanzaError {
 /// Writes the answer to an iq.
 pub fn write(out: &mut BytesMut, ticket: &Ticket, answer: &Answer) {
     match answer {
-        Answer::Done => empty_result(out, ticket),
+        // How all of it stands is asked for over HTTP.
+        Answer::Done | Answer::Status(_) => empty_result(out, ticket),
         Answer::Refused(refusal) => error(out, ticket, StanzaError::of(*refusal)),
         Answer::Registered { command, node, secret } => {
             open(out, ticket, "result");

@@ -7,7 +7,7 @@ use crate::domain::ids::{Account, Domain};
 use crate::domain::registration::{Registration, RegistrationKey};
 use crate::domain::session::Sid;
 use crate::domain::time::Now;
-use crate::flows::data::{Change, Decided, Decision, Effect, Inner, Notice, Step};
+use crate::flows::data::{About, Change, Decided, Effect, Inner, Line, Notice, Place, Registered, Step, Trail};
 use crate::flows::dice::Dice;
 use crate::flows::hosts::{Asked, Host, HostMemory};
 use crate::flows::live::{Live, Session};
@@ -188,15 +188,33 @@ impl<'a> Edit<'a> {
 
     /// Notes a decision about a registration.
     pub(super) fn decided(&mut self, registration: &RegistrationKey, what: Decided) {
-        let decision =
-            Decision { account: self.account.clone(), registration: Some(registration.clone()), resource: None, what };
-        self.notice(Notice::Decided(Box::new(decision)));
+        self.note(Place::of(registration), None, None, what);
+    }
+
+    /// Notes what was decided about a registration because of this.
+    pub(super) fn decided_for(&mut self, registration: &RegistrationKey, about: About, what: Decided) {
+        self.note(Place::of(registration), Some(about), None, what);
+    }
+
+    /// Notes what became of a push for a registration, by its number.
+    pub(super) fn decided_on(&mut self, registration: &RegistrationKey, push: u64, what: Decided) {
+        self.note(Place::of(registration), None, Some(Trail::Rules(push)), what);
     }
 
     /// Notes a decision about a session.
     pub(super) fn decided_of(&mut self, sid: &Sid, what: Decided) {
         let resource = self.live.session(sid).map(|session| session.report.resource.clone());
-        let decision = Decision { account: self.account.clone(), registration: None, resource, what };
-        self.notice(Notice::Decided(Box::new(decision)));
+        self.note(resource.map_or(Place::Account, Place::Session), None, None, what);
+    }
+
+    /// Something became of a registration.
+    pub(super) fn became(&mut self, registration: &RegistrationKey, what: Registered) {
+        self.notice(Notice::Registration { key: registration.clone(), what });
+        self.decided(registration, Decided::Registration(what));
+    }
+
+    fn note(&mut self, place: Place, about: Option<About>, trail: Option<Trail>, what: Decided) {
+        let line = Line { at: self.now.wall, account: self.account.clone(), place, about, trail, what };
+        self.step.remember(Memory::Noted(Box::new(line)));
     }
 }

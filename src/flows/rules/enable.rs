@@ -12,7 +12,7 @@ use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::{Options, Record, Registration, RegistrationKey, Status};
 use crate::domain::session::{Report, Sid};
-use crate::flows::data::{Answer, Change, Notice, Registered, Ticket};
+use crate::flows::data::{Answer, Change, Registered, Ticket};
 use crate::flows::hosts::Host;
 use crate::flows::memory::{Limit, Memory};
 use crate::flows::signals::{Facts, OrderKind, Watched, Wish};
@@ -125,7 +125,7 @@ fn enable(
         };
         edit.change(Change::Record(key.clone(), Box::new(record)));
     }
-    edit.notice(Notice::Registration { key: key.clone(), what: Registered::Enabled });
+    edit.became(&key, Registered::Enabled);
     if let Some(sid) = &client.sid {
         sessions::bind_to(edit, &key, sid, false);
     }
@@ -164,7 +164,7 @@ pub(super) fn leave(edit: &mut Edit<'_>, registration: &Registration, why: GoneR
     // Its secrets are nobody's any more.
     let gone = Registration { status, options: None, extensions: None, ..registration.clone() };
     edit.change(Change::Registration(Box::new(gone)));
-    edit.notice(Notice::Registration { key: registration.key.clone(), what: Registered::Gone(why) });
+    edit.became(&registration.key, Registered::Gone(why));
     pushes::stops(edit, &registration.key);
     // What is on its way still lands, but no session is its own any more.
     let live = edit.live_mut();

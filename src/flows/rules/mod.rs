@@ -45,7 +45,7 @@ use std::sync::Arc;
 use crate::domain::class::Class;
 use crate::domain::ids::Account;
 use crate::domain::time::{Moment, Now};
-use crate::flows::data::{Inner, Step, Ticket};
+use crate::flows::data::{How, Inner, Step, Ticket};
 use crate::flows::dice::Dice;
 use crate::flows::signals::{Event, What, Wish};
 use crate::flows::state::State;
@@ -138,19 +138,19 @@ fn event_(state: &State, node: &Arc<str>, event: Event, ticket: Option<Ticket>, 
         }
         What::Archived { account, stanza } => {
             let mut edit = Edit::new(state, &account, now, dice);
-            stanzas::message(&mut edit, &stanza, false, Whom::Sessionless, Moment::default());
+            stanzas::message(&mut edit, &stanza, false, Whom::Sessionless, Moment::default(), How::Archived);
             edit.finish()
         }
         What::Offline { account, stanza } => {
             let mut edit = Edit::new(state, &account, now, dice);
-            stanzas::message(&mut edit, &stanza, false, Whom::All, now.steady + OFFLINE_WAITS);
+            stanzas::message(&mut edit, &stanza, false, Whom::All, now.steady + OFFLINE_WAITS, How::Offline);
             edit.finish()
         }
         What::Urgent { account, stanza, sent } => {
             let mut edit = Edit::new(state, &account, now, dice);
             // Only calls are urgent: what else comes this way is worth nothing to those who are away.
             if matches!(stanzas::class(&edit, &stanza, sent), Some(Class::Call | Class::Ended)) {
-                stanzas::message(&mut edit, &stanza, sent, Whom::All, Moment::default());
+                stanzas::message(&mut edit, &stanza, sent, Whom::All, Moment::default(), How::Urgent);
             }
             edit.finish()
         }

@@ -10,7 +10,7 @@ use crate::domain::redact::{self, Words};
 use crate::domain::registration::{Registration, RegistrationKey, Said, Status};
 use crate::domain::session::Sid;
 use crate::domain::time::Now;
-use crate::flows::data::{Change, Decided, Inner, Notice, Registered, Step};
+use crate::flows::data::{Change, Decided, Inner, Registered, Step};
 use crate::flows::dice::Dice;
 use crate::flows::hosts::{Host, HostMemory};
 use crate::flows::live::{Flight, Live, MOST_FLIGHTS, RELAY_WITHIN};
@@ -41,7 +41,8 @@ pub(super) fn launch(edit: &mut Edit<'_>, to: &RegistrationKey, mut burst: Burst
     let pushing = edit.live_mut().pushing_mut(to);
     let queues = pushing.waiting.is_some();
     pushing.wait(burst);
-    edit.decided(to, Decided::Waits);
+    let unlinked = !edit.host().is_some_and(Host::is_linked);
+    edit.decided(to, Decided::Waits { unlinked });
     if !queues {
         edit.remember(HostMemory::Waits(to.clone()));
     }
@@ -84,7 +85,7 @@ fn relay(edit: &mut Edit<'_>, registration: &Registration, burst: Burst) {
 
 fn took_off(edit: &mut Edit<'_>, registration: &Registration, id: u64, relayed: bool, burst: Burst) {
     let what = Decided::Pushed { class: burst.class, stanzas: burst.keys.len() };
-    edit.decided(&registration.key, what);
+    edit.decided_on(&registration.key, id, what);
     let flight = Flight { id, sent: edit.now.steady, relayed, burst };
     edit.live_mut().pushing_mut(&registration.key).flights.push(flight);
 }
@@ -120,7 +121,7 @@ fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said
         for stanza in &flight.burst.keys {
             record.keys.add(*stanza);
         }
-        edit.decided(key, Decided::Cancelled);
+        edit.decided_on(key, flight.id, Decided::Cancelled);
         return edit.change(Change::Record(key.clone(), Box::new(record)));
     }
     let passed = edit.now.steady - flight.sent;
@@ -130,13 +131,14 @@ fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said
         for stanza in &flight.burst.keys {
             record.keys.add(*stanza);
         }
-        edit.decided(key, Decided::HandedOver);
+        let took = edit.now.steady - flight.sent;
+        edit.decided_on(key, flight.id, Decided::HandedOver { took, silent: *said == Said::Silence });
         for sid in &flight.burst.sids {
             keeper::handed_over(edit, sid);
         }
     } else {
         let why = record.last_error.clone().unwrap_or_default();
-        edit.decided(key, Decided::NotTaken(why));
+        edit.decided_on(key, flight.id, Decided::NotTaken(why));
     }
     edit.change(Change::Record(key.clone(), Box::new(record)));
     let status = match (registration.status, disabled) {
@@ -146,7 +148,7 @@ fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said
     };
     if let Some((status, what)) = status {
         edit.change(Change::Registration(Box::new(Registration { status, ..registration.clone() })));
-        edit.notice(Notice::Registration { key: key.clone(), what });
+        edit.became(key, what);
         if status != Status::Enabled {
             stops(edit, key);
         }

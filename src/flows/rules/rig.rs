@@ -8,7 +8,7 @@ use crate::domain::registration::Options;
 use crate::domain::secret::Private;
 use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::domain::stanza::{Jingle, JingleStep, Stanza};
-use crate::flows::data::{Answer, Change, Decided, Input, Notice};
+use crate::flows::data::{Answer, Change, Decided, Input};
 use crate::flows::hosts::{HostMemory, Link, Phase};
 use crate::flows::memory::Memory;
 use crate::flows::policy::Policy;
@@ -227,8 +227,7 @@ impl Happened {
     }
 
     pub(crate) fn decided(&self, what: &Decided) -> usize {
-        let same = |notice: &&Notice| matches!(notice, Notice::Decided(decision) if decision.what == *what);
-        self.notices.iter().filter(same).count()
+        self.lines.iter().filter(|line| line.what == *what).count()
     }
 }
 

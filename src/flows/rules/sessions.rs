@@ -1,15 +1,16 @@
 //! Sessions come, go away, come back and end; registrations are bound to them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::edit::Edit;
-use super::stanzas::{self, Place};
+use super::stanzas::{self, Offered, Place};
 use super::{keeper, pushes};
 use crate::domain::class::Class;
 use crate::domain::registration::{Registration, RegistrationKey};
 use crate::domain::session::{EndReason, Report, Sid, Standing};
 use crate::domain::time::Moment;
-use crate::flows::data::{Decided, Inner};
+use crate::flows::data::{Decided, How, Inner};
 use crate::flows::live::{Live, Old, Session};
 use crate::flows::signals::{Queued, Turn};
 
@@ -27,6 +28,8 @@ pub(super) fn turned(edit: &mut Edit<'_>, node: &Arc<str>, report: Report, turn:
         return ended(edit, &sid, reason);
     }
     let before = edit.live().session(&sid).map(|session| session.report.state);
+    let hibernation = edit.live().session(&sid).and_then(|session| session.hibernation.as_ref());
+    let slept = hibernation.map(|hibernation| hibernation.lasts(edit.now.steady));
     let (h_out, state) = (report.h_out, report.state);
     let new = seen(edit, node, report);
     if new || matches!(turn, Turn::Bound | Turn::Described) {
@@ -35,6 +38,7 @@ pub(super) fn turned(edit: &mut Edit<'_>, node: &Arc<str>, report: Report, turn:
     // A resumption that nobody told us of is one all the same.
     if before == Some(Standing::Hibernated) && !state.is_away() {
         resumed(edit, &sid);
+        came_back(edit, &sid, slept.unwrap_or_default());
     }
     match turn {
         Turn::Bound | Turn::Ended(_) => {}
@@ -135,6 +139,16 @@ fn resumed(edit: &mut Edit<'_>, sid: &Sid) {
     }
 }
 
+/// Notes that a client is back that hibernated for so long, and how long ago it was woken, if it was meanwhile.
+fn came_back(edit: &mut Edit<'_>, sid: &Sid, slept: Duration) {
+    let bound = edit.bound_to(sid);
+    let (now, live) = (edit.now, edit.live());
+    let settled = bound.iter().filter_map(|of| Some(now.wall - of.record.last_push?));
+    let flights = bound.iter().filter_map(|of| live.pushing(&of.key)).flat_map(|pushing| &pushing.flights);
+    let woken = settled.chain(flights.map(|flight| now.steady - flight.sent)).filter(|since| *since <= slept).min();
+    edit.decided_of(sid, Decided::Resumed { woken });
+}
+
 /// Takes out of what is collected what its client has got.
 fn taken_out(edit: &mut Edit<'_>, mut take: impl FnMut(&mut crate::domain::collector::Collector)) {
     let mut cancelled = Vec::new();
@@ -157,7 +171,9 @@ fn queued(edit: &mut Edit<'_>, sid: &Sid, stanzas: &[Queued]) {
         for queued in stanzas {
             let place = Place { sid: sid.clone(), n: queued.n };
             let class = stanzas::class(edit, &queued.stanza, false);
-            handed |= stanzas::offer(edit, registration, &queued.stanza, class, Some(place), Moment::default());
+            let (how, ready) = (How::Queued, Moment::default());
+            let offered = Offered { stanza: &queued.stanza, class, how, place: Some(place), ready };
+            handed |= stanzas::offer(edit, registration, offered);
         }
     }
     if handed {

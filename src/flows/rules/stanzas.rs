@@ -8,11 +8,11 @@ use crate::domain::filter::{Filter, filter};
 use crate::domain::ids::Node;
 use crate::domain::importance;
 use crate::domain::redact::Words;
-use crate::domain::registration::{Registration, RegistrationKey};
+use crate::domain::registration::{Registration, RegistrationKey, Status};
 use crate::domain::session::Sid;
 use crate::domain::stanza::{Key, Stanza};
 use crate::domain::time::Moment;
-use crate::flows::data::Decided;
+use crate::flows::data::{About, Decided, How, Matter};
 use crate::flows::live::Rung;
 
 /// Which registrations of an account.
@@ -31,23 +31,51 @@ pub(super) struct Place {
     pub(super) n: Option<u32>,
 }
 
+/// A stanza that may be worth a push.
+pub(super) struct Offered<'a> {
+    pub(super) stanza: &'a Stanza,
+    pub(super) class: Option<Class>,
+    pub(super) how: How,
+    /// Where it stands in a queue, if it does.
+    pub(super) place: Option<Place>,
+    /// Not before.
+    pub(super) ready: Moment,
+}
+
 /// What a push for this stanza would be.
 pub(super) fn class(edit: &Edit<'_>, stanza: &Stanza, own: bool) -> Option<Class> {
     importance::class(stanza, edit.account.as_str(), own, edit.rules().corrections)
 }
 
 /// The account received a message, or sent one (`own`).
-pub(super) fn message(edit: &mut Edit<'_>, stanza: &Stanza, own: bool, whom: Whom, ready: Moment) {
+pub(super) fn message(edit: &mut Edit<'_>, stanza: &Stanza, own: bool, whom: Whom, ready: Moment, how: How) {
     let class = class(edit, stanza, own);
     if class == Some(Class::Ended) {
         return hang_up(edit, stanza, own);
     }
     let everybody = whom == Whom::All || class == Some(Class::Call);
-    for registration in edit.enabled() {
-        if everybody || !edit.live().has_session(&registration.key) {
-            offer(edit, registration, stanza, class, None, ready);
+    let about = about(stanza, how);
+    for registration in edit.registrations() {
+        let key = &registration.key;
+        match registration.status {
+            Status::Gone(_) => {}
+            Status::Disabled { why, .. } => edit.decided_for(key, about, Decided::Disabled(why)),
+            Status::Enabled => match edit.live().session_of(key).filter(|_| !everybody) {
+                Some(session) => {
+                    let resource = session.report.resource.clone();
+                    edit.decided_for(key, about, Decided::HasSession(resource));
+                }
+                None => {
+                    offer(edit, registration, Offered { stanza, class, how, place: None, ready });
+                }
+            },
         }
     }
+}
+
+/// What is noted of a stanza beside a decision.
+fn about(stanza: &Stanza, how: How) -> About {
+    About { what: Matter::of(stanza), how, contact: stanza.contact }
 }
 
 /// Another part of the host asks for a wake.
@@ -78,7 +106,8 @@ pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Opti
         let filtered = newest.and_then(|newest| filtered(edit, registration, newest));
         let is_all = all_named && newest.is_some_and(|newest| newest.key(None).is_some_and(|key| unknown == [key]));
         if let Some(filter) = filtered.filter(|_| is_all) {
-            edit.decided(&registration.key, Decided::Filtered(filter));
+            let about = About { what: Matter::Several(count), how: How::Missed, contact: None };
+            edit.decided_for(&registration.key, about, Decided::Filtered(filter));
             continue;
         }
         // Whether its owner wants to know of the others, nobody can tell.
@@ -98,23 +127,22 @@ pub(super) fn missed(edit: &mut Edit<'_>, count: u32, keys: &[Key], newest: Opti
 
 /// Offers a stanza to a registration: collected, unless it is worth nothing or pushed already. Says whether it is
 /// urgent, stands in a queue, and was handed over before.
-pub(super) fn offer(
-    edit: &mut Edit<'_>,
-    registration: &Registration,
-    stanza: &Stanza,
-    class: Option<Class>,
-    place: Option<Place>,
-    ready: Moment,
-) -> bool {
+pub(super) fn offer(edit: &mut Edit<'_>, registration: &Registration, offered: Offered<'_>) -> bool {
+    let Offered { stanza, class, how, place, ready } = offered;
+    let about = about(stanza, how);
     let Some(class) = class else {
-        edit.decided(&registration.key, Decided::Worthless);
+        edit.decided_for(&registration.key, about, Decided::Worthless);
         return false;
     };
-    if class == Class::Ended || (class < Class::Important && !edit.rules().unimportant) {
+    if class == Class::Ended {
+        return false;
+    }
+    if class < Class::Important && !edit.rules().unimportant {
+        edit.decided_for(&registration.key, about, Decided::Unwanted);
         return false;
     }
     if let Some(filter) = filtered(edit, registration, stanza) {
-        edit.decided(&registration.key, Decided::Filtered(filter));
+        edit.decided_for(&registration.key, about, Decided::Filtered(filter));
         return false;
     }
     let numbered = place.as_ref().and_then(|place| Some((&place.sid, place.n?)));
@@ -122,12 +150,12 @@ pub(super) fn offer(
     let waits_in = place.as_ref().filter(|_| class.is_urgent()).map(|place| &place.sid);
     if let Some(key) = key {
         if registration.record.keys.contains(key) {
-            edit.decided(&registration.key, Decided::Known);
+            edit.decided_for(&registration.key, about, Decided::Known);
             return waits_in.is_some();
         }
         let pushing = edit.live_mut().pushing_mut(&registration.key);
         if pushing.covers(key, waits_in) || pushing.collector.contains(key) {
-            edit.decided(&registration.key, Decided::Known);
+            edit.decided_for(&registration.key, about, Decided::Known);
             return false;
         }
     }
@@ -136,6 +164,9 @@ pub(super) fn offer(
         ring(edit, &registration.key, stanza, key, words, waits_in);
     } else {
         // One call too many is worth as much as a message.
+        if class == Class::Call {
+            edit.decided_for(&registration.key, about, Decided::TooManyCalls);
+        }
         let class = class.min(Class::Important);
         let words = words(edit, registration, stanza, class);
         collect(edit, registration, key, class, words, place, ready);

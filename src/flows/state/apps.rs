@@ -1,6 +1,7 @@
 //! What is known of an app.
 
 use crate::domain::app::Credentials;
+use crate::domain::outcome::Reason;
 use crate::domain::time::{Moment, Timestamp};
 use crate::flows::circuit::Circuit;
 
@@ -23,6 +24,8 @@ pub struct AppState {
     pub withdrawn: bool,
     /// How many pushes in a row its vendor was in no state to take, and since when.
     pub failing: Option<(u32, Moment)>,
+    /// The vendor's latest word that was no acceptance, and when.
+    pub last_error: Option<(Timestamp, Reason)>,
     /// Set while its pushes are kept back.
     pub circuit: Option<Circuit>,
 }

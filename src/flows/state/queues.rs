@@ -119,6 +119,18 @@ impl Queues {
         }
     }
 
+    /// How many wait for their turn with this app's vendor.
+    #[must_use]
+    pub fn waiting(&self, app: &AppName) -> usize {
+        self.ready.get(app).map_or(0, |ready| ready.lanes.len())
+    }
+
+    /// How many rest.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
     /// What waits for a free slot of this app, by whose turn it is.
     pub fn ready(&self, app: &AppName) -> impl Iterator<Item = &Place> {
         self.ready.get(app).into_iter().flat_map(|ready| ready.lanes.values())

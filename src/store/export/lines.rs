@@ -220,13 +220,14 @@ pub(super) fn gone_line(gone: Gone) -> GoneLine {
 }
 
 pub(super) fn gone(line: GoneLine) -> Result<Gone, Unfit> {
-    const ALL: [GoneReason; 6] = [
+    const ALL: [GoneReason; 7] = [
         GoneReason::Owner,
         GoneReason::MaxDevices,
         GoneReason::VendorGone,
         GoneReason::Errors,
         GoneReason::AccountDeleted,
         GoneReason::Expired,
+        GoneReason::Admin,
     ];
     let why = ALL.into_iter().find(|why| why.name() == line.why).ok_or(Unfit("why"))?;
     Ok(Gone { at: Timestamp::from_millis(line.at), why })

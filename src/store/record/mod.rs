@@ -71,6 +71,7 @@ enum GoneReasonV1 {
     Errors,
     AccountDeleted,
     Expired,
+    Admin,
 }
 
 impl From<Gone> for GoneV1 {
@@ -82,6 +83,7 @@ impl From<Gone> for GoneV1 {
             GoneReason::Errors => GoneReasonV1::Errors,
             GoneReason::AccountDeleted => GoneReasonV1::AccountDeleted,
             GoneReason::Expired => GoneReasonV1::Expired,
+            GoneReason::Admin => GoneReasonV1::Admin,
         };
         Self { at: gone.at.millis(), why }
     }
@@ -96,6 +98,7 @@ impl From<GoneV1> for Gone {
             GoneReasonV1::Errors => GoneReason::Errors,
             GoneReasonV1::AccountDeleted => GoneReason::AccountDeleted,
             GoneReasonV1::Expired => GoneReason::Expired,
+            GoneReasonV1::Admin => GoneReason::Admin,
         };
         Self { at: Timestamp::from_millis(gone.at), why }
     }

@@ -1,0 +1,16 @@
+//! The configuration was read again.
+
+use super::data::{Reloaded, Step};
+use super::memory::Memory;
+use super::state::State;
+use crate::domain::time::Now;
+
+/// Takes the operator's new settings.
+#[must_use]
+pub fn reloaded(_state: &State, reloaded: Reloaded, _now: Now) -> Step {
+    let mut step = Step::default();
+    if let Some(policy) = reloaded.policy {
+        step.remember(Memory::Policy(policy));
+    }
+    step
+}
