@@ -230,6 +230,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         max_owed: MAX_OWED,
         max_owed_bytes: MAX_OWED_BYTES,
         own: component.as_ref().map_or_else(|| Domain::new(""), |component| component.jid.clone()),
+        admins: component.as_ref().map_or_else(Vec::new, |component| component.admins.clone()),
         hosts,
         rules,
         sessions,

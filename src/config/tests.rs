@@ -50,6 +50,7 @@ fn the_example_is_complete_and_shows_the_defaults() {
     let (config, _) = parse_in(folder.path(), example).unwrap();
     assert_eq!(config.apps.len(), 3);
     assert_eq!(config.component.admins, [Account::new("admin@example.org")]);
+    assert_eq!(config.policy.admins, config.component.admins);
     assert_eq!(config.policy.hosts, [Domain::new("example.org")]);
     let third = Redaction { with_sender: true, ..Redaction::default() };
     let services = [("push.third.example".into(), third)].into();

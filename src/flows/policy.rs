@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::signals::Facts;
 use crate::domain::app::App;
 use crate::domain::extensions::Extensions;
-use crate::domain::ids::Domain;
+use crate::domain::ids::{Account, Domain};
 use crate::domain::keeper::Windows;
 pub use crate::domain::pattern::DomainPattern;
 use crate::domain::rate::Rate;
@@ -40,6 +40,8 @@ pub struct Policy {
     pub max_owed_bytes: usize,
     /// `component.jid`: our own push service.
     pub own: Domain,
+    /// `component.admins`: bare JIDs that may use every ad-hoc command.
+    pub admins: Vec<Account>,
     /// `[[hosts]]`: the domains whose bridge we trust.
     pub hosts: Vec<Domain>,
     /// `[rules]`.

@@ -108,6 +108,7 @@ pub(crate) fn policy() -> Policy {
         max_owed: 1000,
         max_owed_bytes: 1 << 20,
         own: Domain::new("push.example.org"),
+        admins: vec![Account::new("admin@example.org")],
         hosts: vec![Domain::new("example.org")],
         rules: Rules::default(),
         sessions: Sessions::default(),
