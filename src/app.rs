@@ -178,6 +178,7 @@ pub async fn run_on(
     let (stop_keeping, until) = oneshot::channel();
     let keeping = tokio::spawn(keeping::keep(store, clock.clone(), asked, until));
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
+    service.set_admins(state.policy.admins.iter().cloned());
     let service = Arc::new(service);
     let ports = Ports {
         watch: Box::new(crate::driver::Unwatched),

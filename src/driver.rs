@@ -292,10 +292,12 @@ impl Driver {
     fn take_one(&mut self, input: Input) -> Vec<Inner> {
         let command = match &input {
             Input::Register { .. } | Input::Unregister { .. } | Input::Wish { .. } => true,
+            // Looking must be possible while the store is in trouble: then more than ever.
+            Input::Command { .. } => self.disk.trial.is_none(),
             Input::Inner(Inner::Event { ticket, .. }) => ticket.is_some(),
             _ => false,
         };
-        if matches!(input, Input::Status { .. }) {
+        if matches!(input, Input::Status { .. } | Input::Command { .. }) {
             let vitals = Box::new(self.ports.watch.vitals());
             self.state.apply(&Change::Memory(Memory::Vitals(vitals)));
         }
@@ -408,6 +410,10 @@ impl Driver {
                 Waiter::Rules { registration, flight } => {
                     let said = Said::Later("store".into());
                     self.take(Input::Inner(Inner::Settled { registration, flight, said }));
+                }
+                Waiter::Trial(number) => {
+                    let said = Said::Later("store".into());
+                    self.take(Input::Inner(Inner::Tried { number, said }));
                 }
             }
         }

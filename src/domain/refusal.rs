@@ -26,6 +26,16 @@ pub enum Refusal {
     BadKey,
     /// The bridge of the account's host is not linked: nobody would act on what is registered.
     HostNotLinked,
+    /// A command's session is over.
+    SessionExpired,
+    /// A command's session is none of the asker's.
+    BadSession,
+    /// A command cannot do that now.
+    BadAction,
+    /// A command was filled in wrongly too often.
+    BadPayload,
+    /// Too many commands are under way.
+    TooManySessions,
     /// We cannot do it now, through no fault of theirs; the only answer that every server takes for passing.
     TryLater(Later),
 }
@@ -60,6 +70,11 @@ impl Refusal {
             Self::NoSuchEncryption => "no-such-encryption",
             Self::BadKey => "bad-key",
             Self::HostNotLinked => "host-not-linked",
+            Self::SessionExpired => "session-expired",
+            Self::BadSession => "bad-session",
+            Self::BadAction => "bad-action",
+            Self::BadPayload => "bad-payload",
+            Self::TooManySessions => "too-many-sessions",
             Self::TryLater(Later::Vendor) => "vendor",
             Self::TryLater(Later::Operator) => "operator",
             Self::TryLater(Later::DomainRate) => "domain-rate",

@@ -230,6 +230,12 @@ impl Record {
         }
     }
 
+    /// The same without what counts against it: it has been mended, or so somebody says.
+    #[must_use]
+    pub fn forgiven(&self) -> Self {
+        Self { errors: 0, errors_since: None, unreached: 0, unreached_since: None, tried: None, ..self.clone() }
+    }
+
     fn unreached(&mut self, reason: Reason, max_errors: u32, now: Timestamp) -> Option<DisabledReason> {
         self.last_error = Some(reason);
         self.unreached = self.unreached.saturating_add(1);

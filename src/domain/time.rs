@@ -35,6 +35,25 @@ impl Timestamp {
     }
 }
 
+/// As XEP-0082 has it, in whole seconds: `2026-11-22T19:40:07Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.secs();
+        let (days, of_day) = (secs / 86_400, secs % 86_400);
+        // The proleptic Gregorian calendar in eras of 400 years, whose years begin in March.
+        let z = days + 719_468;
+        let (era, of_era) = (z / 146_097, z % 146_097);
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -111,6 +130,15 @@ mod tests {
     fn a_clock_set_back_gives_no_time_passed() {
         assert_eq!(Timestamp::from_secs(5) - Timestamp::from_secs(9), Duration::ZERO);
         assert_eq!(Timestamp::from_secs(9) - Timestamp::from_secs(5), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn times_as_text() {
+        let rows =
+            [(0, "1970-01-01T00:00:00Z"), (951_782_399, "2000-02-28T23:59:59Z"), (951_782_400, "2000-02-29T00:00:00Z")];
+        for (secs, text) in rows {
+            assert_eq!(Timestamp::from_secs(secs).to_string(), text);
+        }
     }
 
     #[test]

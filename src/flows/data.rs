@@ -14,6 +14,8 @@ use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::session::{Report, Sid};
 use crate::domain::time::Moment;
 
+pub use super::commands::data as commands;
+use super::commands::data::{Asked, Shown};
 pub use super::history::{About, Decided, How, Line, Matter, Objection, Owing, Place, Then, Trail};
 pub use super::lane::{LaneKind, Load};
 use super::memory::Memory;
@@ -79,6 +81,15 @@ pub enum Input {
         /// What it said.
         reply: Reply,
     },
+    /// Somebody uses a command.
+    Command {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// Who asks, by bare JID.
+        asker: Account,
+        /// What.
+        asked: Box<Asked>,
+    },
     /// Somebody asks how all of it stands.
     Status {
         /// Where the answer goes.
@@ -116,6 +127,20 @@ pub enum Inner {
         flight: u64,
         /// What is published.
         publish: Box<Publish>,
+    },
+    /// A test push goes to a device of our own.
+    Trial {
+        /// Names it.
+        number: u64,
+        /// What is published.
+        publish: Box<Publish>,
+    },
+    /// Something came of a test push.
+    Tried {
+        /// Which.
+        number: u64,
+        /// What.
+        said: Said,
     },
     /// What came of a push for an account.
     Settled {
@@ -183,6 +208,7 @@ impl Input {
             Self::Link(_) => "link",
             Self::Signals { .. } => "signals",
             Self::Wish { .. } => "enable",
+            Self::Command { .. } => "command",
             Self::Reply { .. } => "reply",
             Self::Status { .. } => "status",
             Self::Reloaded(_) => "reload",
@@ -199,7 +225,8 @@ impl Input {
             Self::Publish { ticket, .. } | Self::Register { ticket, .. } | Self::Unregister { ticket, .. } => {
                 Some(ticket)
             }
-            Self::Signals { ticket, .. } | Self::Wish { ticket, .. } | Self::Status { ticket } => Some(ticket),
+            Self::Signals { ticket, .. } | Self::Wish { ticket, .. } => Some(ticket),
+            Self::Command { ticket, .. } | Self::Status { ticket } => Some(ticket),
             Self::Reloaded(_)
             | Self::Verdict(_)
             | Self::Link(_)
@@ -260,6 +287,8 @@ pub enum Waiter {
         /// Names the push there.
         flight: u64,
     },
+    /// Somebody who asked for a test push.
+    Trial(u64),
 }
 
 impl Waiter {
@@ -337,6 +366,8 @@ pub enum Answer {
         /// The name of the command.
         command: Box<str>,
     },
+    /// What a command shows.
+    Command(Box<Shown>),
     /// How all of it stands.
     Status(Box<Status>),
     /// No.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::commands;
 use super::data::{Answer, Change, Decided, Inner, Owing, Step};
 use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
@@ -50,6 +51,7 @@ pub fn due(state: &State, now: Now) -> Step {
     step.then.extend(hosts.map(|(host, _)| Inner::HostDue(host.clone())));
     wake_some(state, now, &mut step);
     expiry::watch(state, now, &mut step);
+    commands::due(state, now, &mut step);
     // What goes by the calendar is for the disk, and would be due again at once.
     if state.is_read_only() {
         return step;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::circuit::Circuit;
+use super::commands::sessions::Session;
+use super::commands::{Trial, Waits};
 use super::data::Waiter;
 use super::history::Line;
 use super::hosts::HostMemory;
@@ -126,6 +128,18 @@ pub enum Memory {
     ToWake(Vec<RegistrationKey>),
     /// Whether the store takes no writes: then nothing is done that would only be undone when it does again.
     ReadOnly(bool),
+    /// A command is under way, so far.
+    Command(Box<Session>),
+    /// One is over.
+    CommandOver(u64),
+    /// A test push is under way.
+    Testing(Box<Trial>),
+    /// One was reported.
+    Tested(u64),
+    /// Somebody waits for the configuration to be read again.
+    Reloading(Box<Waits>),
+    /// All of them were told what came of it.
+    ReloadTold,
     /// What is known of the process and its link.
     Vitals(Box<Vitals>),
     /// The operator's settings from now on.
@@ -151,6 +165,8 @@ pub enum Limit {
     RingingAccount(Account),
     /// Enabling by an account.
     Enabling(Account),
+    /// Test pushes that an account asks for.
+    Testing(Account),
     /// Calls for a registration.
     RingingRegistration(RegistrationKey),
 }

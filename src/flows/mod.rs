@@ -13,12 +13,15 @@
 //! | [`due`] | time passed |
 //! | [`state`] with [`lane`], [`registrations`], [`live`], [`lives`], [`hosts`]; [`memory`], [`policy`] | what they read, and how it changes |
 //! | [`data`], [`signals`], [`notice`] | what they take and return |
+//! | [`commands`] | what operators and account owners ask by commands |
+//! | [`status`], [`reload`] | how all of it stands; the configuration was read again |
 //! | [`history`], [`saying`] | the last decisions, and how they are told |
 
 pub mod batch;
 pub mod circuit;
 #[cfg(test)]
 pub(crate) mod cloud_notify;
+pub mod commands;
 pub mod data;
 #[cfg(test)]
 mod dialect_tests;
@@ -86,6 +89,8 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::Push { registration, flight, publish } => {
                 publish::publish(state, Waiter::Rules { registration, flight }, *publish, now)
             }
+            Inner::Trial { number, publish } => publish::publish(state, Waiter::Trial(number), *publish, now),
+            Inner::Tried { number, said } => commands::trials::tried(state, number, &said, now),
             Inner::Drain(app) => owing::drain(state, &app, now),
             Inner::HostDue(host) => linking::due(state, &host, now, dice),
             Inner::Reloaded => linking::reloaded(state, now, dice),
@@ -93,6 +98,7 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::MissedAll(host) => batch::missed_all(state, &host),
             inner => rules::inner(state, inner, now, dice),
         },
+        Input::Command { ticket, asker, asked } => commands::command(state, ticket, &asker, *asked, now, dice),
         Input::Status { ticket } => {
             let mut step = Step::default();
             step.answer(ticket, Answer::Status(Box::new(state.status(now))));

@@ -377,6 +377,7 @@ impl Sea {
                     self.model.answered(number, &answer, |_| None, Some(Later::Store));
                 }
                 Waiter::Rules { flight, .. } => self.model.settled(u32::try_from(flight).unwrap(), false),
+                Waiter::Trial(_) => panic!("nobody tests"),
             }
         }
         self.take(Input::Tick);

@@ -46,7 +46,7 @@ pub(super) fn promised<'a>(step: &mut Step, waiters: impl IntoIterator<Item = &'
     for waiter in waiters {
         match waiter {
             Waiter::Iq(ticket) => step.answer(ticket.clone(), Answer::Done),
-            Waiter::Rules { .. } => stay.push(waiter.clone()),
+            Waiter::Rules { .. } | Waiter::Trial(_) => stay.push(waiter.clone()),
         }
     }
     stay
@@ -78,9 +78,12 @@ pub(super) fn take_back(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lan
 /// Tells those who wait for a call that it was taken back: what they asked for must not be done any more.
 pub(super) fn taken_back<'a>(step: &mut Step, waiters: impl IntoIterator<Item = &'a Waiter>) {
     for waiter in promised(step, waiters) {
-        if let Waiter::Rules { registration, flight } = waiter {
-            step.then.push(Inner::Settled { registration, flight, said: Said::TakenBack });
-        }
+        let said = Said::TakenBack;
+        step.then.extend(match waiter {
+            Waiter::Rules { registration, flight } => Some(Inner::Settled { registration, flight, said }),
+            Waiter::Trial(number) => Some(Inner::Tried { number, said }),
+            Waiter::Iq(_) => None,
+        });
     }
 }
 

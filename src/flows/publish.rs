@@ -266,6 +266,13 @@ fn ring_or_fall(state: &State, device: &Device, class: Class, now: Now, step: &m
 }
 
 impl Step {
+    /// Adds all of another one.
+    pub(super) fn append(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.effects.extend(other.effects);
+        self.then.extend(other.then);
+    }
+
     /// Adds a change that lives in memory only.
     pub(super) fn remember(&mut self, memory: Memory) {
         self.changes.push(Change::Memory(memory));
@@ -284,6 +291,7 @@ impl Step {
                 let said = said(&answer);
                 self.then.push(Inner::Settled { registration, flight, said });
             }
+            Waiter::Trial(number) => self.then.push(Inner::Tried { number, said: said(&answer) }),
         }
     }
 
@@ -305,7 +313,9 @@ fn said(answer: &Answer) -> Said {
     match answer {
         Answer::Refused(refusal @ Refusal::TryLater(_)) => Said::Later(refusal.name().into()),
         Answer::Refused(refusal) => Said::Refused(refusal.name().into()),
-        Answer::Done | Answer::Registered { .. } | Answer::Unregistered { .. } | Answer::Status(_) => Said::Taken,
+        Answer::Done | Answer::Registered { .. } | Answer::Unregistered { .. } => Said::Taken,
+        // Nobody who pushes is shown these.
+        Answer::Command(_) | Answer::Status(_) => Said::Taken,
     }
 }
 

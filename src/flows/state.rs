@@ -10,6 +10,9 @@ mod sizes;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::commands::Waits;
+use super::commands::sessions::Sessions;
+use super::commands::trials::Trials;
 use super::data::Change;
 use super::history::History;
 use super::hosts::Hosts;
@@ -67,6 +70,8 @@ pub struct State {
     pub ringing_devices: Buckets<Node>,
     /// Calls per account.
     pub ringing_accounts: Buckets<Account>,
+    /// Test pushes per account that asks.
+    pub testing: Buckets<Account>,
     /// Enabling per account.
     pub enabling: Buckets<Account>,
     /// Calls per registration.
@@ -77,6 +82,12 @@ pub struct State {
     pub lives: Lives,
     /// The hosts whose bridge we trust.
     pub hosts: Hosts,
+    /// Commands under way.
+    pub commands: Sessions,
+    /// Test pushes under way.
+    pub trials: Trials,
+    /// Those who wait for the configuration to be read again.
+    pub reloading: Vec<Waits>,
     next_number: u64,
     /// Who is to be woken, each once, and when the next ones may be.
     to_wake: VecDeque<RegistrationKey>,
@@ -114,6 +125,9 @@ impl State {
             registrations,
             lives: Lives::default(),
             hosts,
+            commands: Sessions::default(),
+            trials: Trials::default(),
+            reloading: Vec::new(),
             next_number: 1,
             to_wake: VecDeque::new(),
             in_turn: HashSet::new(),
@@ -139,6 +153,7 @@ impl State {
             registering_accounts: Buckets::new(REMEMBERED),
             ringing_devices: Buckets::new(REMEMBERED),
             ringing_accounts: Buckets::new(REMEMBERED),
+            testing: Buckets::new(REMEMBERED),
             enabling: Buckets::new(REMEMBERED),
             ringing_registrations: Buckets::new(REMEMBERED),
         }
@@ -154,6 +169,11 @@ impl State {
     #[must_use]
     pub fn registered(&self, key: &DeviceKey) -> Option<&Device> {
         self.device(self.by_key.get(key)?)
+    }
+
+    /// All devices, dead ones included, in no order.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values().map(|slot| &slot.device)
     }
 
     /// All devices of an account, dead ones included.
@@ -338,7 +358,8 @@ impl State {
         let waking = (!self.to_wake.is_empty()).then_some(self.next_waking);
         let next =
             [self.next_turn(now), self.next_late(), self.lives.next_due(), self.hosts.next_due(), calendar, waking];
-        next.into_iter().flatten().min()
+        let commands = [self.commands.next_due(), self.trials.next_due()];
+        next.into_iter().chain(commands).flatten().min()
     }
 
     /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
@@ -442,6 +463,7 @@ impl State {
                 Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
                 Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
+                Limit::Testing(account) => self.testing.put(account.clone(), *bucket, *now),
                 Limit::Enabling(account) => self.enabling.put(account.clone(), *bucket, *now),
                 Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
             },
@@ -483,6 +505,12 @@ impl State {
                 self.to_wake.extend(new.cloned());
             }
             Memory::ReadOnly(read_only) => self.read_only = *read_only,
+            Memory::Command(session) => self.commands.put(session),
+            Memory::CommandOver(number) => self.commands.end(*number),
+            Memory::Testing(trial) => self.trials.put(trial),
+            Memory::Tested(number) => self.trials.end(*number),
+            Memory::Reloading(waits) => self.reloading.push((**waits).clone()),
+            Memory::ReloadTold => self.reloading.clear(),
             Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
             Memory::Policy(policy) => self.policy.clone_from(policy),
             Memory::Noted(line) => self.history.note(line),

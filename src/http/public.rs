@@ -127,7 +127,9 @@ fn status(answer: &Answer) -> StatusCode {
         Answer::Unregistered { .. } => StatusCode::OK,
         Answer::Refused(Refusal::TryLater(_)) => StatusCode::SERVICE_UNAVAILABLE,
         Answer::Refused(_) => StatusCode::NOT_FOUND,
-        Answer::Done | Answer::Registered { .. } | Answer::Status(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Answer::Done | Answer::Registered { .. } | Answer::Command(_) | Answer::Status(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

@@ -130,19 +130,7 @@ fn is_time(name: &str) -> bool {
 
 /// The time as a name: `2026-11-22T19-40-07Z`.
 fn name(now: Timestamp) -> String {
-    let secs = now.secs();
-    let (days, of_day) = (secs / 86_400, secs % 86_400);
-    // The proleptic Gregorian calendar in eras of 400 years, whose years begin in March.
-    let z = days + 719_468;
-    let (era, of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
+    now.to_string().replace(':', "-")
 }
 
 #[cfg(test)]

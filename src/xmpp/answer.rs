@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use sha1::{Digest, Sha1};
 
-use super::{ns, register};
+use super::{adhoc, ns, register};
 use crate::domain::ids::Node;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::Secret;
@@ -33,6 +33,8 @@ impl StanzaError {
     pub const BAD_ACTION: Self = Self::command("bad-action");
     /// A command's action is not one of XEP-0050's (§4.6).
     pub const MALFORMED_ACTION: Self = Self::command("malformed-action");
+    /// A command's session is none (XEP-0050 §4.6).
+    pub const BAD_SESSION: Self = Self::command("bad-sessionid");
     /// There is no such node, command or device.
     pub const ITEM_NOT_FOUND: Self = Self::new("cancel", "item-not-found");
     /// A node is to be made, and has no name (XEP-0060 §8.1).
@@ -76,12 +78,15 @@ impl StanzaError {
             Refusal::BadService => Self::BAD_REQUEST.saying(
                 "The jid is missing, or it is none of a push service, or what came with it is longer than is kept.",
             ),
-            Refusal::BadToken => Self::BAD_PAYLOAD,
+            Refusal::BadToken | Refusal::BadPayload => Self::BAD_PAYLOAD,
+            Refusal::BadAction => Self::BAD_ACTION,
+            Refusal::BadSession => Self::BAD_SESSION,
+            Refusal::SessionExpired => Self { detail: Some(("session-expired", ns::COMMANDS)), ..Self::NOT_ALLOWED },
             Refusal::NoSuchEncryption => {
                 Self::new("modify", "feature-not-implemented").saying("The only encryption here is aes-128-gcm.")
             }
             Refusal::BadKey => Self::BAD_REQUEST.saying("The key is not 16 bytes in base64."),
-            Refusal::TooManyRegistrations => Self::new("wait", "resource-constraint"),
+            Refusal::TooManyRegistrations | Refusal::TooManySessions => Self::new("wait", "resource-constraint"),
             Refusal::TryLater(_) => Self::new("wait", "internal-server-error"),
         }
     }
@@ -90,6 +95,7 @@ impl StanzaError {
 /// Writes the answer to an iq.
 pub fn write(out: &mut BytesMut, ticket: &Ticket, answer: &Answer) {
     match answer {
+        Answer::Command(shown) => adhoc::write(out, ticket, shown),
         // How all of it stands is asked for over HTTP.
         Answer::Done | Answer::Status(_) => empty_result(out, ticket),
         Answer::Refused(refusal) => error(out, ticket, StanzaError::of(*refusal)),
@@ -151,6 +157,22 @@ pub fn command(out: &mut BytesMut, ticket: &Ticket, command: &str, status: &str,
     command_open(out, ticket, command, status);
     put(out, ">");
     put(out, content);
+    put(out, "</command></iq>");
+}
+
+/// Writes a command's result under the session's own id.
+pub(super) fn command_result(
+    out: &mut BytesMut,
+    ticket: &Ticket,
+    command: &str,
+    session: &str,
+    status: &str,
+    content: impl FnOnce(&mut BytesMut),
+) {
+    open(out, ticket, "result");
+    command_open_as(out, command, session, status);
+    put(out, ">");
+    content(out);
     put(out, "</command></iq>");
 }
 
@@ -220,10 +242,14 @@ fn head(out: &mut BytesMut, ticket: &Ticket, kind: &str) {
 /// A command's start tag, still open. The session id is made of who asks for what, so that it is the same in every
 /// answer to one asker, and nothing has to be remembered between them (XEP-0050 §3.3 wants one in every answer).
 fn command_open(out: &mut BytesMut, ticket: &Ticket, command: &str, status: &str) {
+    command_open_as(out, command, &session_id(&ticket.to, command), status);
+}
+
+fn command_open_as(out: &mut BytesMut, command: &str, session: &str, status: &str) {
     put(out, "<command xmlns='http://jabber.org/protocol/commands' node='");
     escape(out, command);
     put(out, "' sessionid='");
-    put(out, &session_id(&ticket.to, command));
+    escape(out, session);
     put(out, "' status='");
     put(out, status);
     put(out, "'");

@@ -41,6 +41,15 @@ impl<'a, 'i> Form<'a, 'i> {
         field.children().filter(|&child| read::is(child, ns::DATA_FORM, "value")).find_map(read::text)
     }
 
+    /// All its fields: names, and values that hold something.
+    pub fn fields(self) -> impl Iterator<Item = (&'a str, impl Iterator<Item = &'a str>)> {
+        let fields = self.0.children().filter(|&child| read::is(child, ns::DATA_FORM, "field"));
+        fields.filter_map(|field| {
+            let values = field.children().filter(|&child| read::is(child, ns::DATA_FORM, "value"));
+            Some((field.attribute("var")?, values.filter_map(read::text)))
+        })
+    }
+
     /// Whether the form is of this FORM_TYPE, or does not say.
     #[must_use]
     pub fn may_be(self, form_type: &str) -> bool {

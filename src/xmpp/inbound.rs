@@ -14,7 +14,7 @@ use super::read::{self, Opening, Unreadable};
 use super::service::Service;
 use super::signal::words::Malformed;
 use super::signal::{self, REGISTRATION, reply, wish};
-use super::{ns, publish, register};
+use super::{adhoc, ns, publish, register};
 use crate::domain::ids::{Account, Domain};
 use crate::domain::time::Moment;
 use crate::flows::data::{Door, Input, Ticket};
@@ -178,7 +178,7 @@ fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ig
         (ns::HOST, _, _) => signals(service, ticket, payload, &from, get),
         (ns::PUSH, "enable" | "disable", _) => enable(service, ticket, payload, get),
         (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
-        (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node)),
+        (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node, from.bare.as_str())),
         (ns::PING, "ping", true) => answered(|out| answer::empty_result(out, &ticket)),
         _ => refuse(&ticket, StanzaError::SERVICE_UNAVAILABLE),
     })
@@ -266,6 +266,17 @@ fn command(service: &Service, ticket: Ticket, element: Element<'_, '_>, from: &S
         return refuse(&ticket, StanzaError::BAD_REQUEST);
     }
     let name = element.attribute("node").unwrap_or_default();
+    if let Some(name) = adhoc::name(name) {
+        // A domain has no phones, and is nobody's admin.
+        if from.bare.node().is_none() {
+            return refuse(&ticket, StanzaError::FORBIDDEN);
+        }
+        let asker = Account::new(from.bare.as_str());
+        return match adhoc::read(name, element) {
+            Ok(asked) => request(Input::Command { ticket, asker, asked: Box::new(asked) }),
+            Err(error) => refuse(&ticket, error),
+        };
+    }
     match register::command(element, from, || service.provider_ids()) {
         Ok(register::Command::Register(registration)) => request(Input::Register { ticket, registration }),
         Ok(register::Command::Unregister(unregistration)) => request(Input::Unregister { ticket, unregistration }),

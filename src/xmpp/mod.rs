@@ -6,8 +6,9 @@
 //! The way of a stanza in: [`frame`] cuts it out of the bytes ([`fault`] says what is wrong with it, [`head`] reads
 //! what is left of one that is too big), [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and
 //! [`register`] read what goes on to the driver, with [`forms`], and [`signal`] what bridges say; [`service`] says who we
-//! are. The way out: [`answer`] for what was asked, [`orders`] for what bridges are asked to do.
+//! are. [`adhoc`] reads and shows what people ask by commands. The way out: [`answer`] for what was asked, [`orders`] for what bridges are asked to do.
 
+pub mod adhoc;
 pub mod answer;
 pub mod backoff;
 pub mod fault;

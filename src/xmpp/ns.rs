@@ -95,3 +95,6 @@ pub const NICK: &str = "http://jabber.org/protocol/nick";
 pub const NICK_URN: &str = "urn:xmpp:nick";
 /// XML 1.0 §2.12: `xml:lang`.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+
+/// Our commands for people: this, `#`, and a name.
+pub const COMMAND: &str = "urn:pushkeeper:command:0";

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity};
+use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity, Item};
+use xmpp_parsers::jid::Jid;
 use xmpp_parsers::minidom::Element;
 
 use super::answer::StanzaError;
 use super::signal::words::digits;
-use super::{ns, register};
+use super::{adhoc, ns, register};
 use crate::domain::app::App;
-use crate::domain::ids::{AppName, Domain};
+use crate::domain::ids::{Account, AppName, Domain};
+use crate::flows::data::commands::Name;
 use crate::flows::signals::OrderId;
 
 /// Who we are and what we can do.
@@ -20,6 +22,7 @@ pub struct Service {
     jid: Domain,
     offers: RwLock<Vec<Offer>>,
     hosts: BTreeMap<Box<str>, Domain>,
+    admins: RwLock<Vec<Account>>,
     /// What the ids of this process's orders begin with: the answer to one of a former process is none to us.
     orders: Box<str>,
 }
@@ -44,7 +47,13 @@ impl Service {
         let offers = apps.into_iter().map(offer).filter(|offer| !offer.provider_ids.is_empty()).collect();
         // Without randomness they are named by the process, which is as good except after a restart of the machine.
         let orders = getrandom::u32().unwrap_or_else(|_| std::process::id());
-        Self { jid, offers: RwLock::new(offers), hosts: BTreeMap::new(), orders: format!("o-{orders:08x}-").into() }
+        Self {
+            jid,
+            offers: RwLock::new(offers),
+            hosts: BTreeMap::new(),
+            admins: RwLock::default(),
+            orders: format!("o-{orders:08x}-").into(),
+        }
     }
 
     /// The same service, which listens to the bridges of these hosts.
@@ -123,7 +132,18 @@ impl Service {
                 features: [ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()].into(),
                 extensions: Vec::new(),
             }))),
-            _ => Err(StanzaError::ITEM_NOT_FOUND),
+            node => match adhoc::name(node) {
+                Some(name) => Ok(String::from(&Element::from(DiscoInfoResult {
+                    node: Some(node.to_owned()),
+                    identities: vec![Identity {
+                        name: Some(name.title().into()),
+                        ..identity("automation", "command-node")
+                    }],
+                    features: [ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()].into(),
+                    extensions: Vec::new(),
+                }))),
+                None => Err(StanzaError::ITEM_NOT_FOUND),
+            },
         }
     }
 
@@ -132,21 +152,41 @@ impl Service {
         fixed.into_iter().map(str::to_owned).chain(self.provider_ids())
     }
 
-    /// The content of the answer to disco#items of a node: nothing yet. The commands of apps can be executed but
-    /// are not listed; people have no use for them.
+    /// The content of the answer to disco#items of a node, for who asks by bare JID: the commands that they may use. Those
+    /// of apps can be executed but are not listed; people have no use for them.
     ///
     /// # Errors
     ///
     /// There is no such node.
-    pub fn items(&self, node: Option<&str>) -> Result<String, StanzaError> {
+    pub fn items(&self, node: Option<&str>, asker: &str) -> Result<String, StanzaError> {
+        let answer = |node: Option<&str>, items| {
+            let items = DiscoItemsResult { node: node.map(str::to_owned), items, rsm: None };
+            Ok(String::from(&Element::from(items)))
+        };
         match node.unwrap_or_default() {
-            "" | ns::COMMANDS => {
-                let node = node.filter(|node| !node.is_empty()).map(str::to_owned);
-                let items = DiscoItemsResult { node, items: Vec::new(), rsm: None };
-                Ok(String::from(&Element::from(items)))
-            }
+            "" => answer(None, Vec::new()),
+            ns::COMMANDS => answer(node, self.commands(asker).collect()),
+            node if adhoc::name(node).is_some() => answer(Some(node), Vec::new()),
             _ => Err(StanzaError::ITEM_NOT_FOUND),
         }
+    }
+}
+
+impl Service {
+    /// From now on these accounts, by bare JID, find the admins' commands.
+    pub fn set_admins(&self, admins: impl IntoIterator<Item = Account>) {
+        *self.admins.write().unwrap_or_else(PoisonError::into_inner) = admins.into_iter().collect();
+    }
+
+    fn commands(&self, asker: &str) -> impl Iterator<Item = Item> {
+        let admins = self.admins.read().unwrap_or_else(PoisonError::into_inner);
+        let is_admin = admins.iter().any(|admin| admin.as_str() == asker);
+        // What is written as the JID of an item is the component itself, which is one.
+        let jid = Jid::new(self.jid.as_str()).ok().filter(|_| asker.contains('@'));
+        let names = Name::ALL.into_iter().filter(move |name| is_admin || name.is_for_owners());
+        names.filter_map(move |name| {
+            Some(Item { jid: jid.clone()?, node: Some(adhoc::node(name)), name: Some(name.title().to_owned()) })
+        })
     }
 }
 
@@ -231,7 +271,8 @@ mod tests {
             Some("command-list")
         );
         for node in [None, Some(""), Some(ns::COMMANDS)] {
-            let items = DiscoItemsResult::try_from(service.items(node).unwrap().parse::<Element>().unwrap()).unwrap();
+            let items =
+                DiscoItemsResult::try_from(service.items(node, "romeo").unwrap().parse::<Element>().unwrap()).unwrap();
             assert_eq!(
                 (items.items.len(), items.node.as_deref()),
                 (0, node.filter(|node| !node.is_empty())),
@@ -239,7 +280,7 @@ mod tests {
             );
         }
         assert_eq!(service.info(Some("x")), Err(StanzaError::ITEM_NOT_FOUND));
-        assert_eq!(service.items(Some("x")), Err(StanzaError::ITEM_NOT_FOUND));
+        assert_eq!(service.items(Some("x"), "romeo"), Err(StanzaError::ITEM_NOT_FOUND));
     }
 
     #[test]

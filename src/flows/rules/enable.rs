@@ -115,15 +115,7 @@ fn enable(
     edit.change(Change::Registration(Box::new(registration)));
     // It has been mended, or so its owner says; what it pushed, it still pushed.
     if let Some(known) = known.filter(|known| !known.is_enabled()) {
-        let record = Record {
-            errors: 0,
-            errors_since: None,
-            unreached: 0,
-            unreached_since: None,
-            tried: None,
-            ..known.record.clone()
-        };
-        edit.change(Change::Record(key.clone(), Box::new(record)));
+        edit.change(Change::Record(key.clone(), Box::new(known.record.forgiven())));
     }
     edit.became(&key, Registered::Enabled);
     if let Some(sid) = &client.sid {
@@ -134,6 +126,14 @@ fn enable(
     if !client.by_bridge || facts != Facts::default() || facts != told(edit) {
         watch(edit, facts);
     }
+}
+
+/// An operator has mended what a registration failed for.
+pub(super) fn again(edit: &mut Edit<'_>, registration: &Registration) {
+    let key = &registration.key;
+    edit.change(Change::Registration(Box::new(Registration { status: Status::Enabled, ..registration.clone() })));
+    edit.change(Change::Record(key.clone(), Box::new(registration.record.forgiven())));
+    edit.became(key, Registered::Revived);
 }
 
 /// What still waits for a registration was sealed to a key that its client may not have any more: then it says no more

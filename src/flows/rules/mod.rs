@@ -28,7 +28,7 @@ pub(super) mod pushes;
 #[cfg(test)]
 mod registration_tests;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 #[cfg(test)]
 mod session_tests;
 mod sessions;
@@ -43,7 +43,11 @@ mod tests;
 use std::sync::Arc;
 
 use crate::domain::class::Class;
+use crate::domain::collector::Burst;
+use crate::domain::device::GoneReason;
 use crate::domain::ids::Account;
+use crate::domain::registration::RegistrationKey;
+use crate::domain::stanza::Stanza;
 use crate::domain::time::{Moment, Now};
 use crate::flows::data::{How, Inner, Step, Ticket};
 use crate::flows::dice::Dice;
@@ -63,6 +67,9 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
         Inner::Settled { registration, flight, said } => {
             let mut edit = Edit::new(state, &registration.account, now, dice);
             pushes::settled(&mut edit, &registration, flight, &said);
+            if let Some(number) = state.trials.of(&registration, flight) {
+                edit.then(Inner::Tried { number, said });
+            }
             edit.finish()
         }
         Inner::Pump(host) => pushes::pump(state, &host, now, dice),
@@ -102,6 +109,8 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
         }
         // Taken by others.
         Inner::Push { .. }
+        | Inner::Trial { .. }
+        | Inner::Tried { .. }
         | Inner::HostDue(_)
         | Inner::Drain(_)
         | Inner::Synced { .. }
@@ -124,6 +133,47 @@ pub fn wish(
     let mut edit = Edit::new(state, account, now, dice);
     enable::to_us(&mut edit, ticket, resource, wish);
     edit.finish()
+}
+
+/// Somebody removes registrations of an account.
+#[must_use]
+pub fn remove(
+    state: &State,
+    account: &Account,
+    keys: &[RegistrationKey],
+    why: GoneReason,
+    now: Now,
+    dice: &mut Dice,
+) -> Step {
+    let mut edit = Edit::new(state, account, now, dice);
+    for registration in edit.registrations().iter().filter(|of| of.is_there() && keys.contains(&of.key)) {
+        enable::leave(&mut edit, registration, why);
+    }
+    enable::unwatch(&mut edit);
+    edit.finish()
+}
+
+/// Somebody enables registrations of an account again that were disabled for errors.
+#[must_use]
+pub fn enable_again(state: &State, account: &Account, keys: &[RegistrationKey], now: Now, dice: &mut Dice) -> Step {
+    let mut edit = Edit::new(state, account, now, dice);
+    for registration in edit.registrations().iter().filter(|of| of.is_there() && keys.contains(&of.key)) {
+        enable::again(&mut edit, registration);
+    }
+    edit.finish()
+}
+
+/// A test push goes to a registration. Returns the number that it has, if it left.
+#[must_use]
+pub fn trial(state: &State, key: &RegistrationKey, now: Now, dice: &mut Dice) -> (Step, Option<u64>) {
+    let mut edit = Edit::new(state, &key.account, now, dice);
+    let before = edit.live().pushing(key).map_or(0, |pushing| pushing.flights.len());
+    let words = edit.rules().redaction(&key.service).words(&Stanza::default(), Class::Important);
+    let burst = Burst { class: Class::Important, words, keys: Vec::new(), sids: Vec::new() };
+    pushes::launch(&mut edit, key, burst);
+    let flights = edit.live().pushing(key).map_or(&[][..], |pushing| &pushing.flights);
+    let flight = flights.last().filter(|_| flights.len() > before).map(|flight| flight.id);
+    (edit.finish(), flight)
 }
 
 /// How long an `offline` waits for its client to come back by itself.
