@@ -2,6 +2,8 @@
 //!
 //! | File | What it shows |
 //! |---|---|
+//! | `adhoc.rs` | ad-hoc commands from a stock client: who may, sessions, hostile forms |
+//! | `commands.rs` | each of them, to its end |
 //! | `discovery.rs` | what a client finds out about us |
 //! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
@@ -17,7 +19,6 @@
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/daemon.rs"]
@@ -26,12 +27,19 @@ mod daemon;
 #[path = "../support/on_hosts.rs"]
 mod on_hosts;
 #[cfg(test)]
+#[path = "../support/person.rs"]
+mod person;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod server;
+#[cfg(test)]
+#[path = "../support/service.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
+mod service;
 #[cfg(test)]
 #[path = "../support/steps.rs"]
 mod steps;
@@ -46,6 +54,10 @@ mod vendor;
 #[path = "../support/vendors.rs"]
 mod vendors;
 
+#[cfg(test)]
+mod adhoc;
+#[cfg(test)]
+mod commands;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]

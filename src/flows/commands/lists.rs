@@ -54,6 +54,7 @@ impl Desk<'_> {
         let before = self.session.pages.len() * super::turn::PAGE;
         let title = match (page.total, page.rows.len()) {
             (0, _) => format!("No {what}"),
+            (1, _) => format!("1 {}", what.trim_end_matches('s')),
             (total, rows) if total == rows => format!("{total} {what}"),
             (total, rows) => format!("{what} {} to {} of {total}", before + 1, before + rows),
         };

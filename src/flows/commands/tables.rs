@@ -98,7 +98,7 @@ pub(super) const SESSION_COLUMNS: [(&str, &str); 8] = [
 pub(super) fn session(account: &Account, session: &Session, live: &Live, now: Now) -> Vec<String> {
     let report = &session.report;
     let bound = live.pushing.iter().filter(|pushing| pushing.bound.as_ref() == Some(&report.sid));
-    let bound: Vec<String> = bound.map(|of| format!("{} ({})", of.key.service, of.key.node.short())).collect();
+    let bound: Vec<String> = bound.map(|of| format!("{} (node {})", of.key.service, of.key.node.short())).collect();
     let hibernation = session.hibernation.as_ref();
     let window = hibernation.map_or("", |hibernation| match hibernation.window {
         Window::Hosts => "the host's",
