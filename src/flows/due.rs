@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::commands;
-use super::data::{Answer, Change, Decided, Inner, Owing, Step};
+use super::data::{Answer, Change, Decided, Inner, Objection, Owing, Step};
 use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
@@ -107,6 +107,10 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
             owing::promised(step, first.into_iter().chain(second));
         }
         Err(later) => {
+            if let Some(device) = state.device(node) {
+                let push = lane.under_way().map(|(push, _)| push);
+                step.noted(device, push, now, Decided::Refused(Objection::Later(later)));
+            }
             for waiter in first.into_iter().chain(second) {
                 step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(later)));
             }

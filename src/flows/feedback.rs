@@ -3,7 +3,7 @@
 use super::circuit::{self, Health};
 use std::time::Duration;
 
-use super::data::{Answer, Change, Decided, Inner, Step, Then, Waiter};
+use super::data::{Answer, Change, Decided, Inner, Objection, Step, Then, Waiter};
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
@@ -108,8 +108,8 @@ fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, s
     };
     let follower = Lane { owed: next.owed, ..Lane::new(next.load.clone(), Phase::Ready, next.waiters.clone()) };
     let rests = state.policy.min_interval.filter(|_| kind == LaneKind::Messages);
-    if let Some(interval) = rests {
-        return rest(state, device, kind, lane, follower, now.steady + interval, step);
+    if rests.is_some() {
+        return rest(state, device, kind, lane, follower, now, step);
     }
     if !next.owed {
         owing::settle(step, node, kind, lane);
@@ -120,8 +120,9 @@ fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, s
 }
 
 /// The device is left alone for a while: what waits for it is owed until then.
-fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane, until: Moment, step: &mut Step) {
+fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane, now: Now, step: &mut Step) {
     let node = &device.node;
+    let until = now.steady + state.policy.min_interval.unwrap_or_default();
     let heard = next.waiters.iter().any(|waiter| matches!(waiter, Waiter::Iq(_)));
     // Its lane has a place in the outbox already, or needs one.
     let room = match lane.promised() {
@@ -136,6 +137,7 @@ fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane,
             owing::promised(step, &next.waiters)
         }
         Err(later) if !next.owed => {
+            step.noted(device, None, now, Decided::Refused(Objection::Later(later)));
             owing::settle(step, node, kind, lane);
             step.remember(Memory::Ended { node: node.clone(), kind });
             return owing::tell_all(step, &next, &Answer::Refused(Refusal::TryLater(later)));

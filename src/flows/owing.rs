@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::circuit::{self, Circuit};
-use super::data::{Answer, Change, Decided, Effect, Inner, Owed, Step, Waiter};
+use super::data::{Answer, Change, Decided, Effect, Inner, Objection, Owed, Step, Waiter};
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::Memory;
@@ -109,6 +109,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
     let load = lane.whole();
     let node = &device.node;
     if lane.hung_up && lane.next.is_none() {
+        step.noted(device, None, now, Decided::Cancelled);
         return take_back(step, node, kind, lane);
     }
     if load.left(now).is_zero() {
@@ -142,7 +143,10 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
             Ok(()) => owe(step, node, kind, &load),
             // What was promised before is still there, and nobody waits to hear of this.
             Err(_) if lane.promised().is_some() && !heard => {}
-            Err(later) => return keep(step, node, kind, lane, phase, later),
+            Err(later) => {
+                step.noted(device, None, now, Decided::Refused(Objection::Later(later)));
+                return keep(step, node, kind, lane, phase, later);
+            }
         }
     }
     let attempts = lane.attempts.saturating_add(1);

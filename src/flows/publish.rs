@@ -70,7 +70,7 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
     }
     let class = ring_or_fall(state, device, publish.notification.class(), now, &mut step);
     if class == Class::Ended {
-        hang_up(state, device, &mut step);
+        hang_up(state, device, now, &mut step);
     }
     let load = Load {
         class,
@@ -232,9 +232,10 @@ impl Wanted<'_> {
 }
 
 /// A call is over, or was taken elsewhere: one that has not left does not ring any more.
-fn hang_up(state: &State, device: &Device, step: &mut Step) {
+fn hang_up(state: &State, device: &Device, now: Now, step: &mut Step) {
     let Some(lane) = state.lane(&device.node, LaneKind::Calls) else { return };
     if lane.under_way().is_none() {
+        step.noted(device, None, now, Decided::Cancelled);
         return owing::take_back(step, &device.node, LaneKind::Calls, lane);
     }
     // It may ring by now, or not; it does not go again.

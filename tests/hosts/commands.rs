@@ -128,9 +128,9 @@ async fn registrations_and_sessions_are_listed_and_filtered() {
     let form = admin.start("list-sessions").await;
     assert_eq!(options(&form, "state"), ["any", "connected", "hibernated"]);
     let connected = admin.fill(&form, "complete", json!({"state": "connected"})).await;
-    assert_eq!(column(&connected, "account"), ["admin@localhost", ALICE]);
+    assert_eq!(column(&connected, "account"), [ALICE], "the admin has nothing to push to");
     let all = admin.start_with("list-sessions", json!({"domain": "localhost"})).await;
-    assert_eq!(column(&all, "resource"), ["pc", "phone", "tablet"]);
+    assert_eq!(column(&all, "resource"), ["phone", "tablet"]);
 }
 
 async fn an_admin_sees_an_account_and_removes_and_enables_what_it_has() {

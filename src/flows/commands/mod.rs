@@ -17,6 +17,8 @@ mod accounts;
 mod changes;
 pub mod data;
 mod lists;
+#[cfg(test)]
+mod reason_tests;
 pub mod sessions;
 mod standing;
 mod tables;

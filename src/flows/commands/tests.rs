@@ -39,7 +39,7 @@ fn asked(name: Name, fields: Option<&[(&str, &str)]>) -> Asked {
     Asked { name, session: None, action: Action::Execute, fields }
 }
 
-fn begin(world: &mut World, name: Name, fields: &[(&str, &str)]) -> Shown {
+pub(super) fn begin(world: &mut World, name: Name, fields: &[(&str, &str)]) -> Shown {
     let fields = (!fields.is_empty()).then_some(fields);
     answer(ask_as(world, ADMIN, asked(name, fields))).unwrap()
 }
@@ -49,18 +49,18 @@ fn go_on(world: &mut World, shown: &Shown, action: Action, fields: Option<&[(&st
     answer(ask_as(world, ADMIN, asked))
 }
 
-fn cells(shown: &Shown, column: &str) -> Vec<String> {
+pub(super) fn cells(shown: &Shown, column: &str) -> Vec<String> {
     let table = shown.form.as_ref().and_then(|form| form.table.as_ref()).expect("a table");
     let at = table.columns.iter().position(|(name, _)| *name == column).expect("a column");
     table.rows.iter().map(|row| row[at].clone()).collect()
 }
 
-fn lines(shown: &Shown, field: &str) -> Vec<String> {
+pub(super) fn lines(shown: &Shown, field: &str) -> Vec<String> {
     let form = shown.form.as_ref().expect("a form");
     form.fields.iter().find(|known| known.name == field).expect("a field").values.clone()
 }
 
-fn options(shown: &Shown) -> Vec<String> {
+pub(super) fn options(shown: &Shown) -> Vec<String> {
     let field = &shown.form.as_ref().expect("a form").fields[0];
     let (FieldKind::One(options) | FieldKind::Some(options)) = &field.kind else { panic!("{field:?}") };
     options.iter().map(|(_, value)| value.clone()).collect()
