@@ -402,6 +402,10 @@ const STORIES: &[Row] = &[
             |world, phone| {
                 let other = world.register("other@example.net", "phone", "token-2");
                 tell(world, &other, Outcome::OperatorFault("InvalidProviderToken".into()));
+                // The trial is that of who came first.
+                world.publish_as(from_net(&other));
+                let third = world.register("third@example.net", "phone", "token-3");
+                world.publish_as(from_net(&third));
                 world.publish_as(from_net(phone));
                 world.pass(61_000);
             },
