@@ -14,7 +14,7 @@ use crate::domain::device::{Device, Fact, GoneReason, Said};
 use crate::domain::ids::{Node, PushId};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::refusal::{Later, Refusal};
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::Now;
 use crate::domain::verdict::{Reaction, react};
 
 /// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it.

@@ -128,7 +128,7 @@ impl fmt::Display for Decided {
             }
             Self::Withheld(class) => write!(f, "not pushed: the app wants no {} pushes", class.name()),
             Self::NotAccepted { reason, took, then } => {
-                write!(f, "the vendor refused it after {}: {reason}; {then}", Span(*took))
+                write!(f, "the vendor did not take it, after {}: {reason}; {then}", Span(*took))
             }
             Self::Expired(class) => write!(f, "{}: given up, of no use any more", class.name()),
         }

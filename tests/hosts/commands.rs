@@ -263,7 +263,7 @@ async fn a_test_push_goes_all_the_way_and_shows_its_stages() {
     let sent = alice.fill(&form, "complete", json!({"target": to("device ")})).await;
     assert_eq!(notes(&sent)[0].0, "error", "{sent}");
     let said = column(&sent, "what")[3];
-    assert!(said.contains("the vendor refused it") && said.contains("vendor-gone"), "{said}");
+    assert!(said.contains("the vendor did not take it") && said.contains("vendor-gone"), "{said}");
 }
 
 async fn an_owner_sees_removes_and_tests_what_is_theirs_alone() {

@@ -28,6 +28,7 @@
 //! | 22 | the bridge is taken away | `restarts.rs` |
 //! | 23 | mod_smacks behaves as without us | `../bridge/`, and `fail_open.rs` |
 //! | 24 | what Tigase's clients ask for beside pushes | `extensions.rs` |
+//! | 25 | why was this phone not woken, and what became of that registration: `show-account` says it | `why.rs` |
 //!
 //! And `setup.rs`: what an operator set up wrongly. `scene.rs` is what the stories stand on. Nothing in them knows which
 //! host it is: each is told twice, as `prosody::row_…` and as `ejabberd::row_…`. ejabberd can do all rows. What it cannot
@@ -81,7 +82,6 @@ mod tap;
 mod vendor;
 #[cfg(test)]
 #[path = "../support/vendors.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod vendors;
 
 #[cfg(test)]
@@ -112,5 +112,7 @@ mod scene;
 mod setup;
 #[cfg(test)]
 mod silence;
+#[cfg(test)]
+mod why;
 #[cfg(test)]
 mod windows;

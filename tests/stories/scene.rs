@@ -1,7 +1,7 @@
 //! What the stories stand on: a host with a bridge, a linked pushkeeper, stand-ins for the vendors and for two push
 //! services of third parties, and people.
 //!
-//! alice is whom the stories are about, bob writes, carol is the marker: she is never online, and what is written to
+//! alice is whom the stories are about, bob writes and is pushkeeper's admin, carol is the marker: she is never online, and what is written to
 //! her is pushed to a service of her own. What had to be pushed before a push to her has been pushed by then.
 
 use pushkeeper::clock::Clock;
@@ -274,6 +274,7 @@ fn configuration(setting: &Setting<'_>, tap: &Tap, vendors: &Vendors) -> String 
 jid = "{SERVICE}"
 connect = "127.0.0.1:{port}"
 secret = "{PASSWORD}"
+admins = ["bob@{HOST}"]
 
 [store]
 path = "$DIR/store"

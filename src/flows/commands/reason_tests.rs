@@ -374,7 +374,7 @@ const STORIES: &[Row] = &[
             },
         )
     }),
-    Row("retried", "the vendor refused it after 0 ms: TooManyRequests; kept and tried again", || {
+    Row("retried", "the vendor did not take it, after 0 ms: TooManyRequests; kept and tried again", || {
         device(
             |_| {},
             |world, phone| {
@@ -382,7 +382,7 @@ const STORIES: &[Row] = &[
             },
         )
     }),
-    Row("dropped", "the vendor refused it after 0 ms: 503; not kept", || {
+    Row("dropped", "the vendor did not take it, after 0 ms: 503; not kept", || {
         guest(|world, phone| {
             tell(world, phone, Outcome::Unavailable { retry_after: None, reason: "503".into() });
         })
