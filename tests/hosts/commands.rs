@@ -264,6 +264,11 @@ async fn a_test_push_goes_all_the_way_and_shows_its_stages() {
     assert_eq!(notes(&sent)[0].0, "error", "{sent}");
     let said = column(&sent, "what")[3];
     assert!(said.contains("the vendor did not take it") && said.contains("vendor-gone"), "{said}");
+    // Its registration is still there: what is said of the way is what is true now.
+    let form = alice.start("test-my-device").await;
+    let sent = alice.fill(&form, "complete", json!({"target": to_ours})).await;
+    assert!(column(&sent, "what")[2].starts_with("the device is gone since "), "{sent}");
+    assert_eq!(notes(&sent), [("error", "It was not taken: no-such-device.")], "{sent}");
 }
 
 async fn an_owner_sees_removes_and_tests_what_is_theirs_alone() {

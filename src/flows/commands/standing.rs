@@ -117,7 +117,11 @@ fn host(of: &HostStatus) -> String {
     said.extend(of.software.clone().filter(|_| of.linked));
     said.extend(of.why.as_deref().filter(|_| !of.linked).map(|why| format!("because: {why}")));
     said.extend(of.lag.map(|lag| format!("answers in {}", Span(lag))));
-    said.extend(of.nodes.iter().map(|(name, epoch, taken)| format!("node {name}, epoch {epoch}, event {taken}")));
+    // A host that is one node gives it no name.
+    said.extend(of.nodes.iter().map(|(name, epoch, taken)| match &**name {
+        "" => format!("epoch {epoch}, event {taken}"),
+        name => format!("node {name}, epoch {epoch}, event {taken}"),
+    }));
     said.push(format!("{} relays under way, {} wait, {} orders unanswered", of.relays, of.relays_waiting, of.orders));
     said.join("; ")
 }

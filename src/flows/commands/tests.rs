@@ -166,7 +166,9 @@ fn what_is_filled_in_wrongly_is_asked_again_with_a_reason() {
     let form = begin(world, Name::ShowAccount, &[]);
     for wrong in [&[("accountjid", "")][..], &[("accountjid", "not a jid @")], &[("accountjid", "example.org")], &[]] {
         let again = go_on(world, &form, Action::Execute, Some(wrong)).unwrap();
-        assert!(matches!(again.notes[..], [(Tone::Error, _)]), "{again:?}");
+        let [(Tone::Error, why)] = &again.notes[..] else { panic!("{again:?}") };
+        let asks = again.form.as_ref().map(|form| form.instructions.as_str());
+        assert_eq!(asks, Some(&*format!("{why} Which account?")), "for clients that show no notes");
         assert!(matches!(again.progress, Progress::Executing { prev: false, .. }));
     }
     let shown = go_on(world, &form, Action::Execute, Some(&[("accountjid", "Alice@Example.org/phone")])).unwrap();

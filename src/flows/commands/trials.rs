@@ -289,6 +289,9 @@ fn app_row(state: &State, node: &Node) -> Option<Row> {
     let Some(device) = state.device(node) else {
         return Some((None, "app", "there is no such device: its app must register it again".to_owned()));
     };
+    if let Some(gone) = device.gone {
+        return Some((None, "app", format!("the device is gone since {}: {}", gone.at, gone.why.said())));
+    }
     let name = &device.key.app;
     let Some(app) = state.policy.apps.iter().find(|app| app.name == *name) else {
         return Some((None, "app", format!("{name}, which the configuration does not know any more")));

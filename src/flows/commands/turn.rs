@@ -210,10 +210,12 @@ fn show(mut step: Step, ticket: Ticket, session: Session, played: Played) -> Ste
             let progress = asking(&session, more);
             (session, progress, Vec::new(), form)
         }
-        Played::Wrong(form, more, why) => {
+        Played::Wrong(mut form, more, why) => {
             let mut session = session;
             session.stages.pop();
             let progress = asking(&session, more);
+            // Some clients show no notes beside a form (profanity 0.13).
+            form.instructions = format!("{why} {}", form.instructions);
             (session, progress, vec![(Tone::Error, why)], form)
         }
     };
