@@ -425,7 +425,10 @@ impl Driver {
             match effect {
                 Effect::Answer(ticket, answer) => self.answer(ticket, answer),
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
-                Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
+                Effect::Deliver(push) => {
+                    tell::tell_delivery(&self.state, &push);
+                    self.deliveries.entry(push.app.clone()).or_default().push(*push);
+                }
                 Effect::Notice(notice) => tell::tell(&notice),
                 Effect::Reload => self.ports.reload.reload(),
                 Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
