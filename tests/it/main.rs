@@ -5,6 +5,7 @@
 mod bridged;
 mod check;
 mod conversations;
+mod doctor;
 mod gateway_apns;
 mod gateway_faults;
 mod gateway_fcm;

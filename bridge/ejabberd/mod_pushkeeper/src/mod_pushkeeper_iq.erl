@@ -2,9 +2,10 @@
 -module(mod_pushkeeper_iq).
 
 -export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refusal/2,
-         refuse/2, unavailable/1]).
+         refuse/2, unavailable/1, unlinked/1]).
 
 -include("xmpp.hrl").
+-include("mod_pushkeeper.hrl").
 
 -spec answer(iq()) -> ok.
 answer(Iq) -> ejabberd_router:route(xmpp:make_iq_result(Iq)).
@@ -26,7 +27,13 @@ failure(Type, Condition, Text) -> #stanza_error{type = Type, reason = Condition,
 forbidden(Iq) -> refusal(Iq, failure(auth, forbidden, <<"Only the owner, or the configured component">>)).
 
 -spec not_linked(iq()) -> ok.
-not_linked(Iq) -> refuse(Iq, failure(cancel, 'unexpected-request', <<"Not linked">>)).
+not_linked(Iq) -> refuse(Iq, unlinked(<<"Not linked">>)).
+
+%% There is no link, or there can be none; which bridge says so.
+-spec unlinked(binary()) -> stanza_error().
+unlinked(Text) ->
+    Unlinked = #xmlel{name = <<"unlinked">>, attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"bridge">>, ?VERSION}]},
+    (failure(cancel, 'unexpected-request', Text))#stanza_error{sub_els = [Unlinked]}.
 
 %% What a client is told while there is nobody to register with.
 -spec unavailable(iq()) -> ok.
