@@ -94,9 +94,11 @@ fn asked(patient: &Patient) -> Vec<String> {
 /// hands a component those for the other components of its listener, and so ours come back to us.
 async fn others(visit: &mut Visit, patient: &Patient, answers: &[(String, Question, Heard)]) -> Option<Finding> {
     let mut items: Vec<String> = Vec::new();
-    for (_, _, heard) in answers {
+    for (host, _, heard) in answers {
         let Heard::Items(jids) = heard else { continue };
-        let new = jids.iter().filter(|jid| !jid.contains(['@', '/']) && jid.as_str() != patient.jid.as_str());
+        let is_below = |jid: &str| jid.strip_suffix(host.as_str()).is_some_and(|left| left.ends_with('.'));
+        let wanted = |jid: &str| is_below(jid) && !jid.contains(['@', '/']) && jid != patient.jid.as_str();
+        let new = jids.iter().filter(|jid| wanted(jid));
         for jid in new {
             if items.len() < MAX_ITEMS && !items.contains(jid) {
                 items.push(jid.clone());

@@ -32,8 +32,10 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
     );
     match check {
         Heard::Linked(version) => {
-            let mut found =
-                vec![Finding::fine(&what, format!("the bridge {}obeys {jid}, and is linked", spaced(version)))];
+            let said = format!("the bridge {}obeys {jid}, and is linked with another process", spaced(version));
+            let mend = "nothing if a pushkeeper stopped just now; else another one runs, elsewhere or with another \
+                        store.path: stop one of them";
+            let mut found = vec![Finding::advice(&what, said, mend)];
             found.extend(other_version(&what, version));
             found
         }
@@ -51,14 +53,17 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
                     found
                 }
             },
+            // A server that lets us speak to no other server says that of all we ask there, a bridge of `check` only.
+            "forbidden" if matches!(info, Heard::Refused { condition, .. } if condition == "forbidden") => {
+                no_host(&what, host, condition)
+            }
             "forbidden" => wrong(
                 format!("the bridge is there, but for another component than {jid}"),
                 format!("Prosody: pushkeeper_component = {jid:?}; ejabberd: component: {jid:?} of mod_pushkeeper"),
             ),
-            "remote-server-not-found" | "remote-server-timeout" | "item-not-found" | "not-allowed" => wrong(
-                format!("the server has no host {host} ({condition})"),
-                format!("mend [[hosts]] domain = {host:?}, or declare the host at the server"),
-            ),
+            "remote-server-not-found" | "remote-server-timeout" | "item-not-found" | "not-allowed" => {
+                no_host(&what, host, condition)
+            }
             "service-unavailable" | "feature-not-implemented" if pushes(info) => wrong(
                 format!("there is no bridge, and the host has its own push module (it advertises {PUSH})"),
                 format!(
@@ -79,9 +84,14 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
     }
 }
 
+fn no_host(what: &str, host: &str, condition: &str) -> Vec<Finding> {
+    let mend = format!("mend [[hosts]] domain = {host:?}, or declare the host at the server");
+    vec![Finding::wrong(what, format!("the server has no host {host} ({condition})"), mend)]
+}
+
 /// A module that stands in the bridge's way, by what the bridge says.
 fn rival(text: &str) -> Option<&'static str> {
-    ["mod_cloud_notify", "mod_push"].into_iter().find(|name| text.starts_with(name))
+    ["mod_cloud_notify", "mod_push"].into_iter().find(|&name| text.split(' ').next() == Some(name))
 }
 
 fn removal(rival: &str) -> &'static str {
@@ -123,12 +133,18 @@ mod tests {
             features: features.iter().map(|&feature| feature.to_owned()).collect(),
         };
         let ours = env!("CARGO_PKG_VERSION");
-        let bare = info(&[]);
+        let (bare, no_host) = (info(&[]), refused("forbidden", "", None));
         let waits = format!("the bridge {ours} is there, obeys push.example.org, and waits for it");
         let rows = [
             (&bare, refused("unexpected-request", "Not linked", Some(ours)), Verdict::Fine, waits.as_str(), ""),
             (&bare, refused("unexpected-request", "Not linked", None), Verdict::Fine, "the bridge is there, obeys", ""),
-            (&bare, Heard::Linked(ours.into()), Verdict::Fine, "obeys push.example.org, and is linked", ""),
+            (
+                &bare,
+                Heard::Linked(ours.into()),
+                Verdict::Advice,
+                "obeys push.example.org, and is linked with another process",
+                "stop one of them",
+            ),
             (
                 &bare,
                 refused("unexpected-request", "mod_cloud_notify is loaded on this host", Some(ours)),
@@ -149,6 +165,13 @@ mod tests {
                 Verdict::Wrong,
                 "for another component than push.example.org",
                 "pushkeeper_component = \"push.example.org\"",
+            ),
+            (
+                &no_host,
+                refused("forbidden", "", None),
+                Verdict::Wrong,
+                "the server has no host example.org (forbidden)",
+                "[[hosts]]",
             ),
             (&bare, refused("service-unavailable", "", None), Verdict::Wrong, "there is no bridge", "modules_enabled"),
             (
@@ -183,7 +206,7 @@ mod tests {
         let linked = Heard::Linked("9.9.9".into());
         let found = judge(&Domain::new("example.org"), &Domain::new("push.example.org"), &Heard::Silence, &linked);
         let verdicts: Vec<Verdict> = found.iter().map(|finding| finding.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Fine, Verdict::Advice]);
+        assert_eq!(verdicts, [Verdict::Advice, Verdict::Advice]);
         assert!(found[1].said.starts_with("the bridge is of 9.9.9"), "{}", found[1]);
     }
 
