@@ -6,6 +6,7 @@ mod bridged;
 mod check;
 mod conversations;
 mod doctor;
+mod doctor_rig;
 mod gateway_apns;
 mod gateway_faults;
 mod gateway_fcm;

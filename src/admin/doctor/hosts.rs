@@ -5,7 +5,7 @@ use super::Finding;
 use crate::domain::ids::Domain;
 use crate::xmpp::visit::Heard;
 
-/// Advertised where a push module works (XEP-0357).
+/// Some push services by delegation (XEP-0355) show in the host's own features; the hosts' own push modules do not.
 const PUSH: &str = "urn:xmpp:push:0";
 
 /// What findings about a host are called.
@@ -27,8 +27,9 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
     let (what, host, jid) = (what(host.as_str()), host.as_str(), jid.as_str());
     let wrong = |said: String, mend: String| vec![Finding::wrong(&what, said, mend)];
     let install = format!(
-        "install and load mod_pushkeeper there (Prosody: \"pushkeeper\" in modules_enabled and pushkeeper_component = \
-         {jid:?}; ejabberd: mod_pushkeeper with component: {jid:?}), or take {host} out of [[hosts]]"
+        "load mod_pushkeeper there in place of the host's own push module (Prosody: \"pushkeeper\", not \"cloud_notify\", in \
+         modules_enabled, and pushkeeper_component = {jid:?}; ejabberd: mod_pushkeeper with component: {jid:?}, not \
+         mod_push and mod_push_keepalive), or take {host} out of [[hosts]]"
     );
     match check {
         Heard::Linked(version) => {
@@ -65,10 +66,8 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
                 no_host(&what, host, condition)
             }
             "service-unavailable" | "feature-not-implemented" if pushes(info) => wrong(
-                format!("there is no bridge, and the host has its own push module (it advertises {PUSH})"),
-                format!(
-                    "{install}; with it, remove mod_cloud_notify (Prosody) or mod_push and mod_push_keepalive (ejabberd)"
-                ),
+                format!("there is no bridge, and something else on the host takes push registrations ({PUSH})"),
+                install,
             ),
             "service-unavailable" | "feature-not-implemented" => wrong("there is no bridge".to_owned(), install),
             _ => wrong(
@@ -178,8 +177,8 @@ mod tests {
                 &info(&[PUSH]),
                 refused("service-unavailable", "", None),
                 Verdict::Wrong,
-                "there is no bridge, and the host has its own push module",
-                "remove mod_cloud_notify",
+                "there is no bridge, and something else on the host takes push registrations",
+                "mod_pushkeeper",
             ),
             (
                 &bare,

@@ -37,8 +37,12 @@ pub(super) async fn examine(apps: &[(AppName, AppGateway)], clock: &Clock) -> Ve
             Ok(Probed::WebPush(hosts)) => webpush(&what, gateway.public_key().unwrap_or_default(), &hosts),
             Ok(Probed::Stub) => vec![Finding::fine(&what, "the stub: no phone is woken, pushes go to the log")],
             Err(_) => {
-                let said = format!("{} does not answer within {} s", gateway.asks(), STEP.as_secs());
-                vec![Finding::wrong(&what, said, NETWORK)]
+                let who = match gateway {
+                    AppGateway::Fcm(_) => format!("{}, or Google's token endpoint,", gateway.asks()),
+                    AppGateway::WebPush(_) => "the DNS, asked for allow_hosts,".to_owned(),
+                    AppGateway::Apns(_) | AppGateway::Stub(_) => gateway.asks(),
+                };
+                vec![Finding::wrong(&what, format!("{who} does not answer within {} s", STEP.as_secs()), NETWORK)]
             }
         };
         found.extend(gateway.expires().map(|ends| certificate(&what, ends, clock.wall())));
