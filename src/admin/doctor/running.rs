@@ -24,7 +24,10 @@ pub(super) async fn examine(pid: Option<u32>, jid: &Domain, ready: Option<Socket
     };
     let mut found = vec![Finding::fine(WHAT, said)];
     found.push(match ask(address).await {
-        Ok((200, lines)) => Finding::fine("running", format!("{holder} is ready{}", listed(&lines))),
+        Ok((200, mut lines)) => {
+            lines.retain(|line| line != "ready");
+            Finding::fine("running", format!("{holder} is ready{}", listed(&lines)))
+        }
         Ok((status, lines)) => Finding::wrong(
             "running",
             format!("{holder} is not ready (HTTP {status}){}", listed(&lines)),
@@ -108,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn the_running_one_is_asked_how_it_is() {
         let rows = [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nready\n", Verdict::Fine, "process 42 is ready: ready"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nready\n", Verdict::Fine, "process 42 is ready"),
             (
                 "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 22\r\n\r\nlink: down\nstore: full",
                 Verdict::Wrong,
