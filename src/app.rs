@@ -1,6 +1,7 @@
 //! Puts the parts together, and takes them apart again in order.
 
 mod disk;
+mod doctor;
 mod keeping;
 mod listen;
 pub mod transfer;
@@ -32,6 +33,7 @@ use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
 use disk::StoreThread;
+pub use doctor::doctor;
 use listen::Desk;
 pub use listen::{Listeners, check as check_http};
 
@@ -94,6 +96,12 @@ pub fn check(
     important_body: &str,
     clock: &Clock,
 ) -> Result<Vec<(AppName, AppGateway)>, Vec<Complaint>> {
+    let (gateways, complaints) = usable(apps, important_body, clock);
+    if complaints.is_empty() { Ok(gateways) } else { Err(complaints) }
+}
+
+/// The apps whose keys and certificates are what they should be, and what must be mended about the others.
+fn usable(apps: Vec<AppConfig>, important_body: &str, clock: &Clock) -> (Vec<(AppName, AppGateway)>, Vec<Complaint>) {
     let mut gateways = Vec::new();
     let mut complaints = Vec::new();
     for app in apps {
@@ -104,7 +112,7 @@ pub fn check(
             Err((at, error)) => complaints.push(Complaint { key: key(at), text: error.to_string() }),
         }
     }
-    if complaints.is_empty() { Ok(gateways) } else { Err(complaints) }
+    (gateways, complaints)
 }
 
 /// Runs until `stop` resolves, then drains: nothing more is read, those who wait are answered, the stream is closed.

@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pushkeeper::admin::doctor::{Finding, Verdict, exit_code, store_folder, unreadable};
 use pushkeeper::app::transfer::{self, TransferError};
 use pushkeeper::app::{self, Failure};
 use pushkeeper::clock::Clock;
@@ -31,6 +33,14 @@ enum Command {
     Run,
     /// Say what is wrong with the configuration and its credentials; needs no network
     Check,
+    /// Look at everything that must be right for a phone to be woken, over the network too: files, store, the server's
+    /// port, bridges, vendors, clock; say of each that it is, or what to do. Wakes no phone, changes nothing, and leaves
+    /// a running pushkeeper alone. Ends with 0 if nothing is wrong, 1 if something is, 2 if it is the configuration
+    Doctor {
+        /// Print one JSON object a line: what, verdict (fine, advice, wrong), said, mend
+        #[arg(long)]
+        json: bool,
+    },
     /// Write what is registered, as JSON lines; while pushkeeper runs, its newest snapshot (SIGUSR1 has it make one)
     Export {
         /// Where to, readable by its owner only; without it, to the standard output
@@ -58,9 +68,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(read) => read,
-        Err(errors) => return complain(&errors),
+        Err(errors) => {
+            return match arguments.command {
+                Some(Command::Doctor { json }) => report(&unreadable(&errors), json),
+                _ => complain(&errors),
+            };
+        }
     };
     match arguments.command {
+        Some(Command::Doctor { json }) => doctor(config, warnings, json),
         Some(Command::Check) => check(config, &warnings),
         Some(Command::Run) | None => run(config, &warnings),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
@@ -82,10 +98,41 @@ fn done(done: Result<String, TransferError>) -> ExitCode {
     }
 }
 
+fn doctor(config: Config, warnings: Vec<Complaint>, json: bool) -> ExitCode {
+    let runtime = match app::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the system gives us no threads: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let findings = runtime.block_on(app::doctor(config, warnings, &Clock::system()));
+    // Names that are still being looked up are not worth waiting for.
+    runtime.shutdown_background();
+    report(&findings, json)
+}
+
+fn report(findings: &[Finding], json: bool) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for finding in findings {
+        let written = if json { writeln!(out, "{}", finding.json()) } else { writeln!(out, "{finding}") };
+        // Whoever has read enough (head, grep -q) closes the pipe; the exit code is told all the same.
+        if written.is_err() {
+            break;
+        }
+    }
+    ExitCode::from(exit_code(findings))
+}
+
 #[expect(clippy::print_stdout, reason = "the answer to the person who asked")]
 fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         println!("warning: {warning}");
+    }
+    for finding in store_folder(&config.store.path) {
+        if finding.verdict != Verdict::Fine {
+            println!("warning: store.path: {}: {}", finding.said, finding.mend);
+        }
     }
     let http = app::check_http(&config.http);
     let apps = app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system());

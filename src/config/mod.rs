@@ -24,7 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
 pub use http::{Http, PublicHttp, TlsFiles};
-pub use reader::{Complaint, Findings};
+pub use reader::{Complaint, FileRead, Findings};
 
 use crate::domain::ids::{Account, Domain};
 use crate::domain::rate::Rate;
@@ -60,6 +60,8 @@ pub struct Config {
     pub http: Http,
     /// `[log]`.
     pub log: Log,
+    /// The files it names, and itself.
+    pub files: Vec<FileRead>,
 }
 
 /// `[component]`: our link to the host.
@@ -150,8 +152,10 @@ pub fn load(
         found(format!("cannot read {}: {error}; say where the configuration is with --config FILE", path.display()))
     })?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let (config, mut warnings) = parse(&text, folder, env)?;
-    if is_readable_by_all(&path) && holds_secret(&text) {
+    let (mut config, mut warnings) = parse(&text, folder, env)?;
+    let secret = holds_secret(&text);
+    config.files.insert(0, FileRead { key: path.display().to_string(), path: path.clone(), secret });
+    if is_readable_by_all(&path) && secret {
         let text =
             format!("holds a secret, and every user of this machine can read it; run: chmod 640 {}", path.display());
         warnings.push(Complaint { key: path.display().to_string(), text });
@@ -235,7 +239,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         rules,
         sessions,
     };
-    Some(Config { component: component?, store, policy, apps, http, log })
+    Some(Config { component: component?, store, policy, apps, http, log, files: std::mem::take(&mut found.files) })
 }
 
 fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component> {

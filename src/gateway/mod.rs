@@ -9,6 +9,7 @@
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
+//! | `probe.rs` | whether a vendor takes an app's credentials, found out without waking a phone |
 //! | `shown.rs` | what a push shows, and how it becomes less until it fits |
 //! | `about.rs`, `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
 
@@ -24,6 +25,7 @@ mod jwt;
 #[cfg(test)]
 mod payloads_tests;
 pub mod pool;
+mod probe;
 mod retry_after;
 mod shown;
 pub mod stub;
@@ -45,6 +47,7 @@ use tokio::time::timeout;
 
 pub use self::credential::CredentialError;
 pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::probe::{Dated, HostSeen, Probe, Probed};
 use self::verdicts::{Batch, Owed, Returns, Settled};
 use crate::domain::ids::AppName;
 use crate::domain::outcome::{Outcome, Verdict};
@@ -82,6 +85,27 @@ impl AppGateway {
         match self {
             Self::WebPush(webpush) => Some(webpush.public_key()),
             Self::Apns(_) | Self::Fcm(_) | Self::Stub(_) => None,
+        }
+    }
+
+    /// Asks the vendor whether it takes the app's credentials; no phone is woken. Bounded by the vendor's own deadlines,
+    /// up to half a minute: callers with less patience drop it.
+    pub async fn probe(&self) -> Probed {
+        match self {
+            Self::Apns(apns) => Probed::Apns(apns.probe().await),
+            Self::Fcm(fcm) => fcm.probe().await,
+            Self::WebPush(webpush) => Probed::WebPush(webpush.look_up().await),
+            Self::Stub(_) => Probed::Stub,
+        }
+    }
+
+    /// Where it connects to; empty if that is not one address.
+    #[must_use]
+    pub fn asks(&self) -> String {
+        match self {
+            Self::Apns(apns) => apns.pool.endpoint().to_string(),
+            Self::Fcm(fcm) => fcm.pool.endpoint().to_string(),
+            Self::WebPush(_) | Self::Stub(_) => String::new(),
         }
     }
 

@@ -8,6 +8,10 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+
+use crate::domain::time::Timestamp;
 
 /// TLS for a listener: 1.2 and 1.3, HTTP/2 if the client can, else HTTP/1.1.
 #[derive(Clone)]
@@ -69,6 +73,15 @@ impl Tls {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.clone())
     }
+}
+
+/// When the first certificate of a PEM file ends; `None` if it cannot be read.
+#[must_use]
+pub fn expires(pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let certificate = Certificate::from_der(&der).ok()?;
+    let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    Some(Timestamp::from_secs(i64::try_from(ends.as_secs()).ok()?))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::flows::data::Change;
 
 /// In a store's `meta` while an import is under way.
-const MARK: &[u8] = b"importing";
+pub(super) const MARK: &[u8] = b"importing";
 
 /// So many changes go in one commit.
 const AT_ONCE: usize = 1000;

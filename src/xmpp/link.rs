@@ -301,7 +301,8 @@ pub(super) async fn has_room(inputs: &mpsc::Sender<Vec<Input>>) -> bool {
     inputs.reserve().await.is_ok()
 }
 
-async fn connect<D: Dial>(
+/// Connects, opens a stream and shows the secret.
+pub(super) async fn connect<D: Dial>(
     dial: &mut D,
     settings: Settings,
     service: Arc<Service>,
@@ -314,8 +315,9 @@ async fn connect<D: Dial>(
 }
 
 /// Connects by TCP.
-struct Tcp {
-    connect: String,
+pub(super) struct Tcp {
+    /// `HOST:PORT`.
+    pub(super) connect: String,
 }
 
 impl Dial for Tcp {

@@ -3,6 +3,7 @@
 //! | File | What it shows |
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
+//! | `doctor.rs` | what `pushkeeper doctor` says of a real host, and that it changes nothing there |
 //! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
@@ -48,6 +49,8 @@ mod vendors;
 
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod mod_push;
 #[cfg(test)]

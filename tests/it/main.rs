@@ -5,6 +5,8 @@
 mod bridged;
 mod check;
 mod conversations;
+mod doctor;
+mod doctor_rig;
 mod gateway_apns;
 mod gateway_faults;
 mod gateway_fcm;

@@ -319,9 +319,10 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_service
     access: all
-    global_routes: false
+    global_routes: {global_routes}
     hosts:
-"#
+"#,
+        global_routes = wanted.global_routes,
     );
     for component in wanted.components {
         text += &format!("      \"{component}\": {{password: \"{PASSWORD}\"}}\n");

@@ -87,6 +87,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) without: &'a [&'a str],
     /// Whether it has rooms (XEP-0045), at `conference.` and its own domain.
     pub(crate) rooms: bool,
+    /// Whether ejabberd hands each component what is for the others of its listener (`global_routes`).
+    pub(crate) global_routes: bool,
     /// Lines for the virtual host of a Prosody, in Lua; after those that the bridge needs.
     pub(crate) prosody: &'a str,
 }

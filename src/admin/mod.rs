@@ -1,0 +1,3 @@
+//! What operators run beside the daemon.
+
+pub mod doctor;
