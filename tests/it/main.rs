@@ -25,6 +25,7 @@ mod log_is_clean;
 mod options;
 mod payloads;
 mod reliability;
+mod service_manager;
 mod store;
 mod trouble;
 mod whole;
@@ -32,3 +33,6 @@ mod whole_rig;
 
 #[path = "../support/mod.rs"]
 mod support;
+
+#[path = "../support/process.rs"]
+mod process;
