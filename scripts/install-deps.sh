@@ -21,7 +21,7 @@ for group in "$@"; do
         ejabberd) packages+=(ejabberd erlang-base) ;;
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
-        package) packages+=(build-essential lintian python3 systemd) ;;
+        package) packages+=(adduser build-essential lintian python3 systemd) ;;
         *)
             echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, package)" >&2
             exit 2

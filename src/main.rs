@@ -201,8 +201,10 @@ fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
 
 /// All complaints, for the eyes of the one who starts us.
 fn complain(errors: &[Complaint]) -> ExitCode {
+    // An error for the journal, too; there is no log yet that would say so.
+    let priority = if logging::is_journal(std::env::vars_os()) { "<3>" } else { "" };
     for error in errors {
-        eprintln!("error: {error}");
+        eprintln!("{priority}error: {error}");
     }
     ExitCode::from(CONFIGURATION)
 }

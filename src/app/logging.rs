@@ -23,9 +23,14 @@ use crate::config::{Log, LogFormat};
 
 /// Begins to log to the standard error, for the journal if the environment says that it reads there.
 pub fn start(log: &Log, env: impl IntoIterator<Item = (OsString, OsString)>) {
-    let stream = env.into_iter().find(|(name, _)| name == "JOURNAL_STREAM").map(|(_, value)| value);
-    let journal = stream.is_some_and(|stream| is_stderr(&stream));
+    let journal = is_journal(env);
     tracing_subscriber::registry().with(log.filter()).with(lines(log.format, journal, io::stderr)).init();
+}
+
+/// Whether the journal reads our standard error: it then takes the priority from the beginning of each line.
+pub fn is_journal(env: impl IntoIterator<Item = (OsString, OsString)>) -> bool {
+    let stream = env.into_iter().find(|(name, _)| name == "JOURNAL_STREAM");
+    stream.is_some_and(|(_, stream)| is_stderr(&stream))
 }
 
 /// A layer that writes lines. With `journal`, each begins with its priority (`<6>`, `sd-daemon(3)`), which the journal

@@ -23,6 +23,7 @@ mod link_life;
 mod link_load;
 mod log_is_clean;
 mod options;
+mod packaging;
 mod payloads;
 mod reliability;
 mod service_manager;

@@ -99,6 +99,8 @@ async fn the_service_manager_is_told_the_whole_life_in_order() {
 async fn a_configuration_that_is_wrong_is_never_ready() {
     let mut scene = Scene::start(&[], "[nonsense]").await;
     assert_eq!(scene.process.exit_code().await, Some(2));
+    let log = scene.process.log();
+    assert!(log.starts_with("error: nonsense: "), "{log}");
     let mut buffer = [0; 64];
     assert!(scene.manager.try_recv(&mut buffer).is_err(), "{buffer:?}");
 }
@@ -159,4 +161,18 @@ async fn a_push_is_followed_in_json_by_its_devices_short_hash_and_by_nothing_els
     for secret in [device.node.as_str(), &device.secret, "ba5eba11", "juliet", "wherefore", SECRET] {
         assert!(!log.contains(secret), "{secret} was logged");
     }
+}
+
+#[tokio::test]
+async fn a_complaint_about_the_configuration_is_an_error_in_the_journal() {
+    let folder = TempDir::with_prefix("pushkeeper-").unwrap();
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "[nonsense]").unwrap();
+    let file = File::create(log(&folder)).unwrap();
+    let (stream, config) = (journal_stream(&file), config.display().to_string());
+    let arguments = [stream.as_str(), env!("CARGO_BIN_EXE_pushkeeper"), "run", "--config", &config];
+    let mut process = Process::start("pushkeeper", "env", &arguments, log(&folder));
+    assert_eq!(process.exit_code().await, Some(2));
+    let log = process.log();
+    assert!(log.lines().count() >= 2 && log.lines().all(|line| line.starts_with("<3>error: ")), "{log}");
 }
