@@ -126,7 +126,7 @@ async fn lines_have_their_priority_in_the_journal_only() {
     let config = folder.path().join("config.toml").display().to_string();
     let stream = journal_stream(&file);
     let arguments = [stream.as_str(), env!("CARGO_BIN_EXE_pushkeeper"), "run", "--config", &config];
-    let before = first.len();
+    let before = process.log().len();
     process = Process::start("pushkeeper", "env", &arguments, log(&folder));
     let since = |process: &Process| process.log().get(before..).unwrap_or_default().to_owned();
     process.wait_until("it says so again", |process| since(process).contains("pushkeeper 0.")).await;
