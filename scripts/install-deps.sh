@@ -8,6 +8,7 @@
 #   ejabberd ejabberd and the Erlang compiler, for the tests
 #   client   the stock XMPP client of the demo (slixmpp)
 #   lint     luacheck, for the bridge
+#   package  what looks into the Debian package and its unit
 #
 # Needs root, or sudo. Starts no service and enables none: the servers that the tests and the demo use are their own.
 set -euo pipefail
@@ -20,8 +21,9 @@ for group in "$@"; do
         ejabberd) packages+=(ejabberd erlang-base) ;;
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
+        package) packages+=(adduser build-essential lintian python3 systemd) ;;
         *)
-            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint)" >&2
+            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, package)" >&2
             exit 2
             ;;
     esac

@@ -2,8 +2,11 @@
 
 mod disk;
 mod doctor;
+pub mod health;
 mod keeping;
 mod listen;
+pub mod logging;
+pub mod service_manager;
 pub mod transfer;
 mod vendors;
 
@@ -134,8 +137,22 @@ pub async fn run_asked(
     stop: impl Future<Output = ()>,
     asked: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
+    run_under(config, clock, stop, asked, service_manager::Service::nobody()).await
+}
+
+/// As [`run_asked`], under a service manager that is told how it goes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_under(
+    config: Config,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+    manager: service_manager::Service,
+) -> Result<(), Failure> {
     let listeners = Listeners::bind(&config.http)?;
-    run_on(config, listeners, clock, stop, asked).await
+    serve(config, listeners, clock, stop, asked, manager).await
 }
 
 /// The same with listeners that are there already, so that their ports are known.
@@ -148,6 +165,17 @@ pub async fn run_on(
     clock: Clock,
     stop: impl Future<Output = ()>,
     asked: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    serve(config, listeners, clock, stop, asked, service_manager::Service::nobody()).await
+}
+
+async fn serve(
+    config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+    manager: service_manager::Service,
 ) -> Result<(), Failure> {
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
@@ -202,14 +230,28 @@ pub async fn run_on(
         disk: Box::new(disk),
         stop: stop_queue,
     };
-    let driver = tokio::spawn(Driver::new(state, clock.clone(), system_dice(), ports).run());
+    let driver = Driver::new(state, clock.clone(), system_dice(), ports);
+    let pulse = driver.pulse();
+    let driver = tokio::spawn(driver.run());
+    let counters = Arc::new(Counters::default());
+    let link_state = counters.state();
+    tokio::spawn(manager.clone().tell_link(config.component.connect.clone(), link_state));
     let settings = link::Settings {
         connect: config.component.connect,
         secret: config.component.secret,
         timing: Timing::default(),
-        counters: Arc::new(Counters::default()),
+        counters,
     };
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
+    // Not the link: a host that starts later than we do is no failure of ours.
+    if pulse.beats().await {
+        manager.ready();
+        tokio::spawn(manager.clone().watch(pulse));
+    }
+    let stop = async {
+        stop.await;
+        manager.stopping();
+    };
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
 use crate::clock::Clock;
@@ -174,6 +174,40 @@ pub struct Driver {
     deliveries: HashMap<AppName, Vec<Push>>,
     /// Whether what is under way is not waited for any more.
     left: bool,
+    pulse: Pulse,
+    beats: Beats,
+}
+
+/// Whether a driver's loop still turns, for whoever watches over the process.
+#[derive(Clone, Debug)]
+pub struct Pulse(mpsc::Sender<oneshot::Sender<()>>);
+
+/// The other end of a [`Pulse`].
+#[derive(Debug)]
+pub struct Beats(mpsc::Receiver<oneshot::Sender<()>>);
+
+impl Beats {
+    /// Tells the next one who asks; `None` if nobody can ask any more.
+    pub async fn beat(&mut self) -> Option<()> {
+        // Who asked may have stopped waiting.
+        let _ = self.0.recv().await?.send(());
+        Some(())
+    }
+}
+
+impl Pulse {
+    /// A pulse, and what makes it beat.
+    #[must_use]
+    pub fn new() -> (Self, Beats) {
+        let (asked, asks) = mpsc::channel(1);
+        (Self(asked), Beats(asks))
+    }
+
+    /// Waits until the loop comes round; false if it has ended. One that is stuck never answers: wait with a limit.
+    pub async fn beats(&self) -> bool {
+        let (tell, told) = oneshot::channel();
+        self.0.send(tell).await.is_ok() && told.await.is_ok()
+    }
 }
 
 /// What waits for the disk. One commit is under way at a time; what comes meanwhile makes up the next.
@@ -200,7 +234,15 @@ impl Driver {
     #[must_use]
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
-        Self { state, clock, dice, ports, disk, outgoing: Vec::new(), deliveries: HashMap::new(), left: false }
+        let (pulse, beats) = Pulse::new();
+        let (outgoing, deliveries) = (Vec::new(), HashMap::new());
+        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, pulse, beats }
+    }
+
+    /// Its pulse: to be had before it runs.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until `stop` closes or the link ends; then stops reading, waits until nobody waits for an answer any
@@ -223,6 +265,8 @@ impl Driver {
             let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
             tokio::select! {
                 biased;
+                // First, so that no load keeps it waiting: it costs nothing, and is asked for a few times a minute.
+                Some(()) = self.beats.beat() => {}
                 report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
                 count = self.ports.verdicts.recv_many(&mut verdicts, 64) => {
                     if count == 0 {

@@ -1,20 +1,24 @@
 //! The command line.
 
+#[path = "main/manual.rs"]
+mod manual;
+
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use pushkeeper::admin::doctor::{Finding, Verdict, exit_code, store_folder, unreadable};
-use pushkeeper::app::transfer::{self, TransferError};
-use pushkeeper::app::{self, Failure};
+use pushkeeper::app::service_manager::Service;
+use pushkeeper::app::transfer;
+use pushkeeper::app::{self, Failure, health, logging};
 use pushkeeper::clock::Clock;
-use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
+use pushkeeper::config::{self, Complaint, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// An XMPP component that wakes phones.
 #[derive(Parser)]
@@ -54,6 +58,22 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Ask the one that runs whether it is ready; for health checks
+    #[command(hide = true)]
+    Health {
+        /// Its `[http] listen`
+        #[arg(default_value = "127.0.0.1:9180")]
+        address: SocketAddr,
+    },
+    /// Write a shell's completions
+    #[command(hide = true)]
+    Completions {
+        /// Of which shell
+        shell: Shell,
+    },
+    /// Write the man page
+    #[command(hide = true)]
+    Manual,
 }
 
 /// Something failed.
@@ -66,6 +86,16 @@ const SIGXFSZ: i32 = 25;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // These need no configuration.
+    match arguments.command {
+        Some(Command::Health { address }) => return done(health::ask(address)),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Arguments::command(), "pushkeeper", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Manual) => return done(manual::write(Arguments::command(), &mut std::io::stdout())),
+        _ => {}
+    }
     let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(read) => read,
         Err(errors) => {
@@ -81,14 +111,17 @@ fn main() -> ExitCode {
         Some(Command::Run) | None => run(config, &warnings),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
         Some(Command::Import { file, dry_run }) => done(transfer::import(&config, &file, dry_run)),
+        Some(Command::Health { .. } | Command::Completions { .. } | Command::Manual) => ExitCode::SUCCESS,
     }
 }
 
 /// Says what was done to the one who asked; not on the standard output, where the export may go.
-fn done(done: Result<String, TransferError>) -> ExitCode {
+fn done<E: std::fmt::Display>(done: Result<String, E>) -> ExitCode {
     match done {
         Ok(text) => {
-            eprintln!("{text}");
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -160,7 +193,7 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
 }
 
 fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
-    start_log(&config.log);
+    logging::start(&config.log, std::env::vars_os());
     for warning in warnings {
         warn!("{warning}");
     }
@@ -171,7 +204,9 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let running = async { app::run_asked(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?).await };
+    let manager = Service::from_env(std::env::vars_os(), std::process::id());
+    let running =
+        async { app::run_under(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?, manager).await };
     match runtime.block_on(running) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(errors)) => complain(&errors),
@@ -211,19 +246,12 @@ fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
     Ok(asked)
 }
 
-fn start_log(log: &Log) {
-    let filtered = tracing_subscriber::registry().with(log.filter());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => filtered.with(lines.with_ansi(false)).init(),
-        LogFormat::Json => filtered.with(lines.json()).init(),
-    }
-}
-
 /// All complaints, for the eyes of the one who starts us.
 fn complain(errors: &[Complaint]) -> ExitCode {
+    // An error for the journal, too; there is no log yet that would say so.
+    let priority = if logging::is_journal(std::env::vars_os()) { "<3>" } else { "" };
     for error in errors {
-        eprintln!("error: {error}");
+        eprintln!("{priority}error: {error}");
     }
     ExitCode::from(CONFIGURATION)
 }

@@ -72,6 +72,7 @@ pub(super) struct Rig {
     reports: mpsc::Sender<DiskReport>,
     pub(super) stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
+    pulse: Pulse,
     pub(super) clock: Clock,
     ready: Vec<(Ticket, Answer)>,
     pub(super) bridge_orders: Vec<BridgeOrder>,
@@ -122,6 +123,7 @@ impl Rig {
             orders,
             reports: report_sender,
             stop: Some(stop_sender),
+            pulse: driver.pulse(),
             driver: tokio::spawn(driver.run()),
             clock,
             ready: Vec::new(),
@@ -517,4 +519,28 @@ struct NoReload;
 
 impl Reload for NoReload {
     fn reload(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pulse_beats_while_the_loop_turns_and_not_while_it_is_stuck_nor_after_its_end() {
+    let mut rig = Rig::new(policy());
+    let pulse = rig.pulse.clone();
+    let beats = || tokio::time::timeout(Duration::from_secs(30), pulse.beats());
+    assert_eq!(beats().await, Ok(true));
+    // Nobody takes what it sends, until it waits for room.
+    let fill = async {
+        loop {
+            rig.ask(vec![rig.unregistration("u", "nobody's")]).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), fill).await.unwrap_err();
+    beats().await.unwrap_err();
+    // The link takes answers again.
+    rig.hear().await;
+    while rig.answers.try_recv().is_ok() {}
+    assert_eq!(beats().await, Ok(true));
+    drop(rig.requests.take());
+    drop(rig.stop.take());
+    rig.driver.await.unwrap().unwrap();
+    assert_eq!(beats().await, Ok(false));
 }

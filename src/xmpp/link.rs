@@ -21,7 +21,7 @@ use super::inbound::Ignored;
 use super::orders;
 use super::outbox::Outbox;
 use super::service::Service;
-pub use super::settings::{Count, Counters, Settings, Timing};
+pub use super::settings::{Count, Counters, LinkState, Settings, Timing};
 use super::stream::{Ended, Stream};
 use super::trouble::{LinkError, Trouble};
 use crate::clock::Clock;
@@ -133,6 +133,7 @@ pub async fn run_over<D: Dial>(
             return Err(LinkError::WrongSecret { jid, host: link.settings.connect });
         }
         said.trouble(&link, &trouble);
+        link.settings.counters.set_down(&trouble);
         let wait = if refused { timing.retry_secret } else { backoff.next(random()) };
         let Some(()) = link.meanwhile(tokio::time::sleep(wait)).await else { return Ok(()) };
     }

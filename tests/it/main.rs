@@ -25,8 +25,10 @@ mod link_life;
 mod link_load;
 mod log_is_clean;
 mod options;
+mod packaging;
 mod payloads;
 mod reliability;
+mod service_manager;
 mod store;
 mod trouble;
 mod whole;
@@ -34,3 +36,6 @@ mod whole_rig;
 
 #[path = "../support/mod.rs"]
 mod support;
+
+#[path = "../support/process.rs"]
+mod process;
