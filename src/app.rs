@@ -3,6 +3,7 @@
 mod disk;
 mod keeping;
 mod listen;
+pub mod takeover;
 pub mod transfer;
 mod vendors;
 

@@ -5,6 +5,7 @@
 //! | room | what it does | knows |
 //! |---|---|---|
 //! | [`app`] | puts the parts together and takes them apart | all of them |
+//! | [`admin`] | what operators run beside the daemon: takes over what other programs keep | `xmpp`, `flows`, `domain` |
 //! | [`config`] | reads `config.toml`; every complaint at once, each with its key | |
 //! | [`driver`] | the loop: one input, one step, changes to disk, then effects | `flows` |
 //! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |
@@ -42,6 +43,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod config;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room of the house, and what it may import of this crate.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("domain", &["domain"]),
     ("flows", &["flows", "domain"]),
     ("clock", &["domain"]),
@@ -15,6 +15,10 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("gateway", &["gateway", "flows::data", "domain", "clock"]),
     ("http", &["http", "flows::data", "domain", "clock"]),
     ("store", &["store", "flows::data", "domain", "clock"]),
+    (
+        "admin/import",
+        &["admin::import", "xmpp::ns", "xmpp::signal", "flows::data", "flows::policy", "flows::signals", "domain"],
+    ),
     ("config", &["config", "flows::policy", "domain"]),
 ];
 
