@@ -3,6 +3,7 @@
 //! | File | What it shows |
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
+//! | `imports.rs` | what their own push modules keep, imported: pushes go on without a new enable |
 //! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
@@ -17,7 +18,6 @@
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/daemon.rs"]
@@ -32,6 +32,10 @@ mod process;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod server;
+#[cfg(test)]
+#[path = "../support/service.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
+mod service;
 #[cfg(test)]
 #[path = "../support/steps.rs"]
 mod steps;
@@ -48,6 +52,8 @@ mod vendors;
 
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod mod_push;
 #[cfg(test)]

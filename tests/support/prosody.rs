@@ -61,6 +61,11 @@ impl Prosody {
         panic!("Prosody finds no free ports");
     }
 
+    /// The folder of its own.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The port for clients.
     pub(super) fn c2s_port(&self) -> u16 {
         self.ports.c2s
@@ -247,6 +252,12 @@ fn configuration(wanted: &Wanted<'_>, folder: &Path) -> String {
         Pusher::Both => &["cloud_notify", "pushkeeper"],
         Pusher::Neither => &[],
     };
+    let sql = match wanted.sql {
+        true => format!(
+            "storage = {{ cloud_notify = \"sql\" }}\n    sql = {{ driver = \"SQLite3\", database = \"{folder}/push.sqlite\" }}"
+        ),
+        false => String::new(),
+    };
     let modules = MODULES.iter().filter(|name| !wanted.without.contains(name));
     let mut text = format!(
         r#"
@@ -276,6 +287,7 @@ default_archive_policy = true
 VirtualHost "{HOST}"
     modules_enabled = {{ {pushers} }}
     pushkeeper_component = "{SERVICE}"
+    {sql}
     {lines}
 "#,
         bridge = bridge.display(),

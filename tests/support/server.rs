@@ -89,6 +89,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) rooms: bool,
     /// Lines for the virtual host of a Prosody, in Lua; after those that the bridge needs.
     pub(crate) prosody: &'a str,
+    /// Whether its own push module keeps registrations in an SQLite database.
+    pub(crate) sql: bool,
 }
 
 /// A server, up or down. Gone at the end of the test.
@@ -129,6 +131,16 @@ impl Server {
     /// The port for components.
     pub(crate) fn component_port(&self) -> u16 {
         either!(self, it => it.component_port())
+    }
+
+    /// The folder of its own, with all its files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        either!(self, it => it.folder())
+    }
+
+    /// The database of its push module, if it has one ([`Wanted::sql`]).
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder().join("push.sqlite")
     }
 
     /// What it calls itself.
