@@ -194,9 +194,7 @@ impl<R: BufRead, F: FnMut(Row<'_>)> Dump<'_, R, F> {
         loop {
             let next = self.token()?;
             if next != Token::Sign(b'.') {
-                // An unquoted `schema.name` is one word here.
-                let last = name.map(|name| name.rsplit('.').next().unwrap_or_default().to_owned());
-                return Ok((last, next));
+                return Ok((name, next));
             }
             name = self.token()?.into_name();
         }
@@ -421,7 +419,7 @@ impl<R: BufRead, F: FnMut(Row<'_>)> Dump<'_, R, F> {
 
     /// PostgreSQL's `$tag$…$tag$`, in functions. A `$` that begins none is a sign like others.
     fn dollars(&mut self, line: u64) -> Result<(), SqlError> {
-        let tag = self.bytes.take_while(MAX_NAME, |byte| is_in_word(byte) && byte != b'$')?;
+        let tag = self.bytes.take_while(MAX_NAME, is_in_word)?;
         if !self.bytes.eat(b'$')? {
             return Ok(());
         }
@@ -429,7 +427,7 @@ impl<R: BufRead, F: FnMut(Row<'_>)> Dump<'_, R, F> {
             match self.bytes.next()? {
                 None => return self.cut_short("a text", line),
                 Some(b'$') => {
-                    let end = self.bytes.take_while(MAX_NAME, |byte| is_in_word(byte) && byte != b'$')?;
+                    let end = self.bytes.take_while(MAX_NAME, is_in_word)?;
                     if end == tag && self.bytes.eat(b'$')? {
                         return Ok(());
                     }
@@ -441,7 +439,7 @@ impl<R: BufRead, F: FnMut(Row<'_>)> Dump<'_, R, F> {
 }
 
 fn is_in_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || !byte.is_ascii()
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
 }
 
 /// Whether the first lines of a dump are those of a tool of MySQL or MariaDB.
