@@ -26,6 +26,7 @@ mod options;
 mod payloads;
 mod reliability;
 mod store;
+mod takeover;
 mod trouble;
 mod whole;
 mod whole_rig;

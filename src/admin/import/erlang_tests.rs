@@ -36,7 +36,9 @@ fn terms_of_every_kind() {
 
 #[test]
 fn what_is_no_term_of_a_store_is_refused() {
-    for text in ["", "{", "{a", "{a,", "{a b}", "<<\"a", "<<300>>", "<<\"\\x{100}\">>", "<0.1.0>", "#Fun<x>", "X", "\"a"] {
+    for text in
+        ["", "{", "{a", "{a,", "{a b}", "<<\"a", "<<300>>", "<<\"\\x{100}\">>", "<0.1.0>", "#Fun<x>", "X", "\"a"]
+    {
         assert!(parse(text.as_bytes()).is_none(), "{text}");
     }
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

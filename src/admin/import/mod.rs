@@ -223,3 +223,6 @@ impl<'a> Foreign<'a> {
         self.taken.skipped.push(Skipped { why, place: self.place(line), whose });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,10 @@ fn rows_of_every_shape() {
         ("INSERT INTO public.t VALUES ('it''s;', '-- no');", &["1<it's;><-- no>"]),
         ("REPLACE INTO [t] VALUES ('a', X'6162');", &["1<a><ab>"]),
         ("CREATE TABLE t (b text NOT NULL, a text, PRIMARY KEY (a, b));INSERT INTO t VALUES('1','2');", &["1<2><1>"]),
-        ("CREATE TABLE IF NOT EXISTS \"t\" (\"key\" TEXT,a decimal(1,2), b);INSERT INTO t VALUES('1','2','3');", &["1<2><3>"]),
+        (
+            "CREATE TABLE IF NOT EXISTS \"t\" (\"key\" TEXT,a decimal(1,2), b);INSERT INTO t VALUES('1','2','3');",
+            &["1<2><3>"],
+        ),
         ("CREATE TABLE public.t (key text, a text);\nCOPY public.t (key, a) FROM stdin;\nx\ty\n\\.\n", &["3<y>-"]),
         ("CREATE TABLE `t` (`a` int, `b` int, KEY `k` (`a`)) ENGINE=x;\nINSERT INTO `t` VALUES (1,2);", &["2<1><2>"]),
         ("INSERT INTO `t` VALUES ('it\\'s\\n\\\\ \\\"','');", &["1<it's\n\\ \"><>"]),
@@ -44,7 +47,10 @@ fn rows_of_every_shape() {
         ("INSERT INTO t VALUES(now(), 1+1);", &["1readread"]),
         ("INSERT INTO t VALUES('a'::text, _utf8mb4 'b');", &["1<a><b>"]),
         ("INSERT INTO t VALUES('a');INSERT INTO t VALUES('b',X'ff');", &["1--", "1<b>read"]),
-        ("COPY t (a, b) FROM stdin WITH (FORMAT text);\n\\N\ta\\tb\\\\\\x41\\101\n\n\\.\n", &["2-<a\tb\\AA>", "3<>columns"]),
+        (
+            "COPY t (a, b) FROM stdin WITH (FORMAT text);\n\\N\ta\\tb\\\\\\x41\\101\n\n\\.\n",
+            &["2-<a\tb\\AA>", "3<>columns"],
+        ),
         ("COPY u (a) FROM stdin;\nINSERT INTO t VALUES('x','y');\n\\.\nINSERT INTO t VALUES('1','2');", &["4<1><2>"]),
         (
             "/* '; */ -- '\nCREATE FUNCTION f() AS $a$ it's $$ INSERT INTO t VALUES('x','y'); $a$;\\restrict it's\n\
@@ -60,7 +66,8 @@ fn rows_of_every_shape() {
 
 #[test]
 fn a_backslash_means_something_where_mysql_wrote_it() {
-    for head in ["-- MySQL dump 10.13\n", "-- MariaDB dump 10.19\n", "/*!40101 SET x */;\n", "-- phpMyAdmin SQL Dump\n"] {
+    for head in ["-- MySQL dump 10.13\n", "-- MariaDB dump 10.19\n", "/*!40101 SET x */;\n", "-- phpMyAdmin SQL Dump\n"]
+    {
         right(&format!("{head}INSERT INTO t VALUES ('a\\'b','c\\\\');"), &["2<a'b><c\\>"]);
     }
     right("-- SQLite\nINSERT INTO t VALUES ('a\\','c');", &["2<a\\><c>"]);
