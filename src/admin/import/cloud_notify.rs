@@ -201,7 +201,7 @@ fn inside(entry: &Table) -> Option<String> {
     };
     if let Some(muted) = entry.table("muted_jids") {
         let ns = "tigase:push:filter:muted:0";
-        let item = |(jid, _)| Child::Element(Element::new(ns, "item").with("jid", &String::as_str(&jid)));
+        let item = |(jid, _): (String, Value)| Child::Element(Element::new(ns, "item").with("jid", &jid));
         add(Element { children: names(muted)?.into_iter().map(item).collect(), ..Element::new(ns, "muted") })?;
     }
     if let Some(rules) = entry.table("groupchat_rules") {

@@ -46,8 +46,10 @@ fn what_is_no_term_of_a_store_is_refused() {
     assert!(parse(nested(1_000_000).as_bytes()).is_none());
 }
 
-/// The lines of records of table `t`, and what they are.
-fn forms(dump: &str) -> Result<(bool, Vec<(u64, Option<String>)>), String> {
+/// Whether the table is there, and the lines of its records with what they are.
+type Forms = (bool, Vec<(u64, Option<String>)>);
+
+fn forms(dump: &str) -> Result<Forms, String> {
     let mut forms = Vec::new();
     let found = read(dump.as_bytes(), "t", |form| forms.push((form.line, form.term.as_ref().map(shown))));
     found.map(|found| (found, forms)).map_err(|error| error.to_string())

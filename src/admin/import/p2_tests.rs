@@ -56,7 +56,7 @@ fn rows_that_make_no_sense_are_named_and_older_tables_are_of_fcm() {
     let dump = [
         row(&format!("'{HASH}','','b.example','t','n1','s'")),
         row(&format!("'FCM','{HASH}','x','b.example','t','n2','s'")),
-        row(&format!("'FCM','short','','b.example','t','n3','s'")),
+        row("'FCM','short','','b.example','t','n3','s'"),
         row(&format!("'FCM','{HASH}','','a@b.example','t','n4','s'")),
         row(&format!("'FCM','{HASH}','',NULL,'t','n5','s'")),
         row(&format!("'FCM','{HASH}','','b.example','','n6','s'")),
