@@ -6,6 +6,7 @@ use super::transfer::TransferError;
 use crate::admin::import::{self, Existing, ForeignError, Kind, Plan, Wanted};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::time::Timestamp;
 use crate::store::{EngineKind, Import, Store};
 
 /// What is to be taken over, and how.
@@ -33,11 +34,7 @@ pub struct Takeover {
 /// added to it.
 pub fn take_over(config: &Config, takeover: &Takeover, clock: &Clock) -> Result<String, TransferError> {
     let now = clock.wall();
-    let read = || -> Result<_, ForeignError> {
-        let wanted = wanted(config, takeover, now)?;
-        import::read(takeover.kind, &takeover.sources, wanted)
-    };
-    let taken = read()?;
+    let taken = import::read(takeover.kind, &takeover.sources, wanted(config, takeover, now)?)?;
     let (path, kind) = (&config.store.path, super::engine(config.store.engine));
     let store = match takeover.merge && EngineKind::found_in(path).is_some() {
         true => Some(Store::open(path, kind)?),
@@ -63,11 +60,7 @@ pub fn take_over(config: &Config, takeover: &Takeover, clock: &Clock) -> Result<
     Ok(format!("{done} {devices} devices and {registrations} registrations into the store in {into}{report}"))
 }
 
-fn wanted<'a>(
-    config: &'a Config,
-    takeover: &Takeover,
-    now: crate::domain::time::Timestamp,
-) -> Result<Wanted<'a>, ForeignError> {
+fn wanted<'a>(config: &'a Config, takeover: &Takeover, now: Timestamp) -> Result<Wanted<'a>, ForeignError> {
     let domain = |text: &String| import::domain(text).ok_or_else(|| ForeignError::NoSuchDomain(text.clone()));
     let app = |name: &String| {
         let named = config.policy.apps.iter().find(|app| app.name.as_str() == name);

@@ -1,4 +1,4 @@
-use super::super::tests::{NOW, policy};
+use super::super::tests::policy;
 use super::*;
 use crate::domain::device::{GoneReason, tests as devices};
 use crate::domain::ids::{AppName, DeviceHash};
@@ -138,5 +138,4 @@ fn devices_are_taken_once_and_are_whose_registration_names_them() {
     let (known, twice) = (Skip::Known, Skip::Duplicate);
     assert_eq!(skipped, [(1, known), (2, known), (4, twice), (5, twice)]);
     assert_eq!(report.devices, [("file".into(), 2)].into());
-    assert!(NOW > Timestamp::default());
 }

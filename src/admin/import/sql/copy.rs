@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use super::{Dump, MAX_COLUMNS, Row, SqlError, Token, Value};
+use super::tokens::Token;
+use super::{Dump, MAX_COLUMNS, Row, SqlError, Value};
 use crate::admin::import::bytes::Bounded;
 
 impl<R: BufRead, F: FnMut(Row<'_>)> Dump<'_, R, F> {
