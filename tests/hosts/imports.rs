@@ -26,7 +26,7 @@ const THIRD: &str = "third.localhost";
 const SECRET: &str = "it's \"1\" \\n é&<";
 
 async fn what_the_servers_own_module_keeps_pushes_on_under_the_bridge() {
-    let mut host = with_own_module(false).await;
+    let mut host = Server::start(&wanted(Pusher::Stock, false)).await;
     let store = Site::new(&host);
     alice_enables(&host).await;
     let from = match kind() {
@@ -47,7 +47,7 @@ async fn what_the_servers_own_module_keeps_pushes_on_under_the_bridge() {
 }
 
 async fn what_the_servers_own_module_keeps_in_sql_pushes_on_under_the_bridge() {
-    let mut host = with_own_module(true).await;
+    let mut host = Server::start(&wanted(Pusher::Stock, true)).await;
     let store = Site::new(&host);
     alice_enables(&host).await;
     host.stop().await;
@@ -62,18 +62,9 @@ async fn what_the_servers_own_module_keeps_in_sql_pushes_on_under_the_bridge() {
     goes_over(host, &store, from, &dump, more).await;
 }
 
-/// A host that keeps registrations itself: the bridge is there, and taken away.
-async fn with_own_module(sql: bool) -> Server {
-    let wanted = Wanted {
-        users: &["alice", "bob"],
-        components: &[SERVICE, THIRD],
-        pusher: Pusher::Both,
-        sql,
-        ..Wanted::default()
-    };
-    let host = Server::start(&wanted).await;
-    host.take_bridge_away().await;
-    host
+/// A host that acts on registrations in one way or the other.
+fn wanted(pusher: Pusher, sql: bool) -> Wanted<'static> {
+    Wanted { users: &["alice", "bob"], components: &[SERVICE, THIRD], pusher, sql, ..Wanted::default() }
 }
 
 /// alice's phone enables push twice: with what a push service of today gives it, and with as little as may be.
@@ -107,8 +98,8 @@ async fn goes_over(mut host: Server, site: &Site, from: &str, source: &Path, mor
         assert!(!said.contains(private), "{said}");
     }
 
+    host.configure(&wanted(Pusher::Bridge, false));
     host.start_again().await;
-    host.stock_pusher(false).await;
     let third = Service::connect(host.component_port(), THIRD, PASSWORD, &Clock::system()).await;
     let mut daemon = Daemon::linked(&site.configuration).await;
     let snapshot = |log: &str| log.contains(&format!("{HOST} is linked"));

@@ -162,6 +162,11 @@ impl Ejabberd {
         }
     }
 
+    pub(super) fn configure(&mut self, wanted: &Wanted<'_>) {
+        self.configuration = configuration(wanted);
+        self.write_configuration();
+    }
+
     pub(super) async fn start_again(&mut self) {
         assert!(self.run().await, "ejabberd's ports were taken while it was away");
     }

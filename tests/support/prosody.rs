@@ -169,6 +169,12 @@ impl Prosody {
         }
     }
 
+    /// Writes its configuration anew, for the next start.
+    pub(super) fn configure(&mut self, wanted: &Wanted<'_>) {
+        self.configuration = configuration(wanted, self.folder.path());
+        self.write_configuration();
+    }
+
     /// Starts it again, on the same ports and with the same data. Ready when it returns.
     pub(super) async fn start_again(&mut self) {
         assert!(self.run().await, "Prosody's ports were taken while it was away");

@@ -250,6 +250,11 @@ impl Server {
         either!(self, it => it.kill().await);
     }
 
+    /// Writes its configuration anew, for the next start.
+    pub(crate) fn configure(&mut self, wanted: &Wanted<'_>) {
+        either!(self, it => it.configure(wanted));
+    }
+
     /// Starts it again, on the same ports and with the same data. Ready when it returns.
     pub(crate) async fn start_again(&mut self) {
         either!(self, it => it.start_again().await);
