@@ -17,8 +17,8 @@ packages=()
 for group in "$@"; do
     case $group in
         build) packages+=(build-essential ca-certificates) ;;
-        prosody) packages+=(prosody prosody-modules lua-unbound) ;;
-        ejabberd) packages+=(ejabberd erlang-base) ;;
+        prosody) packages+=(prosody prosody-modules lua-unbound lua-dbi-sqlite3 sqlite3) ;;
+        ejabberd) packages+=(ejabberd erlang-base erlang-p1-sqlite3 sqlite3) ;;
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
         package) packages+=(adduser build-essential lintian python3 systemd) ;;

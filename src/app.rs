@@ -7,6 +7,7 @@ mod keeping;
 mod listen;
 pub mod logging;
 pub mod service_manager;
+pub mod takeover;
 pub mod transfer;
 mod vendors;
 

@@ -5,7 +5,7 @@
 //! | room | what it does | knows |
 //! |---|---|---|
 //! | [`app`] | puts the parts together and takes them apart | all of them |
-//! | [`admin`] | what operators run beside the daemon: `doctor` | all of them but `app`, `driver` and `flows` |
+//! | [`admin`] | what operators run beside the daemon: `doctor`, and `import` of what other programs keep | all of them but `app` and `driver` |
 //! | [`config`] | reads `config.toml`; every complaint at once, each with its key | |
 //! | [`driver`] | the loop: one input, one step, changes to disk, then effects | `flows` |
 //! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |

@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use pushkeeper::admin::doctor::{Finding, Verdict, exit_code, store_folder, unreadable};
+use pushkeeper::admin::import::Kind;
 use pushkeeper::app::service_manager::Service;
-use pushkeeper::app::transfer;
+use pushkeeper::app::takeover::{self, Takeover};
+use pushkeeper::app::transfer::{self, TransferError};
 use pushkeeper::app::{self, Failure, health, logging};
 use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config};
@@ -50,13 +52,26 @@ enum Command {
         /// Where to, readable by its owner only; without it, to the standard output
         file: Option<PathBuf>,
     },
-    /// Fill an empty store with what was exported, all or nothing
+    /// Fill an empty store with what was exported, or with what another program keeps (docs/migrating.md); all or nothing
     Import {
-        /// What was exported, or a snapshot
-        file: PathBuf,
+        /// What was exported, or a snapshot; with --from, one or more files of that program
+        #[arg(required = true, value_name = "SOURCE")]
+        sources: Vec<PathBuf>,
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        /// Whose files they are, if not our own
+        #[arg(long, value_name = "KIND")]
+        from: Option<Kind>,
+        /// Of which domain the accounts are, where the files do not say; where they do, take only those
+        #[arg(long, requires = "from")]
+        domain: Option<String>,
+        /// Which app the devices are of; else the one that their client would mean
+        #[arg(long, value_name = "NAME", requires = "from")]
+        app: Option<String>,
+        /// Add to a store that is not empty; what it has stays, unless it is older
+        #[arg(long, requires = "from")]
+        merge: bool,
     },
     /// Ask the one that runs whether it is ready; for health checks
     #[command(hide = true)]
@@ -110,8 +125,15 @@ fn main() -> ExitCode {
         Some(Command::Check) => check(config, &warnings),
         Some(Command::Run) | None => run(config, &warnings),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
-        Some(Command::Import { file, dry_run }) => done(transfer::import(&config, &file, dry_run)),
         Some(Command::Health { .. } | Command::Completions { .. } | Command::Manual) => ExitCode::SUCCESS,
+        Some(Command::Import { sources, dry_run, from: Some(kind), domain, app, merge }) => {
+            let takeover = Takeover { kind, sources, domain, app, dry_run, merge };
+            done(takeover::take_over(&config, &takeover, &Clock::system()))
+        }
+        Some(Command::Import { sources, dry_run, from: None, .. }) => match sources.as_slice() {
+            [file] => done(transfer::import(&config, file, dry_run)),
+            _ => done(Err(TransferError::OneFile)),
+        },
     }
 }
 

@@ -51,6 +51,15 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether that can be a push service for accounts of this domain: neither of the domain itself nor of another of our
+    /// hosts, however it is spelt. It would be pushed to by the very messages that it is sent.
+    #[must_use]
+    pub fn may_be_service(&self, domain: &Domain, service: &str) -> bool {
+        let Ok(service) = jid::BareJid::new(crate::domain::stanza::bare(service)) else { return false };
+        let service = service.domain().as_str().trim_end_matches('.');
+        service != domain.as_str() && self.hosts.iter().all(|host| service != host.as_str())
+    }
+
     /// Whose users are woken and whose apps get pushes, in words: what an operator looks at first when something is
     /// missing.
     #[must_use]

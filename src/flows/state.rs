@@ -407,11 +407,16 @@ impl State {
                 self.gone.remove(&(gone.at, device.node.clone()));
             }
             self.unproven.remove(&(slot.device.renewed, device.node.clone()));
-            slot.device = device.clone();
+            let moved = slot.device.owner != device.owner && device.access != Access::Anyone;
+            let former = std::mem::replace(&mut slot.device, device.clone()).owner;
             if slot.guest && !guest {
                 self.guests.retain(|other| *other != device.node);
             }
             slot.guest = guest;
+            if moved {
+                self.disown(&former, &device.node);
+                self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
+            }
         } else {
             self.by_key.insert(device.key.clone(), device.node.clone());
             // What nobody registered is nobody's.
@@ -447,10 +452,14 @@ impl State {
         if let Some(gone) = slot.device.gone {
             self.gone.remove(&(gone.at, node.clone()));
         }
-        if let Some(nodes) = self.by_owner.get_mut(&slot.device.owner) {
+        self.disown(&slot.device.owner, node);
+    }
+
+    fn disown(&mut self, owner: &Account, node: &Node) {
+        if let Some(nodes) = self.by_owner.get_mut(owner) {
             nodes.retain(|other| other != node);
             if nodes.is_empty() {
-                self.by_owner.remove(&slot.device.owner);
+                self.by_owner.remove(owner);
             }
         }
     }

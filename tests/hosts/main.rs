@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `discovery.rs` | what a client finds out about us |
 //! | `doctor.rs` | what `pushkeeper doctor` says of a real host, and that it changes nothing there |
+//! | `imports.rs` | what their own push modules keep, imported: pushes go on without a new enable |
 //! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
@@ -18,7 +19,6 @@
 mod client;
 #[cfg(test)]
 #[path = "../support/component.rs"]
-#[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod component;
 #[cfg(test)]
 #[path = "../support/daemon.rs"]
@@ -33,6 +33,10 @@ mod process;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "these tests use a part of what it can do")]
 mod server;
+#[cfg(test)]
+#[path = "../support/service.rs"]
+#[expect(dead_code, reason = "these tests use a part of what it can do")]
+mod service;
 #[cfg(test)]
 #[path = "../support/steps.rs"]
 mod steps;
@@ -51,6 +55,7 @@ mod vendors;
 mod discovery;
 #[cfg(test)]
 mod doctor;
+mod imports;
 #[cfg(test)]
 mod mod_push;
 #[cfg(test)]

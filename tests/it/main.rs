@@ -30,6 +30,7 @@ mod payloads;
 mod reliability;
 mod service_manager;
 mod store;
+mod takeover;
 mod trouble;
 mod whole;
 mod whole_rig;
