@@ -55,6 +55,7 @@ mod vendors;
 mod discovery;
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
 mod imports;
 #[cfg(test)]
 mod mod_push;
