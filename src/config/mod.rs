@@ -4,6 +4,7 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod fingerprint;
 mod http;
 mod look;
 mod overlay;
@@ -219,6 +220,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     }
     let policy = Policy {
         apps: apps.iter().map(|app| app.app.clone()).collect(),
+        ways: apps.iter().map(|app| (app.app.name.clone(), app.way(&rules.redaction.important_body))).collect(),
         answer_within: push.answer_within,
         max_per_domain: push.max_per_domain,
         register,

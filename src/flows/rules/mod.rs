@@ -106,6 +106,7 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
         | Inner::Drain(_)
         | Inner::Synced { .. }
         | Inner::MissedAll(_)
+        | Inner::Relink(_)
         | Inner::Reloaded => Step::default(),
     }
 }
