@@ -1,7 +1,7 @@
 //! Certificate and key of a listener.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -16,6 +16,25 @@ pub struct Tls(Arc<ServerConfig>);
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls(..)")
+    }
+}
+
+/// The certificate of a listener that serves: connections from now on are shown the newest one.
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<RwLock<Tls>>);
+
+impl Certificate {
+    pub(super) fn new(tls: Tls) -> Self {
+        Self(Arc::new(RwLock::new(tls)))
+    }
+
+    /// Another one takes its place. Connections that there are keep the one that they know.
+    pub fn renew(&self, tls: Tls) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).acceptor()
     }
 }
 
@@ -66,7 +85,7 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.clone())
     }
 }
