@@ -3,6 +3,7 @@
 mod disk;
 mod keeping;
 mod listen;
+mod reload;
 pub mod transfer;
 mod vendors;
 
@@ -11,12 +12,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::{AppConfig, Complaint, Config, StoreEngine};
+use crate::config::{AppConfig, Complaint, Component, Config, StoreEngine};
 use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
@@ -24,16 +25,19 @@ use crate::driver::{Deliver, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
+use crate::flows::policy::Policy;
 use crate::flows::state::State;
 use crate::gateway::{AppGateway, Gateways};
 use crate::store::{EngineKind, Store, StoreError};
-use crate::xmpp::link::{self, Counters, Timing};
+use crate::xmpp::link::{self, Counters, Target, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
 use disk::StoreThread;
 use listen::Desk;
 pub use listen::{Listeners, check as check_http};
+use reload::{Parts, Reloader, Running};
+pub use reload::{Read, Reloads, Stage};
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
@@ -141,10 +145,27 @@ pub async fn run_on(
     stop: impl Future<Output = ()>,
     asked: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
+    run_reloading(config, listeners, clock, stop, asked, Reloads::never()).await
+}
+
+/// The same, with a configuration that can be read again.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_reloading(
+    mut config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+    reloads: Reloads,
+) -> Result<(), Failure> {
+    let mut running = Running::new(&config);
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
+    reload::note_ends(&mut config.policy, &gateways);
+    running.policy_is(&config.policy);
     let answer_within = config.policy.answer_within;
-    let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
     for (app, gateway) in &gateways {
         if let Some(at) = gateway.expires() {
@@ -172,16 +193,22 @@ pub async fn run_on(
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
     let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let (inputs, certificate) = (desk.inputs(), desk.certificate());
     let (strangers, http, closing) = desk.into_parts();
     let store = Arc::new(store);
     let (disk, reports) = StoreThread::start(store.clone())?;
     let (stop_keeping, until) = oneshot::channel();
     let keeping = tokio::spawn(keeping::keep(store, clock.clone(), asked, until));
-    let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
+    let Policy { apps, hosts, admins, .. } = &state.policy;
+    let service = Service::new(config.component.jid, apps).with_hosts(hosts.clone()).with_admins(admins.clone());
     let service = Arc::new(service);
+    let Component { connect, secret, .. } = config.component;
+    let (targets, target) = watch::channel(Target { connect: connect.clone(), secret: secret.clone() });
+    let parts = Parts { gateways: gateways.clone(), service: service.clone(), certificate, targets };
+    let (reload, reloader) = Reloader::new(reloads, parts, running, inputs, clock.clone());
     let ports = Ports {
         watch: Box::new(crate::driver::Unwatched),
-        reload: Box::new(NoReload),
+        reload: Box::new(reload),
         requests: request_queue,
         answers,
         strangers,
@@ -194,14 +221,14 @@ pub async fn run_on(
         stop: stop_queue,
     };
     let driver = tokio::spawn(Driver::new(state, clock.clone(), system_dice(), ports).run());
-    let settings = link::Settings {
-        connect: config.component.connect,
-        secret: config.component.secret,
-        timing: Timing::default(),
-        counters: Arc::new(Counters::default()),
-    };
-    let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
+    let reloading = tokio::spawn(reloader.run());
+    let counters = Arc::new(Counters::default());
+    let settings = link::Settings { connect, secret, timing: Timing::default(), counters };
+    let link = tokio::spawn(link::run_to(settings, Some(target), service, clock, requests, answer_queue));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
+    // It holds the gateways, too.
+    reloading.abort();
+    let _aborted = reloading.await;
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;
     }
@@ -314,13 +341,6 @@ fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clo
 fn system_dice() -> Dice {
     #[expect(clippy::expect_used, reason = "the system's generator fails only where nothing else works either")]
     Dice::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
-}
-
-/// Nobody reads it again yet.
-struct NoReload;
-
-impl crate::driver::Reload for NoReload {
-    fn reload(&self) {}
 }
 
 struct Switchboard(Arc<Gateways>);

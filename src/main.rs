@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use pushkeeper::app::transfer::{self, TransferError};
-use pushkeeper::app::{self, Failure};
+use pushkeeper::app::{self, Failure, Listeners, Reloads};
 use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// An XMPP component that wakes phones.
@@ -56,13 +58,15 @@ const SIGXFSZ: i32 = 25;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
+    let found = config::find(arguments.config.as_deref());
+    let read = found.and_then(|path| config::load(Some(&path), std::env::vars_os()).map(|read| (path, read)));
+    let (path, (config, warnings)) = match read {
         Ok(read) => read,
         Err(errors) => return complain(&errors),
     };
     match arguments.command {
         Some(Command::Check) => check(config, &warnings),
-        Some(Command::Run) | None => run(config, &warnings),
+        Some(Command::Run) | None => run(config, &warnings, path),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
         Some(Command::Import { file, dry_run }) => done(transfer::import(&config, &file, dry_run)),
     }
@@ -112,8 +116,8 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     }
 }
 
-fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
-    start_log(&config.log);
+fn run(config: Config, warnings: &[Complaint], path: PathBuf) -> ExitCode {
+    let log = start_log(&config.log);
     for warning in warnings {
         warn!("{warning}");
     }
@@ -124,7 +128,13 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let running = async { app::run_asked(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?).await };
+    let running = async {
+        let (stop, snapshots) = (asked_to_stop()?, asked(SignalKind::user_defined1())?);
+        let read = Arc::new(move || config::load(Some(&path), std::env::vars_os()));
+        let reloads = Reloads { read, asked: asked(SignalKind::hangup())?, log, stage: Box::new(|_stage| {}) };
+        let listeners = Listeners::bind(&config.http)?;
+        app::run_reloading(config, listeners, Clock::system(), stop, snapshots, reloads).await
+    };
     match runtime.block_on(running) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(errors)) => complain(&errors),
@@ -151,12 +161,13 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
     })
 }
 
-/// Somebody wants a snapshot of the store: SIGUSR1. While one is written, one more is remembered.
-fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
-    let mut user = signal(SignalKind::user_defined1())?;
+/// Somebody wants something by a signal: a snapshot of the store (SIGUSR1), or the configuration to be read again
+/// (SIGHUP). While that is done, one more is remembered.
+fn asked(kind: SignalKind) -> Result<mpsc::Receiver<()>, std::io::Error> {
+    let mut signals = signal(kind)?;
     let (ask, asked) = mpsc::channel(1);
     tokio::spawn(async move {
-        while user.recv().await.is_some() && !ask.is_closed() {
+        while signals.recv().await.is_some() && !ask.is_closed() {
             // There is no room only if one is remembered already.
             let _ = ask.try_send(());
         }
@@ -164,13 +175,19 @@ fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
     Ok(asked)
 }
 
-fn start_log(log: &Log) {
-    let filtered = tracing_subscriber::registry().with(log.filter());
+/// Starts the log; returns what has another level hold.
+fn start_log(log: &Log) -> Box<dyn Fn(&Log) + Send + Sync> {
+    let (filter, handle) = reload::Layer::new(log.filter());
+    let filtered = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match log.format {
         LogFormat::Text => filtered.with(lines.with_ansi(false)).init(),
         LogFormat::Json => filtered.with(lines.json()).init(),
     }
+    Box::new(move |log| {
+        // It is gone only when the process ends.
+        let _gone = handle.reload(log.filter());
+    })
 }
 
 /// All complaints, for the eyes of the one who starts us.

@@ -25,6 +25,7 @@ mod log_is_clean;
 mod options;
 mod payloads;
 mod reliability;
+mod reload;
 mod store;
 mod trouble;
 mod whole;
