@@ -204,7 +204,8 @@ pub async fn run_reloading(
     let service = Arc::new(service);
     let Component { connect, secret, .. } = config.component;
     let (targets, target) = watch::channel(Target { connect: connect.clone(), secret: secret.clone() });
-    let parts = Parts { gateways: gateways.clone(), service: service.clone(), certificate, targets };
+    let (patience, answer_within) = watch::channel(answer_within);
+    let parts = Parts { gateways: gateways.clone(), service: service.clone(), certificate, targets, patience };
     let (reload, reloader) = Reloader::new(reloads, parts, running, inputs, clock.clone());
     let ports = Ports {
         watch: Box::new(crate::driver::Unwatched),
@@ -225,7 +226,7 @@ pub async fn run_reloading(
     let counters = Arc::new(Counters::default());
     let settings = link::Settings { connect, secret, timing: Timing::default(), counters };
     let link = tokio::spawn(link::run_to(settings, Some(target), service, clock, requests, answer_queue));
-    let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
+    let ended = supervise(driver, link, stopper, stop, || *answer_within.borrow() + STOP_WITHIN).await;
     // It holds the gateways, too.
     reloading.abort();
     let _aborted = reloading.await;
@@ -257,12 +258,12 @@ async fn supervise(
     mut link: JoinHandle<Result<(), LinkError>>,
     stopper: mpsc::Sender<()>,
     stop: impl Future<Output = ()>,
-    within: Duration,
+    within: impl Fn() -> Duration,
 ) -> Result<(), Failure> {
     tokio::select! {
         () = stop => info!("stopping: answering those who wait"),
-        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within).await),
-        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within).await),
+        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within()).await),
+        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within()).await),
     }
     drop(stopper);
     // The driver first: it ends when nobody waits any more. Then the link, when the last answer is written.
@@ -272,7 +273,7 @@ async fn supervise(
         driver.map_err(std::io::Error::other)??;
         Ok(link.map_err(std::io::Error::other)??)
     };
-    match tokio::time::timeout(within, both).await {
+    match tokio::time::timeout(within(), both).await {
         Ok(ended) => ended.inspect(|()| info!("stopped")),
         Err(_) => {
             error!("stopping took too long: what still ran was left behind");
@@ -371,7 +372,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let (stopper, _stop) = mpsc::channel(1);
-        let failure = supervise(driver, link, stopper, std::future::pending(), STOP_WITHIN).await;
+        let failure = supervise(driver, link, stopper, std::future::pending(), || STOP_WITHIN).await;
         failure.expect_err("a part ended unasked").to_string()
     }
 

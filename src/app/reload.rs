@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -76,6 +77,8 @@ pub(super) struct Parts {
     pub(super) service: Arc<Service>,
     pub(super) certificate: Option<Certificate>,
     pub(super) targets: watch::Sender<Target>,
+    /// How long those who wait may have to, at a stop.
+    pub(super) patience: watch::Sender<Duration>,
 }
 
 /// The driver's end. One wish is remembered while another is granted: what it asks for is read after it was asked.
@@ -101,6 +104,7 @@ struct Switch {
     tls: Option<Tls>,
     log: Option<Log>,
     target: Target,
+    answer_within: Duration,
     done: oneshot::Sender<()>,
 }
 
@@ -120,7 +124,7 @@ impl driver::Reload for Port {
 
 impl Switch {
     fn carry_out(self, shared: &Shared) {
-        let Parts { gateways, service, certificate, targets } = &shared.parts;
+        let Parts { gateways, service, certificate, targets, patience } = &shared.parts;
         for (app, gateway) in self.put {
             gateways.put(app, gateway);
         }
@@ -133,6 +137,7 @@ impl Switch {
         }
         // Also if it is the same: while there is no link, it is tried at once.
         targets.send_replace(self.target);
+        patience.send_replace(self.answer_within);
         if let Some(log) = self.log {
             (shared.log)(&log);
         }
@@ -319,6 +324,7 @@ fn prepare(read: Read, running: &Running, clock: &Clock) -> Result<Prepared, Vec
         tls: tls.filter(|_| new_certificate),
         log: new_level.then_some(config.log),
         target: Target { connect: config.component.connect, secret: config.component.secret },
+        answer_within: policy.answer_within,
         done: tell,
     };
     let running = Running { told: runs, policy: policy.clone() };

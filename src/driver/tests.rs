@@ -7,7 +7,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Ticket};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Reloaded, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
 use crate::flows::world::policy;
@@ -69,6 +69,7 @@ pub(super) struct Rig {
     pushes: mpsc::Receiver<Push>,
     offers: mpsc::Receiver<(AppName, bool)>,
     orders: mpsc::Receiver<Order>,
+    reloads: Arc<Mutex<Vec<&'static str>>>,
     reports: mpsc::Sender<DiskReport>,
     pub(super) stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
@@ -96,9 +97,10 @@ impl Rig {
             *draws += 1;
             bytes.fill(*draws);
         });
+        let reloads = Arc::<Mutex<Vec<&'static str>>>::default();
         let ports = Ports {
             watch: Box::new(Unwatched),
-            reload: Box::new(NoReload),
+            reload: Box::new(FakeReload(reloads.clone())),
             requests,
             answers,
             strangers,
@@ -120,6 +122,7 @@ impl Rig {
             pushes,
             offers,
             orders,
+            reloads,
             reports: report_sender,
             stop: Some(stop_sender),
             driver: tokio::spawn(driver.run()),
@@ -513,8 +516,35 @@ async fn hosts_are_told_anew_whom_to_watch_when_the_store_is_back() {
     assert_eq!(rig.clock.steady(), before);
 }
 
-struct NoReload;
+struct FakeReload(Arc<Mutex<Vec<&'static str>>>);
 
-impl Reload for NoReload {
-    fn reload(&self) {}
+impl Reload for FakeReload {
+    fn reload(&self) {
+        self.0.lock().unwrap().push("reload");
+    }
+
+    fn switch(&self) {
+        self.0.lock().unwrap().push("switch");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_with_new_settings_is_switched_in_the_moment_in_which_they_hold() {
+    let mut rig = Rig::new(policy());
+    let reloaded = |policy: Option<Policy>| {
+        let reloaded = Reloaded { policy: policy.map(Box::new), said: Vec::new() };
+        Input::Reloaded(Box::new(reloaded))
+    };
+    let said = rig.reloads.clone();
+    for (input, expected) in [(reloaded(None), 0), (reloaded(Some(policy())), 1), (reloaded(Some(policy())), 2)] {
+        rig.strangers.send(input).await.unwrap();
+        // Taken before the request that comes after it.
+        rig.strangers.send(Input::Tick).await.unwrap();
+        while rig.strangers.capacity() < rig.strangers.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*said.lock().unwrap(), vec!["switch"; expected]);
+    }
+    rig.stop.take();
+    assert!(rig.driver.await.unwrap().is_ok());
 }

@@ -67,7 +67,7 @@ pub fn reloaded(state: &State, now: Now, dice: &mut Dice) -> Step {
         Pen { state, domain, host, now, step: &mut step, number: &mut number }.begin(dice);
     }
     numbered(state, number, &mut step);
-    reload::credentials(state, &state.policy, now, &mut step);
+    reload::credentials(state, now, &mut step);
     step
 }
 

@@ -22,8 +22,8 @@ pub fn reloaded(state: &State, reloaded: Reloaded, now: Now) -> Step {
         forsake(state, host, now, &mut step);
     }
     step.remember(Memory::Policy(policy.clone()));
+    step.then.push(Inner::Credentials);
     apps(state, &policy, &mut step);
-    credentials(state, &policy, now, &mut step);
     let is_new = |host: &Domain| !before.hosts.contains(host);
     let all = asks_otherwise(before, &policy);
     let hosts = policy.hosts.iter().filter(|host| all || is_new(host));
@@ -31,13 +31,21 @@ pub fn reloaded(state: &State, reloaded: Reloaded, now: Now) -> Step {
     step
 }
 
+/// A step of its own: what the others let happen need not wait for the disk.
+#[must_use]
+pub(super) fn note_credentials(state: &State, now: Now) -> Step {
+    let mut step = Step::default();
+    credentials(state, now, &mut step);
+    step
+}
+
 /// Notes which apps have other credentials than before. While the store takes no writes, nobody could: that is made up
 /// for when it does.
-pub(super) fn credentials(state: &State, policy: &Policy, now: Now, step: &mut Step) {
+pub(super) fn credentials(state: &State, now: Now, step: &mut Step) {
     if state.is_read_only() {
         return;
     }
-    for app in &policy.apps {
+    for app in &state.policy.apps {
         let known = state.app(&app.name).and_then(|app| app.credentials);
         if known.is_none_or(|known| known.fingerprint != app.fingerprint) {
             let credentials = Credentials { fingerprint: app.fingerprint, since: now.wall };

@@ -357,4 +357,39 @@ mod tests {
         assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), (0..3000).collect::<Vec<_>>());
         stopping.await.unwrap();
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_app_that_is_replaced_or_removed_still_speaks_of_what_it_has_once() {
+        let (gateways, verdicts) = stub(3);
+        let (chat, other) = (AppName::new("chat"), AppName::new("other"));
+        let found = tokio::spawn(all(verdicts));
+        gateways.deliver(&chat, pushes(0..3, "late:1000"));
+        gateways.put(chat.clone(), AppGateway::Stub(stub::Stub));
+        // It has slots of its own.
+        gateways.deliver(&chat, pushes(3..6, "late:1000"));
+        gateways.put(other.clone(), AppGateway::Stub(stub::Stub));
+        gateways.deliver(&other, vec![Push { app: other.clone(), ..pushes(6..7, "ok").remove(0) }]);
+        gateways.remove(&chat);
+        gateways.deliver(&chat, pushes(7..8, "ok"));
+        assert_eq!(gateways.running(), 3);
+        gateways.shutdown(Duration::from_secs(30)).await;
+        let mut expected: Vec<_> = (0..7).map(|id| (id, "accepted")).collect();
+        expected.push((7, "unavailable"));
+        assert_eq!(found.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_ends_when_its_app_is_replaced_and_nothing_is_under_way() {
+        let (gateways, mut verdicts) = stub(3);
+        for id in 0..100 {
+            gateways.put(AppName::new("chat"), AppGateway::Stub(stub::Stub));
+            gateways.deliver(&AppName::new("chat"), pushes(id..id + 1, "ok"));
+            assert_eq!(verdicts.recv().await.unwrap().len(), 1);
+        }
+        while gateways.running() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(gateways.table().tasks.len() < 10, "those that ended are not kept");
+        gateways.shutdown(Duration::from_secs(30)).await;
+    }
 }

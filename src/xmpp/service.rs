@@ -324,4 +324,28 @@ mod tests {
         assert_eq!(service.host("example.org"), Some(Domain::new("example.org")));
         assert_eq!((service.host("example.net"), service.host("alice@example.org")), (None, None));
     }
+
+    #[test]
+    fn whom_it_serves_can_change() {
+        let admin = |name: &str| Account::new(format!("{name}@example.org"));
+        let apps = [app("siskin", &["siskin:1"]), app("stork", &["stork:1"])];
+        let service = Service::new(Domain::new("push.example.net"), &apps)
+            .with_hosts([Domain::new("example.org")])
+            .with_admins([admin("old")]);
+        service.offer(&AppName::new("siskin"), false);
+        assert_eq!(service.provider_ids(), ["stork:1"]);
+        assert_eq!((service.is_admin(&admin("old")), service.is_admin(&admin("new"))), (true, false));
+
+        let apps = [app("siskin", &["siskin:2"]), app("monal", &["monal:1"])];
+        service.serve(&apps, [Domain::new("example.com")], [admin("new")]);
+        assert_eq!(service.provider_ids(), ["monal:1"], "what is known of credentials stays");
+        service.offer(&AppName::new("siskin"), true);
+        service.offer(&AppName::new("stork"), true);
+        assert_eq!(service.provider_ids(), ["monal:1", "siskin:2"]);
+        assert_eq!(
+            (service.host("example.org"), service.host("example.com")),
+            (None, Some(Domain::new("example.com")))
+        );
+        assert_eq!((service.is_admin(&admin("old")), service.is_admin(&admin("new"))), (false, true));
+    }
 }

@@ -1,7 +1,8 @@
 //! All of pushkeeper in this process, between a stand-in for the host and one for the vendors.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +79,9 @@ style = "conversations"
             address = host.address(),
         );
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
+        for file in fs::read_dir(folder.path()).expect("a folder").flatten() {
+            fs::set_permissions(file.path(), Permissions::from_mode(0o600)).expect("permissions");
+        }
         let mut whole = Self { host, vendor, http: None, folder, running: None, reloads: None };
         whole.start_again();
         let session = whole.host.component().await;

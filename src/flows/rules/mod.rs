@@ -28,6 +28,8 @@ pub(super) mod pushes;
 #[cfg(test)]
 mod registration_tests;
 #[cfg(test)]
+mod reload_tests;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod session_tests;
@@ -106,6 +108,7 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
         | Inner::Drain(_)
         | Inner::Synced { .. }
         | Inner::MissedAll(_)
+        | Inner::Credentials
         | Inner::Relink(_)
         | Inner::Reloaded => Step::default(),
     }
