@@ -345,3 +345,101 @@ pub(super) fn note_ends(policy: &mut Policy, gateways: &[(AppName, AppGateway)])
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::config::parse;
+    use crate::driver::Reload as _;
+
+    const TEXT: &str = "[component]\njid = 'push.example.org'\nsecret = 's'\n[apps.try]\nprovider = 'stub'\n";
+
+    fn read(text: &str) -> Read {
+        parse(text, std::path::Path::new("/etc/pushkeeper"), [])
+    }
+
+    /// What runs by [`TEXT`], and is read again by `read`: the driver's end, and what comes to the driver.
+    fn rig(read: impl Fn() -> Read + Send + Sync + 'static) -> (Port, mpsc::Receiver<Input>, Arc<Gateways>) {
+        let (config, _) = self::read(TEXT).unwrap();
+        let (verdicts, _nobody) = mpsc::channel(1);
+        let gateways = Arc::new(Gateways::start(Vec::new(), 1, verdicts));
+        let service = Arc::new(Service::new(config.component.jid.clone(), []));
+        let (targets, _) = watch::channel(Target { connect: String::new(), secret: config.component.secret.clone() });
+        let (patience, _) = watch::channel(Duration::ZERO);
+        let parts = Parts { gateways: gateways.clone(), service, certificate: None, targets, patience };
+        let (inputs, driver) = mpsc::channel(1);
+        let reloads = Reloads { read: Arc::new(read), ..Reloads::never() };
+        let (port, reloader) = Reloader::new(reloads, parts, Running::new(&config), inputs, Clock::system());
+        tokio::spawn(reloader.run());
+        (port, driver, gateways)
+    }
+
+    async fn heard(driver: &mut mpsc::Receiver<Input>) -> Reloaded {
+        match driver.recv().await {
+            Some(Input::Reloaded(reloaded)) => *reloaded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_wishes_for_it_is_told_what_was_read_after_that() {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let count = reads.clone();
+        let (port, mut driver, _) = rig(move || {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            Err(vec![Complaint { key: "rules".to_owned(), text: format!("number {number}") }])
+        });
+        for number in 0..3 {
+            port.reload();
+            let Reloaded { policy, said } = heard(&mut driver).await;
+            assert_eq!(policy, None);
+            let expected = format!("rules: number {number}");
+            assert_eq!(said, ["nothing changed: the configuration needs mending", expected.as_str()]);
+        }
+        // However many there are at a time, it is read once more after the last.
+        for _ in 0..10 {
+            port.reload();
+        }
+        heard(&mut driver).await;
+        assert!((4..=5).contains(&reads.load(Ordering::SeqCst)));
+    }
+
+    #[tokio::test]
+    async fn nothing_takes_its_place_before_the_driver_says_so() {
+        let (port, mut driver, gateways) = rig(|| read(&TEXT.replace("apps.try", "apps.new")));
+        port.reload();
+        let Reloaded { policy, said } = heard(&mut driver).await;
+        assert_eq!(said, ["[apps.try]: removed", "[apps.new]: new"]);
+        assert_eq!(policy.unwrap().apps[0].name.as_str(), "new");
+        assert_eq!(gateways.running(), 0);
+        // One after the other: the next is compared with what runs by then.
+        port.reload();
+        assert!(driver.try_recv().is_err());
+        port.switch();
+        assert_eq!(gateways.running(), 1);
+        assert_eq!(heard(&mut driver).await.said, ["nothing changed"]);
+        port.switch();
+        assert_eq!(gateways.running(), 1, "what did not change stays");
+    }
+
+    #[tokio::test]
+    async fn our_own_name_stays_and_is_no_host_of_ours() {
+        let renamed = TEXT.replace("push.example.org", "push.example.net");
+        let (port, mut driver, _) = rig(move || read(&renamed));
+        port.reload();
+        let Reloaded { policy, said } = heard(&mut driver).await;
+        assert_eq!(policy.unwrap().own.as_str(), "push.example.org");
+        let stays =
+            "component.jid: push.example.org → push.example.net, which takes a restart; what runs stays as it is";
+        assert_eq!(said, [stays]);
+
+        let taken = TEXT.replace("push.example.org", "push.example.net") + "[[hosts]]\ndomain = 'push.example.org'\n";
+        let (port, mut driver, _) = rig(move || read(&taken));
+        port.reload();
+        let Reloaded { policy, said } = heard(&mut driver).await;
+        assert_eq!(policy, None);
+        assert!(said[1].starts_with("hosts: push.example.org is our own until a restart"), "{said:?}");
+    }
+}

@@ -342,7 +342,7 @@ fn pattern(pattern: &DomainPattern) -> String {
 fn span(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [(24 * 3_600_000, "d", 7), (3_600_000, "h", 1), (60_000, "m", 1), (1000, "s", 0)];
-    let fits = |(unit, _, least): &(u128, &str, u128)| millis % unit == 0 && millis / unit >= *least;
+    let fits = |(unit, _, least): &(u128, &str, u128)| millis.is_multiple_of(*unit) && millis / unit >= *least;
     match units.into_iter().find(fits) {
         Some((unit, name, _)) => format!("{}{name}", millis / unit),
         None => format!("{millis}ms"),

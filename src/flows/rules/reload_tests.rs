@@ -103,10 +103,12 @@ fn nobody_of_a_host_that_is_removed_is_woken_or_tried() {
     assert!(tried.is_some(), "or it would be due for ever");
 }
 
+type How = fn(&mut Policy);
+
 #[test]
 fn hosts_are_told_anew_what_to_tell_if_that_changes_and_only_then() {
     let texts = Facts { texts: true, ..Facts::default() };
-    let rows: [(&str, fn(&mut Policy), Option<Facts>); 6] = [
+    let rows: [(&str, How, Option<Facts>); 6] = [
         ("the text of messages", |policy| policy.rules.redaction.with_body = true, Some(texts)),
         (
             "to one service",
