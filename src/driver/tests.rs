@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::outcome::Outcome;
@@ -112,7 +113,12 @@ impl Rig {
             disk: Box::new(FakeDisk(order_sender)),
             stop,
         };
-        let driver = Driver::new(State::new(policy), clock.clone(), dice, ports);
+        let mut state = State::new(policy);
+        for app in state.policy.apps.clone() {
+            let credentials = Credentials { fingerprint: app.fingerprint, since: Timestamp::from_secs(0) };
+            state.apply(&Change::Credentials(app.name, credentials));
+        }
+        let driver = Driver::new(state, clock.clone(), dice, ports);
         Self {
             requests: Some(request_sender),
             answers: answer_receiver,
