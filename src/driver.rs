@@ -88,6 +88,9 @@ pub trait Offer: Send {
 pub trait Reload: Send {
     /// Has it read; an [`Input::Reloaded`] comes of it by [`Ports::strangers`]. Does not block.
     fn reload(&self);
+
+    /// The settings that it brought hold from here on: what goes with them takes the place of what was. Does not block.
+    fn switch(&self) {}
 }
 
 /// Answers requests that came over HTTP.
@@ -371,8 +374,11 @@ impl Driver {
         step.then
     }
 
-    /// Lets those who look on see what was decided.
+    /// Lets those who look on see what was decided, and what changes outside go with it.
     fn watch(&self, change: &Change) {
+        if let Change::Memory(Memory::Policy(_)) = change {
+            self.ports.reload.switch();
+        }
         if let Change::Memory(Memory::Noted(line)) = change {
             tell::tell_line(line);
             self.ports.watch.noted(line);

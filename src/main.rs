@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -15,7 +16,7 @@ use pushkeeper::admin::import::Kind;
 use pushkeeper::app::service_manager::Service;
 use pushkeeper::app::takeover::{self, Takeover};
 use pushkeeper::app::transfer::{self, TransferError};
-use pushkeeper::app::{self, Failure, health, logging};
+use pushkeeper::app::{self, Failure, Listeners, Reloads, Stage, health, logging};
 use pushkeeper::clock::Clock;
 use pushkeeper::config::{self, Complaint, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,7 +112,9 @@ fn main() -> ExitCode {
         Some(Command::Manual) => return done(manual::write(Arguments::command(), &mut std::io::stdout())),
         _ => {}
     }
-    let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
+    let found = config::find(arguments.config.as_deref());
+    let read = found.and_then(|path| config::load(Some(&path), std::env::vars_os()).map(|read| (path, read)));
+    let (path, (config, warnings)) = match read {
         Ok(read) => read,
         Err(errors) => {
             return match arguments.command {
@@ -123,7 +126,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Doctor { json }) => doctor(config, warnings, json),
         Some(Command::Check) => check(config, &warnings),
-        Some(Command::Run) | None => run(config, &warnings),
+        Some(Command::Run) | None => run(config, &warnings, path),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
         Some(Command::Health { .. } | Command::Completions { .. } | Command::Manual) => ExitCode::SUCCESS,
         Some(Command::Import { sources, dry_run, from: Some(kind), domain, app, merge }) => {
@@ -214,8 +217,8 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     }
 }
 
-fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
-    logging::start(&config.log, std::env::vars_os());
+fn run(config: Config, warnings: &[Complaint], path: PathBuf) -> ExitCode {
+    let log = logging::start(&config.log, std::env::vars_os());
     for warning in warnings {
         warn!("{warning}");
     }
@@ -227,8 +230,18 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
         }
     };
     let manager = Service::from_env(std::env::vars_os(), std::process::id());
-    let running =
-        async { app::run_under(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?, manager).await };
+    let running = async {
+        let (stop, snapshots) = (asked_to_stop()?, asked(SignalKind::user_defined1())?);
+        let read = Arc::new(move || config::load(Some(&path), std::env::vars_os()));
+        let told = manager.clone();
+        let stage = Box::new(move |stage: Stage<'_>| match stage {
+            Stage::Begins => told.reloading(),
+            Stage::Ends { .. } => told.ready(),
+        });
+        let reloads = Reloads { read, asked: asked(SignalKind::hangup())?, log, stage };
+        let listeners = Listeners::bind(&config.http)?;
+        app::run_under(config, listeners, Clock::system(), stop, snapshots, reloads, manager).await
+    };
     match runtime.block_on(running) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(errors)) => complain(&errors),
@@ -255,12 +268,13 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
     })
 }
 
-/// Somebody wants a snapshot of the store: SIGUSR1. While one is written, one more is remembered.
-fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
-    let mut user = signal(SignalKind::user_defined1())?;
+/// Somebody wants something by a signal: a snapshot of the store (SIGUSR1), or the configuration to be read again
+/// (SIGHUP). While that is done, one more is remembered.
+fn asked(kind: SignalKind) -> Result<mpsc::Receiver<()>, std::io::Error> {
+    let mut signals = signal(kind)?;
     let (ask, asked) = mpsc::channel(1);
     tokio::spawn(async move {
-        while user.recv().await.is_some() && !ask.is_closed() {
+        while signals.recv().await.is_some() && !ask.is_closed() {
             // There is no room only if one is remembered already.
             let _ = ask.try_send(());
         }

@@ -14,7 +14,7 @@ use crate::config::{Complaint, Http, PublicHttp};
 use crate::domain::ids::Domain;
 use crate::driver::AnswerHttp;
 use crate::flows::data::{Answer, Input};
-use crate::http::{Limits, Listener, Public, Server, Tls, Waiting};
+use crate::http::{Certificate, Limits, Listener, Public, Server, Tls, Waiting};
 
 /// How many requests over HTTP may wait for the driver. They come from strangers and are few.
 const QUEUE: usize = 64;
@@ -62,6 +62,7 @@ pub fn check(http: &Http) -> Result<Option<Tls>, Vec<Complaint>> {
 
 /// What is served over HTTP, and the driver's ends of it.
 pub(super) struct Desk {
+    inputs: mpsc::Sender<Input>,
     strangers: mpsc::Receiver<Input>,
     waiting: Arc<Waiting>,
     server: Option<Server>,
@@ -72,19 +73,31 @@ impl Desk {
     pub(super) fn open(listeners: Listeners, jid: &Domain, clock: &Clock) -> io::Result<Self> {
         let (inputs, strangers) = mpsc::channel(QUEUE);
         let waiting = Arc::<Waiting>::default();
-        let Some((listener, tls)) = listeners.public else { return Ok(Self { strangers, waiting, server: None }) };
+        let Some((listener, tls)) = listeners.public else {
+            return Ok(Self { inputs, strangers, waiting, server: None });
+        };
         let (address, scheme) = (listener.address()?, if tls.is_some() { "https" } else { "http" });
         let limits = Limits::default();
         let public = Public {
             jid: jid.clone(),
-            inputs,
+            inputs: inputs.clone(),
             waiting: waiting.clone(),
             clock: clock.clone(),
             answer_within: limits.answer_within,
         };
         let server = Server::start(listener, tls, limits, clock.clone(), Arc::new(public))?;
         info!("apps can unregister at {scheme}://{address}/unregister-device/{jid}");
-        Ok(Self { strangers, waiting, server: Some(server) })
+        Ok(Self { inputs, strangers, waiting, server: Some(server) })
+    }
+
+    /// Where else something for the driver may come from.
+    pub(super) fn inputs(&self) -> mpsc::Sender<Input> {
+        self.inputs.clone()
+    }
+
+    /// What is shown to those who connect, to be replaced.
+    pub(super) fn certificate(&self) -> Option<Certificate> {
+        self.server.as_ref().and_then(Server::certificate)
     }
 
     /// The ends: what is asked, who is told, and what is to be closed once the driver has ended.

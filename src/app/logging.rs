@@ -17,14 +17,21 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter, format, layer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
-/// Begins to log to the standard error, for the journal if the environment says that it reads there.
-pub fn start(log: &Log, env: impl IntoIterator<Item = (OsString, OsString)>) {
+/// Begins to log to the standard error, for the journal if the environment says that it reads there. Returns what has
+/// another level hold.
+pub fn start(log: &Log, env: impl IntoIterator<Item = (OsString, OsString)>) -> Box<dyn Fn(&Log) + Send + Sync> {
     let journal = is_journal(env);
-    tracing_subscriber::registry().with(log.filter()).with(lines(log.format, journal, io::stderr)).init();
+    let (filter, handle) = reload::Layer::new(log.filter());
+    tracing_subscriber::registry().with(filter).with(lines(log.format, journal, io::stderr)).init();
+    Box::new(move |log| {
+        // It is gone only when the process ends.
+        let _gone = handle.reload(log.filter());
+    })
 }
 
 /// Whether the journal reads our standard error: it then takes the priority from the beginning of each line.

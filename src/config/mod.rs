@@ -4,6 +4,8 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod changes;
+mod fingerprint;
 mod http;
 mod look;
 mod overlay;
@@ -23,6 +25,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
+pub use changes::Told;
 pub use http::{Http, PublicHttp, TlsFiles};
 pub use reader::{Complaint, FileRead, Findings};
 
@@ -131,8 +134,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// Reads a configuration: the file at `path`, or at the first of [`DEFAULT_PATHS`] that exists, under what the
-/// environment says.
+/// Where the configuration is: at `path`, or the first of [`DEFAULT_PATHS`] that exists.
+///
+/// # Errors
+/// There is none.
+pub fn find(path: Option<&Path>) -> Result<PathBuf, Vec<Complaint>> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+        let [first, second] = DEFAULT_PATHS;
+        let text = format!("there is no configuration at {first} or ./{second}; say where it is with --config FILE");
+        vec![Complaint { key: String::new(), text }]
+    })
+}
+
+/// Reads a configuration: the file at `path`, or where [`find`] finds it, under what the environment says.
 ///
 /// # Errors
 /// Everything that must be mended.
@@ -141,13 +158,7 @@ pub fn load(
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
     let found = |text: String| vec![Complaint { key: String::new(), text }];
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
-            let [first, second] = DEFAULT_PATHS;
-            found(format!("there is no configuration at {first} or ./{second}; say where it is with --config FILE"))
-        })?,
-    };
+    let path = find(path)?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
         found(format!("cannot read {}: {error}; say where the configuration is with --config FILE", path.display()))
     })?;
@@ -223,6 +234,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     }
     let policy = Policy {
         apps: apps.iter().map(|app| app.app.clone()).collect(),
+        ways: apps.iter().map(|app| (app.app.name.clone(), app.way(&rules.redaction.important_body))).collect(),
         answer_within: push.answer_within,
         max_per_domain: push.max_per_domain,
         register,

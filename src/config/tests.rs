@@ -76,7 +76,9 @@ fn the_example_is_complete_and_shows_the_defaults() {
         _ => line.to_owned(),
     };
     let all: String = example.lines().map(|line| written_out(line) + "\n").collect();
-    let (all, _) = parse_in(folder.path(), &all).unwrap();
+    let (mut all, _) = parse_in(folder.path(), &all).unwrap();
+    // It shows what a look can be, which has no default.
+    all.policy.ways.clone_from(&config.policy.ways);
     assert_eq!(format!("{:?}", all.policy), format!("{:?}", config.policy));
     assert_eq!(format!("{:?}{:?}", all.store, all.log), format!("{:?}{:?}", config.store, config.log));
 }

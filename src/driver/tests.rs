@@ -1,13 +1,14 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Ticket};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Reloaded, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
 use crate::flows::world::policy;
@@ -69,6 +70,7 @@ pub(super) struct Rig {
     pushes: mpsc::Receiver<Push>,
     offers: mpsc::Receiver<(AppName, bool)>,
     orders: mpsc::Receiver<Order>,
+    reloads: Arc<Mutex<Vec<&'static str>>>,
     reports: mpsc::Sender<DiskReport>,
     pub(super) stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
@@ -97,9 +99,10 @@ impl Rig {
             *draws += 1;
             bytes.fill(*draws);
         });
+        let reloads = Arc::<Mutex<Vec<&'static str>>>::default();
         let ports = Ports {
             watch: Box::new(Unwatched),
-            reload: Box::new(NoReload),
+            reload: Box::new(FakeReload(reloads.clone())),
             requests,
             answers,
             strangers,
@@ -111,7 +114,12 @@ impl Rig {
             disk: Box::new(FakeDisk(order_sender)),
             stop,
         };
-        let driver = Driver::new(State::new(policy), clock.clone(), dice, ports);
+        let mut state = State::new(policy);
+        for app in state.policy.apps.clone() {
+            let credentials = Credentials { fingerprint: app.fingerprint, since: Timestamp::from_secs(0) };
+            state.apply(&Change::Credentials(app.name, credentials));
+        }
+        let driver = Driver::new(state, clock.clone(), dice, ports);
         Self {
             requests: Some(request_sender),
             answers: answer_receiver,
@@ -121,6 +129,7 @@ impl Rig {
             pushes,
             offers,
             orders,
+            reloads,
             reports: report_sender,
             stop: Some(stop_sender),
             pulse: driver.pulse(),
@@ -515,10 +524,37 @@ async fn hosts_are_told_anew_whom_to_watch_when_the_store_is_back() {
     assert_eq!(rig.clock.steady(), before);
 }
 
-struct NoReload;
+struct FakeReload(Arc<Mutex<Vec<&'static str>>>);
 
-impl Reload for NoReload {
-    fn reload(&self) {}
+impl Reload for FakeReload {
+    fn reload(&self) {
+        self.0.lock().unwrap().push("reload");
+    }
+
+    fn switch(&self) {
+        self.0.lock().unwrap().push("switch");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_with_new_settings_is_switched_in_the_moment_in_which_they_hold() {
+    let mut rig = Rig::new(policy());
+    let reloaded = |policy: Option<Policy>| {
+        let reloaded = Reloaded { policy: policy.map(Box::new), said: Vec::new() };
+        Input::Reloaded(Box::new(reloaded))
+    };
+    let said = rig.reloads.clone();
+    for (input, expected) in [(reloaded(None), 0), (reloaded(Some(policy())), 1), (reloaded(Some(policy())), 2)] {
+        rig.strangers.send(input).await.unwrap();
+        // Taken before the request that comes after it.
+        rig.strangers.send(Input::Tick).await.unwrap();
+        while rig.strangers.capacity() < rig.strangers.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*said.lock().unwrap(), vec!["switch"; expected]);
+    }
+    rig.stop.take();
+    assert!(rig.driver.await.unwrap().is_ok());
 }
 
 #[tokio::test(start_paused = true)]

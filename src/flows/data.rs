@@ -166,6 +166,10 @@ pub enum Inner {
     MissedAll(Domain),
     /// The store was loaded again.
     Reloaded,
+    /// Apps may have other credentials than before.
+    Credentials,
+    /// A host is linked from the start: it is new, or must be told anew what to tell.
+    Relink(Domain),
     /// The relays that an account had on their way were lost with the stream.
     Lost(Account),
     /// Time brought something to an account.

@@ -56,6 +56,21 @@ impl Lives {
         self.calendar.first().map(|(at, _)| *at)
     }
 
+    /// Nothing is known any more of the accounts of a host.
+    pub(super) fn forget_host(&mut self, host: &Domain) {
+        self.all.retain(|account, _| !account.is_of(host));
+        self.calendar.retain(|(_, account)| !account.is_of(host));
+    }
+
+    /// Other settings hold: when something is to be done is reckoned anew.
+    pub(super) fn reckon(&mut self, policy: &Policy) {
+        self.calendar.clear();
+        for (account, (live, next)) in &mut self.all {
+            *next = live.next(policy);
+            self.calendar.extend(next.map(|next| (next, account.clone())));
+        }
+    }
+
     pub(super) fn put(&mut self, account: &Account, live: &Arc<Live>, policy: &Policy) {
         let next = live.next(policy);
         let known = if live.is_empty() {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::signals::Facts;
-use crate::domain::app::App;
+use crate::domain::app::{App, Way};
 use crate::domain::extensions::Extensions;
-use crate::domain::ids::{Account, Domain};
+use crate::domain::ids::{Account, AppName, Domain};
 use crate::domain::keeper::Windows;
 pub use crate::domain::pattern::DomainPattern;
 use crate::domain::rate::Rate;
@@ -18,6 +18,8 @@ use crate::domain::registration::Registration;
 pub struct Policy {
     /// The apps of `[apps.*]`.
     pub apps: Vec<App>,
+    /// Their ways to their vendors, by name.
+    pub ways: BTreeMap<AppName, Way>,
     /// `push.answer_within`: how long a publish waits for the vendor's verdict.
     pub answer_within: Duration,
     /// `push.max_per_domain`, per second; `None` is no limit.

@@ -4,6 +4,7 @@ mod apps;
 mod lanes;
 mod queues;
 mod sent;
+mod settings;
 #[cfg(test)]
 mod sizes;
 
@@ -94,6 +95,7 @@ pub struct State {
     in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
     read_only: bool,
+    stream: bool,
     history: History,
     vitals: Vitals,
 }
@@ -133,6 +135,7 @@ impl State {
             in_turn: HashSet::new(),
             next_waking: Moment::default(),
             read_only: false,
+            stream: false,
             history: History::default(),
             vitals: Vitals::default(),
             policy,
@@ -343,6 +346,12 @@ impl State {
         self.read_only
     }
 
+    /// Whether there is a stream to the hosts' server.
+    #[must_use]
+    pub const fn has_stream(&self) -> bool {
+        self.stream
+    }
+
     /// When somebody will next have waited for too long.
     #[must_use]
     pub fn next_late(&self) -> Option<Moment> {
@@ -521,7 +530,9 @@ impl State {
             Memory::Reloading(waits) => self.reloading.push((**waits).clone()),
             Memory::ReloadTold => self.reloading.clear(),
             Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
-            Memory::Policy(policy) => self.policy.clone_from(policy),
+            Memory::Policy(policy) => self.settle_on(policy),
+            Memory::Renewed(app, expires) => self.renew(app, *expires),
+            Memory::Stream(up) => self.stream = *up,
             Memory::Noted(line) => self.history.note(line),
             Memory::Waking(count, next) => {
                 for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {

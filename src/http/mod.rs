@@ -23,7 +23,7 @@ use crate::domain::rate::Rate;
 
 pub use public::Public;
 pub use serve::{Handler, Listener, Server};
-pub use tls::{Tls, TlsError, expires};
+pub use tls::{Certificate, Tls, TlsError, expires};
 pub use waiting::Waiting;
 
 /// What a listener lets its clients do.

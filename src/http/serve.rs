@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::gate::{Address, Gate, Place};
+use super::tls::Certificate;
 use super::{Limits, Tls};
 use crate::clock::Clock;
 
@@ -74,6 +75,7 @@ impl Listener {
 pub struct Server {
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
+    tls: Option<Certificate>,
 }
 
 impl fmt::Debug for Server {
@@ -99,9 +101,16 @@ impl Server {
         let socket = TcpListener::from_std(listener.0)?;
         let (stop, stopped) = watch::channel(());
         let gate = Arc::new(Gate::new(limits, tls.is_some()));
-        let shared = Shared { tls, limits, clock, handler };
+        let tls = tls.map(Certificate::new);
+        let shared = Shared { tls: tls.clone(), limits, clock, handler };
         let task = tokio::spawn(accept(socket, Arc::new(shared), gate, stopped));
-        Ok(Self { stop, task })
+        Ok(Self { stop, task, tls })
+    }
+
+    /// Its certificate, to be replaced while it serves; `None` if it has none.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.tls.clone()
     }
 
     /// Takes no more connections, and waits until those there have their answers, but no longer than this.
@@ -143,7 +152,7 @@ async fn accept<H: Handler>(
 
 /// What all connections of a listener need.
 struct Shared<H> {
-    tls: Option<Tls>,
+    tls: Option<Certificate>,
     limits: Limits,
     clock: Clock,
     handler: Arc<H>,

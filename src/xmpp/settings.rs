@@ -21,6 +21,15 @@ pub struct Settings {
     pub counters: Arc<Counters>,
 }
 
+/// Where the link goes, and what it shows there: what can change while there is one.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// See [`Settings::connect`].
+    pub connect: String,
+    /// See [`Settings::secret`].
+    pub secret: Secret,
+}
+
 /// How long the parts of the link may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {

@@ -28,6 +28,7 @@ mod options;
 mod packaging;
 mod payloads;
 mod reliability;
+mod reload;
 mod service_manager;
 mod store;
 mod takeover;
