@@ -5,6 +5,7 @@ mod keeping;
 mod listen;
 pub mod transfer;
 mod vendors;
+mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,13 +28,14 @@ use crate::flows::memory::Memory;
 use crate::flows::state::State;
 use crate::gateway::{AppGateway, Gateways};
 use crate::store::{EngineKind, Store, StoreError};
-use crate::xmpp::link::{self, Counters, Timing};
+use crate::xmpp::link::{self, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
 use disk::StoreThread;
 use listen::Desk;
 pub use listen::{Listeners, check as check_http};
+use watch::Watcher;
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
@@ -151,6 +153,7 @@ pub async fn run_on(
             state.apply(&Change::Memory(Memory::Expires(app.clone(), at)));
         }
     }
+    let store_path = config.store.path.clone();
     let opening = {
         let clock = clock.clone();
         let (path, kind) = (config.store.path, engine(config.store.engine));
@@ -171,7 +174,8 @@ pub async fn run_on(
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
-    let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let watcher = Watcher::new(state.policy.apps.iter().map(|app| &app.name), clock.clone());
+    let desk = Desk::open(listeners, &config.component.jid, &clock, &watcher)?;
     let (strangers, http, closing) = desk.into_parts();
     let store = Arc::new(store);
     let (disk, reports) = StoreThread::start(store.clone())?;
@@ -180,7 +184,7 @@ pub async fn run_on(
     let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
     let service = Arc::new(service);
     let ports = Ports {
-        watch: Box::new(crate::driver::Unwatched),
+        watch: Box::new(watcher.clone()),
         reload: Box::new(NoReload),
         requests: request_queue,
         answers,
@@ -198,10 +202,12 @@ pub async fn run_on(
         connect: config.component.connect,
         secret: config.component.secret,
         timing: Timing::default(),
-        counters: Arc::new(Counters::default()),
+        counters: watcher.counters(),
     };
     let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
+    let watching = tokio::spawn(watcher.keep(store_path));
     let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
+    watching.abort();
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;
     }
