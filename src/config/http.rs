@@ -170,7 +170,7 @@ mod tests {
                 "[http]\nlisten = \"9180\"\n",
                 "http.listen: \"9180\" is not an address and port such as \"127.0.0.1:9180\"",
             ),
-            ("[http]\nlisten = 9180\n", "http.listen: must be a text in quotes, not a number"),
+            ("[http]\nlisten = 9180\n", "http.listen: must be a text in quotes, not such a number"),
             (
                 "[http]\nlisten = \"[::1]:9180\"\n[http.public]\nlisten = \"[::1]:9180\"\n",
                 "http.listen: is also http.public.listen; give each a port of its own",

@@ -67,5 +67,4 @@ impl Report {
 }
 
 #[cfg(test)]
-#[path = "health_tests.rs"]
 pub(in crate::http) mod tests;

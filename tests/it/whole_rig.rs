@@ -18,6 +18,8 @@ use crate::support::vendor::{Options, Vendor};
 pub(crate) struct Whole {
     pub(crate) host: Host,
     pub(crate) vendor: Vendor,
+    /// Where `[http]` listens, if it does.
+    pub(crate) operators: Option<SocketAddr>,
     /// Where `[http.public]` listens, if it does.
     pub(crate) http: Option<SocketAddr>,
     folder: TempDir,
@@ -71,7 +73,7 @@ style = "conversations"
             address = host.address(),
         );
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
-        let mut whole = Self { host, vendor, http: None, folder, running: None };
+        let mut whole = Self { host, vendor, operators: None, http: None, folder, running: None };
         whole.start_again();
         let session = whole.host.component().await;
         (whole, session)
@@ -85,6 +87,7 @@ style = "conversations"
             let _gone = stopped.await;
         };
         let listeners = app::Listeners::bind(&config.http).expect("free ports");
+        self.operators = listeners.operators();
         self.http = listeners.public();
         let (_nobody, asked) = mpsc::channel(1);
         let task = tokio::spawn(app::run_on(config, listeners, Clock::system(), stopped, asked));
