@@ -46,10 +46,8 @@ pub(super) fn http(mut section: Section<'_>, found: &mut Findings) -> Http {
                     and how busy they are; a firewall should let only your monitoring in";
         found.warning(section.key("listen"), text);
     }
-    if let (Some(listen), Some(public)) = (listen, &public) {
-        if listen == public.listen && listen.port() != 0 {
-            found.error(section.key("listen"), "is also http.public.listen; give each a port of its own");
-        }
+    if public.as_ref().is_some_and(|public| listen == Some(public.listen) && public.listen.port() != 0) {
+        found.error(section.key("listen"), "is also http.public.listen; give each a port of its own");
     }
     section.end(found);
     Http { listen, public }

@@ -488,7 +488,7 @@ async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
     let ticket = Ticket::over_http(8, rig.clock.steady());
     rig.strangers.send(Input::Status { ticket }).await.unwrap();
     let (request, Answer::Status(status)) = rig.told_over_http().await else { panic!("no status") };
-    assert_eq!((request, status.waiting), (8, 6));
+    assert_eq!((request, status.waiting), (8, 5));
     rig.stop = None;
     assert_eq!(rig.answer().await, ("late".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
     for _ in 0..5 {

@@ -101,7 +101,7 @@ pub(super) const VENDOR_SECONDS: Family =
 pub(super) const PUSH_SECONDS: Family = histogram(
     "pushkeeper_push_seconds",
     &["app"],
-    "From the publish to the vendor's acceptance, with all waiting and all tries.",
+    "From the publish to the vendor's acceptance, with all waiting and all tries; by the wall clock, in milliseconds.",
 );
 pub(super) const UNDER_WAY: Family =
     gauge("pushkeeper_app_pushes_under_way", &["app"], "Pushes that a vendor has not answered yet.");

@@ -9,7 +9,7 @@ use crate::domain::time::Moment;
 pub(super) const NAMES: [&str; 7] =
     ["publishes", "pushes accepted", "pushes refused", "requests refused", "signals", "pushes by rules", "relays"];
 
-/// What is counted for them, in the order of [`NAMES`].
+/// What is counted for them, in the order of their names.
 pub type Totals = [u64; NAMES.len()];
 
 /// What "lately" is.

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use pushkeeper::metrics::{ALL, Kind};
 use serde_json::Value;
-use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::bridged::Bridge;
 use crate::exposition::Page;
@@ -135,13 +134,13 @@ async fn known() -> Known {
 async fn dashboard_and_alarms_ask_only_for_what_there_is() {
     let mut known = known().await;
     let mut complaints = Vec::new();
-    let rules = YamlLoader::load_from_str(&file("packaging/prometheus/pushkeeper.rules.yml")).unwrap();
+    let rules = serde_yaml_ng::from_str::<Value>(&file("packaging/prometheus/pushkeeper.rules.yml")).unwrap();
     let mut alarms = BTreeSet::new();
-    for rule in rules[0]["groups"].as_vec().unwrap().iter().flat_map(|group| group["rules"].as_vec().unwrap()) {
+    for rule in rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
         let name = rule["alert"].as_str().or(rule["record"].as_str()).expect("a name");
         let query = read(rule["expr"].as_str().expect("an expression"));
         complaints.extend(known.complaints(&query).into_iter().map(|text| format!("{name}: {text}")));
-        if rule["alert"].is_badvalue() {
+        if rule["alert"].is_null() {
             let grouped = query.grouped.into_iter().filter(|label| label != "le").collect();
             assert!(known.labels.insert(name.to_owned(), grouped).is_none(), "{name} is recorded twice");
             continue;
@@ -172,7 +171,7 @@ async fn dashboard_and_alarms_ask_only_for_what_there_is() {
 }
 
 /// An alarm has all that one needs who is woken by it.
-fn alarm(name: &str, rule: &Yaml, query: &Query, known: &Known, complaints: &mut Vec<String>) {
+fn alarm(name: &str, rule: &Value, query: &Query, known: &Known, complaints: &mut Vec<String>) {
     let hold = rule["for"].as_str().unwrap_or_default();
     let number = hold.trim_end_matches(['m', 'h']);
     assert!(

@@ -98,7 +98,8 @@ async fn under_load_the_page_counts_what_was_sent_and_names_nobody() {
         assert_eq!(page.value("pushkeeper_push_seconds_count", app), 300.0);
         let (vendor, whole) =
             (page.value("pushkeeper_vendor_seconds_sum", app), page.value("pushkeeper_push_seconds_sum", app));
-        assert!(0.0 < vendor && vendor <= whole, "{vendor} {whole}");
+        // The one is measured by the steady clock, the other by the wall clock, which counts milliseconds.
+        assert!(0.0 < vendor && vendor < whole + 0.3, "{vendor} {whole}");
     }
     let rows = [
         ("pushkeeper_inputs_total", ("input", "publish"), 601.0),
