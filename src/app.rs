@@ -11,13 +11,14 @@ pub mod service_manager;
 pub mod takeover;
 pub mod transfer;
 mod vendors;
+mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
@@ -34,7 +35,7 @@ use crate::flows::policy::Policy;
 use crate::flows::state::State;
 use crate::gateway::{AppGateway, Gateways};
 use crate::store::{EngineKind, Store, StoreError};
-use crate::xmpp::link::{self, Counters, Target, Timing};
+use crate::xmpp::link::{self, Target, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
@@ -45,6 +46,7 @@ pub use listen::{Listeners, check as check_http};
 use reload::{Parts, Reloader, Running};
 pub use reload::{Read, Reloads, Stage};
 use service_manager::Service as Manager;
+use watch::Watcher;
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
@@ -186,6 +188,7 @@ pub async fn run_under(
             state.apply(&Change::Memory(Memory::Expires(app.clone(), at)));
         }
     }
+    let store_path = config.store.path.clone();
     let opening = {
         let clock = clock.clone();
         let (path, kind) = (config.store.path, engine(config.store.engine));
@@ -206,7 +209,8 @@ pub async fn run_under(
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
-    let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let watcher = Watcher::new(state.policy.apps.iter().map(|app| &app.name), clock.clone());
+    let desk = Desk::open(listeners, &config.component.jid, &clock, &watcher)?;
     let (inputs, certificate) = (desk.inputs(), desk.certificate());
     let (strangers, http, closing) = desk.into_parts();
     let store = Arc::new(store);
@@ -217,12 +221,12 @@ pub async fn run_under(
     let service = Service::new(config.component.jid, apps).with_hosts(hosts.clone()).with_admins(admins.clone());
     let service = Arc::new(service);
     let Component { connect, secret, .. } = config.component;
-    let (targets, target) = watch::channel(Target { connect: connect.clone(), secret: secret.clone() });
-    let (patience, answer_within) = watch::channel(answer_within);
+    let (targets, target) = tokio::sync::watch::channel(Target { connect: connect.clone(), secret: secret.clone() });
+    let (patience, answer_within) = tokio::sync::watch::channel(answer_within);
     let parts = Parts { gateways: gateways.clone(), service: service.clone(), certificate, targets, patience };
     let (reload, reloader) = Reloader::new(reloads, parts, running, inputs, clock.clone());
     let ports = Ports {
-        watch: Box::new(crate::driver::Unwatched),
+        watch: Box::new(watcher.clone()),
         reload: Box::new(reload),
         requests: request_queue,
         answers,
@@ -239,10 +243,11 @@ pub async fn run_under(
     let pulse = driver.pulse();
     let driver = tokio::spawn(driver.run());
     let reloading = tokio::spawn(reloader.run());
-    let counters = Arc::new(Counters::default());
+    let counters = watcher.counters();
     tokio::spawn(manager.clone().tell_link(connect.clone(), counters.state()));
     let settings = link::Settings { connect, secret, timing: Timing::default(), counters };
     let link = tokio::spawn(link::run_to(settings, Some(target), service, clock, requests, answer_queue));
+    let watching = tokio::spawn(watcher.keep(store_path));
     // Not the link: a host that starts later than we do is no failure of ours.
     if pulse.beats().await {
         manager.ready();
@@ -253,6 +258,7 @@ pub async fn run_under(
         manager.stopping();
     };
     let ended = supervise(driver, link, stopper, stop, || *answer_within.borrow() + STOP_WITHIN).await;
+    watching.abort();
     // It holds the gateways, too.
     reloading.abort();
     let _aborted = reloading.await;

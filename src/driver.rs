@@ -4,7 +4,8 @@
 //! Inputs, in the order in which they are served:
 //! 1. reports of the disk: they release effects that wait for a commit;
 //! 2. verdicts of vendors: they free slots and answer those who wait;
-//! 3. requests over HTTP, few as they are, and those from the link, unless the disk or a busy vendor asks for a pause;
+//! 3. requests over HTTP, few as they are, unless the disk asks for a pause, and those from the link, unless the disk or
+//!    a busy vendor does;
 //! 4. time.
 //!
 //! Nothing here decides about pushes or devices; that is `flows`.
@@ -263,7 +264,8 @@ impl Driver {
         while !(stopping && self.is_idle()) {
             let now = self.clock.now();
             let pressed = self.state.is_pressed(now.steady);
-            let reading = !stopping && !pressed && self.disk.effects.len() < HELD;
+            let held = self.disk.effects.len() >= HELD;
+            let reading = !stopping && !pressed && !held;
             let wake = next_wake(&self.state, &self.disk, pressed, now);
             let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
             tokio::select! {
@@ -279,7 +281,8 @@ impl Driver {
                         self.take(Input::Verdict(verdict));
                     }
                 }
-                input = self.ports.strangers.recv(), if reading && strangers => match input {
+                // Those who ask how we are must hear it when a vendor is busy, too; and they bring no pushes.
+                input = self.ports.strangers.recv(), if !stopping && strangers && !held => match input {
                     Some(input) => self.take(input),
                     None => strangers = false,
                 },

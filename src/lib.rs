@@ -13,6 +13,7 @@
 //! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
 //! | [`gateway`] | speaks to vendors: APNs, FCM, browsers' push services, a stub | `domain` |
 //! | [`http`] | speaks HTTP to apps: the little that they must reach without XMPP | `domain`, data of `flows` |
+//! | [`metrics`] | counts what happens, and writes the page for Prometheus | `flows` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
 //!
@@ -55,5 +56,6 @@ pub mod flows;
 pub mod fuzzing;
 pub mod gateway;
 pub mod http;
+pub mod metrics;
 pub mod store;
 pub mod xmpp;

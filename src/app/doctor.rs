@@ -24,7 +24,7 @@ pub async fn doctor(config: Config, warnings: Vec<Complaint>, clock: &Clock) -> 
         engine: super::engine(config.store.engine),
         apps,
         public_certificate,
-        ready: None,
+        ready: config.http.listen,
     };
     doctor::examine(patient, clock).await
 }

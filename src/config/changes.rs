@@ -16,7 +16,8 @@ use crate::domain::redact::Redaction;
 use crate::flows::policy::{Policy, RegisterPolicy, Rules, Sessions};
 
 /// What cannot change while pushkeeper runs.
-const FIXED: [&str; 5] = ["component.jid", "http.public.listen", "log.format", "store.engine", "store.path"];
+const FIXED: [&str; 6] =
+    ["component.jid", "http.listen", "http.public.listen", "log.format", "store.engine", "store.path"];
 
 /// What a configuration says, key by key: enough to tell it from another one.
 #[derive(Clone)]
@@ -64,6 +65,8 @@ impl Config {
         for app in apps {
             told.app(app);
         }
+        let listen = http.listen.map_or_else(|| "none".to_owned(), |listen| listen.to_string());
+        told.section("http").shows("listen", listen);
         if let Some(public) = &http.public {
             let part = told.part("[http.public]".to_owned(), "http.public.".to_owned());
             part.shows("listen", public.listen);

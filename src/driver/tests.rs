@@ -492,10 +492,15 @@ async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
     rig.ask((4..6).map(|at| rig.publish("early", &devices[at])).collect()).await;
     assert!(rig.no_answer().await);
     rig.ask(vec![rig.publish("late", &devices[6])]).await;
-    rig.unregister_over_http(7, "token").await;
     assert!(rig.no_answer().await);
+    // But not what is asked over HTTP: that brings no pushes, and may ask how we are.
+    rig.unregister_over_http(7, "token").await;
+    assert_eq!(rig.told_over_http().await, (7, Answer::Refused(Refusal::NotRegistered)));
+    let ticket = Ticket::over_http(8, rig.clock.steady());
+    rig.strangers.send(Input::Status { ticket }).await.unwrap();
+    let (request, Answer::Status(status)) = rig.told_over_http().await else { panic!("no status") };
+    assert_eq!((request, status.waiting), (8, 5));
     rig.stop = None;
-    assert_eq!(rig.told_over_http().await, (7, Answer::Refused(Refusal::TryLater(Later::Full))));
     assert_eq!(rig.answer().await, ("late".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
     for _ in 0..5 {
         rig.accept().await;

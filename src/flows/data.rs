@@ -22,7 +22,7 @@ use super::memory::Memory;
 pub use super::notice::{Notice, Registered};
 use super::policy::Policy;
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
-use super::status::Status;
+pub use super::status::{AppStatus, HostStatus, Status, Vitals};
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]

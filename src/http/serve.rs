@@ -45,6 +45,9 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The words for a request that was not let pass, for this reason.
     fn refuse(&self, status: StatusCode) -> Response<Full<Bytes>>;
+
+    /// A request was answered with this, by either of the two.
+    fn answered(&self, status: StatusCode);
 }
 
 /// An address that is taken; connections to it wait until a [`Server`] is started.
@@ -181,11 +184,15 @@ impl<H: Handler> Shared<H> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = builder(self.limits.read_within, http2);
+        let builder = builder(&self.limits, http2);
         let place = Arc::new(place);
         let service = service_fn(move |request| {
             let (shared, place) = (self.clone(), place.clone());
-            async move { Ok::<_, Infallible>(shared.answer(request, &place).await) }
+            async move {
+                let response = shared.answer(request, &place).await;
+                shared.handler.answered(response.status());
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
@@ -219,14 +226,13 @@ impl<H: Handler> Shared<H> {
 }
 
 /// How HTTP is spoken. Which version, TLS has settled: looking for it in what comes would have no deadline.
-fn builder(read_within: Duration, http2: bool) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &Limits, http2: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_within)
-        // One request each: nobody needs more, and then nobody can hold on to a connection.
-        .keep_alive(false)
+        .header_read_timeout(limits.read_within)
+        .keep_alive(limits.keep_alive)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder

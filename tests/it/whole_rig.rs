@@ -22,6 +22,8 @@ use crate::support::vendor::{Options, Vendor};
 pub(crate) struct Whole {
     pub(crate) host: Host,
     pub(crate) vendor: Vendor,
+    /// Where `[http]` listens, if it does.
+    pub(crate) operators: Option<SocketAddr>,
     /// Where `[http.public]` listens, if it does.
     pub(crate) http: Option<SocketAddr>,
     folder: TempDir,
@@ -83,7 +85,7 @@ style = "conversations"
         for file in fs::read_dir(folder.path()).expect("a folder").flatten() {
             fs::set_permissions(file.path(), Permissions::from_mode(0o600)).expect("permissions");
         }
-        let mut whole = Self { host, vendor, http: None, folder, running: None, reloads: None };
+        let mut whole = Self { host, vendor, operators: None, http: None, folder, running: None, reloads: None };
         whole.start_again();
         let session = whole.host.component().await;
         (whole, session)
@@ -97,6 +99,7 @@ style = "conversations"
             let _gone = stopped.await;
         };
         let listeners = app::Listeners::bind(&config.http).expect("free ports");
+        self.operators = listeners.operators();
         self.http = listeners.public();
         let (_nobody, asked) = mpsc::channel(1);
         let (ask, wishes) = mpsc::channel(1);
