@@ -82,7 +82,7 @@ mod tests {
             assert!(matches!(examine(&path, kind), Err(StoreError::Locked { .. })));
             drop(store);
             assert_eq!(holder(&path).unwrap(), None);
-            assert_eq!(examine(&path, kind).unwrap(), Examined { schema: 5, newest: 5 });
+            assert_eq!(examine(&path, kind).unwrap(), Examined { schema: 6, newest: 6 });
             assert!(matches!(
                 examine(&path, EngineKind::ALL.into_iter().find(|other| *other != kind).unwrap()),
                 Err(StoreError::OtherEngine { .. })
