@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt bench simulate fuzz advisories deps deny
+.PHONY: help demo test fmt bench simulate fuzz advisories deps deny deb test-deb
 
 # Tools that are missing are built into this folder, nowhere else.
 TOOLS := $(CURDIR)/target/tools
@@ -12,6 +12,7 @@ TOOLS := $(CURDIR)/target/tools
 # rustup puts cargo into the second folder, but not every shell has been told.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(TOOLS)/bin
 
+CARGO_DEB_VERSION := 3.8.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
@@ -25,7 +26,8 @@ test: deps ## everything: format, lints, licences, docs, all tests (those with a
 	@echo '== format' && cargo fmt --check
 	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
 	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh scripts/kill-test .ci/run && /usr/bin/python3 demo/conversation.py --check
+	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh scripts/kill-test .ci/run && \
+		bash -n scripts/stage-package && bash -n scripts/test-deb && bash -n scripts/in-systemd && /usr/bin/python3 demo/conversation.py --check
 	@echo '== bridge' && cd bridge/prosody && luacheck --no-color --quiet --config .luacheckrc mod_pushkeeper
 	@echo '== licences, one TLS stack, sources' && $(MAKE) --no-print-directory deny
 	@echo '== tests' && cargo test --locked --no-fail-fast
@@ -44,12 +46,28 @@ fuzz: ## feed strangers' bytes to all that reads them (FUZZ_SECONDS=600 for each
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet --debug --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
 	@cargo fuzz build --sanitizer none
 	@for target in $$(cargo fuzz list); do \
-		case $$target in reply|configuration) words=words;; *) words=xml;; esac; \
+		case $$target in reply|configuration) words=words;; foreign_store) words=stores;; *) words=xml;; esac; \
 		mkdir -p fuzz/corpus/$$target; \
 		echo "== $$target"; \
 		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-dict=fuzz/$$words.dict -max_total_time=$${FUZZ_SECONDS:-600} -rss_limit_mb=2048 -timeout=10; \
 	done
+
+# DEB_PROGRAM: another pushkeeper than the release build.
+deb: ## a Debian package in target/debian
+	@scripts/install-deps.sh build package
+	@cargo deb --version >/dev/null 2>&1 || \
+		cargo install --locked --quiet --debug --root $(TOOLS) cargo-deb --version $(CARGO_DEB_VERSION)
+	@[ -n "$${DEB_PROGRAM:-}" ] || cargo build --locked --release --bin pushkeeper
+	@rm -rf target/debian
+	@scripts/stage-package "$${DEB_PROGRAM:-$${CARGO_TARGET_DIR:-target}/release/pushkeeper}" target/package
+	@cargo deb --quiet --locked --no-build --no-strip --output target/debian/
+	@ls -l target/debian/*.deb
+
+# In a systemd of its own if there can be one here, and else on this machine, with a stand-in for what is missing.
+test-deb: deb ## install that package, run it as its unit says, purge it (needs root or sudo)
+	@code=0; scripts/in-systemd scripts/test-deb target/debian/*.deb || code=$$?; \
+		if [ $$code = 125 ]; then scripts/test-deb target/debian/*.deb; else exit $$code; fi
 
 advisories: ## known vulnerabilities in what we use (needs the network)
 	@$(MAKE) --no-print-directory deny-installed

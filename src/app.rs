@@ -1,10 +1,17 @@
 //! Puts the parts together, and takes them apart again in order.
 
 mod disk;
+mod doctor;
+pub mod health;
 mod keeping;
 mod listen;
+pub mod logging;
+mod reload;
+pub mod service_manager;
+pub mod takeover;
 pub mod transfer;
 mod vendors;
+mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,7 +23,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::config::{AppConfig, Complaint, Config, StoreEngine};
+use crate::config::{AppConfig, Complaint, Component, Config, StoreEngine};
 use crate::domain::app::Credentials;
 use crate::domain::ids::AppName;
 use crate::domain::push::Push;
@@ -24,16 +31,22 @@ use crate::driver::{Deliver, Driver, Ended, Offer, Ports};
 use crate::flows::data::Change;
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
+use crate::flows::policy::Policy;
 use crate::flows::state::State;
 use crate::gateway::{AppGateway, Gateways};
 use crate::store::{EngineKind, Store, StoreError};
-use crate::xmpp::link::{self, Counters, Timing};
+use crate::xmpp::link::{self, Target, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
 
 use disk::StoreThread;
+pub use doctor::doctor;
 use listen::Desk;
 pub use listen::{Listeners, check as check_http};
+use reload::{Parts, Reloader, Running};
+pub use reload::{Read, Reloads, Stage};
+use service_manager::Service as Manager;
+use watch::Watcher;
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
@@ -94,6 +107,12 @@ pub fn check(
     important_body: &str,
     clock: &Clock,
 ) -> Result<Vec<(AppName, AppGateway)>, Vec<Complaint>> {
+    let (gateways, complaints) = usable(apps, important_body, clock);
+    if complaints.is_empty() { Ok(gateways) } else { Err(complaints) }
+}
+
+/// The apps whose keys and certificates are what they should be, and what must be mended about the others.
+fn usable(apps: Vec<AppConfig>, important_body: &str, clock: &Clock) -> (Vec<(AppName, AppGateway)>, Vec<Complaint>) {
     let mut gateways = Vec::new();
     let mut complaints = Vec::new();
     for app in apps {
@@ -104,7 +123,7 @@ pub fn check(
             Err((at, error)) => complaints.push(Complaint { key: key(at), text: error.to_string() }),
         }
     }
-    if complaints.is_empty() { Ok(gateways) } else { Err(complaints) }
+    (gateways, complaints)
 }
 
 /// Runs until `stop` resolves, then drains: nothing more is read, those who wait are answered, the stream is closed.
@@ -141,16 +160,35 @@ pub async fn run_on(
     stop: impl Future<Output = ()>,
     asked: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
+    run_under(config, listeners, clock, stop, asked, Reloads::never(), Manager::nobody()).await
+}
+
+/// The same, with a configuration that can be read again, and a service manager that is told how it goes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_under(
+    mut config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+    asked: mpsc::Receiver<()>,
+    reloads: Reloads,
+    manager: Manager,
+) -> Result<(), Failure> {
+    let mut running = Running::new(&config);
     let important_body = &config.policy.rules.redaction.important_body;
     let gateways = check(config.apps, important_body, &clock).map_err(Failure::Config)?;
+    reload::note_ends(&mut config.policy, &gateways);
+    running.policy_is(&config.policy);
     let answer_within = config.policy.answer_within;
-    let hosts = config.policy.hosts.clone();
     let mut state = State::new(config.policy);
     for (app, gateway) in &gateways {
         if let Some(at) = gateway.expires() {
             state.apply(&Change::Memory(Memory::Expires(app.clone(), at)));
         }
     }
+    let store_path = config.store.path.clone();
     let opening = {
         let clock = clock.clone();
         let (path, kind) = (config.store.path, engine(config.store.engine));
@@ -171,18 +209,25 @@ pub async fn run_on(
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
     let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
-    let desk = Desk::open(listeners, &config.component.jid, &clock)?;
+    let watcher = Watcher::new(state.policy.apps.iter().map(|app| &app.name), clock.clone());
+    let desk = Desk::open(listeners, &config.component.jid, &clock, &watcher)?;
+    let (inputs, certificate) = (desk.inputs(), desk.certificate());
     let (strangers, http, closing) = desk.into_parts();
     let store = Arc::new(store);
     let (disk, reports) = StoreThread::start(store.clone())?;
     let (stop_keeping, until) = oneshot::channel();
     let keeping = tokio::spawn(keeping::keep(store, clock.clone(), asked, until));
-    let service = Service::new(config.component.jid, &state.policy.apps).with_hosts(hosts);
-    service.set_admins(state.policy.admins.iter().cloned());
+    let Policy { apps, hosts, admins, .. } = &state.policy;
+    let service = Service::new(config.component.jid, apps).with_hosts(hosts.clone()).with_admins(admins.clone());
     let service = Arc::new(service);
+    let Component { connect, secret, .. } = config.component;
+    let (targets, target) = tokio::sync::watch::channel(Target { connect: connect.clone(), secret: secret.clone() });
+    let (patience, answer_within) = tokio::sync::watch::channel(answer_within);
+    let parts = Parts { gateways: gateways.clone(), service: service.clone(), certificate, targets, patience };
+    let (reload, reloader) = Reloader::new(reloads, parts, running, inputs, clock.clone());
     let ports = Ports {
-        watch: Box::new(crate::driver::Unwatched),
-        reload: Box::new(NoReload),
+        watch: Box::new(watcher.clone()),
+        reload: Box::new(reload),
         requests: request_queue,
         answers,
         strangers,
@@ -194,15 +239,29 @@ pub async fn run_on(
         disk: Box::new(disk),
         stop: stop_queue,
     };
-    let driver = tokio::spawn(Driver::new(state, clock.clone(), system_dice(), ports).run());
-    let settings = link::Settings {
-        connect: config.component.connect,
-        secret: config.component.secret,
-        timing: Timing::default(),
-        counters: Arc::new(Counters::default()),
+    let driver = Driver::new(state, clock.clone(), system_dice(), ports);
+    let pulse = driver.pulse();
+    let driver = tokio::spawn(driver.run());
+    let reloading = tokio::spawn(reloader.run());
+    let counters = watcher.counters();
+    tokio::spawn(manager.clone().tell_link(connect.clone(), counters.state()));
+    let settings = link::Settings { connect, secret, timing: Timing::default(), counters };
+    let link = tokio::spawn(link::run_to(settings, Some(target), service, clock, requests, answer_queue));
+    let watching = tokio::spawn(watcher.keep(store_path));
+    // Not the link: a host that starts later than we do is no failure of ours.
+    if pulse.beats().await {
+        manager.ready();
+        tokio::spawn(manager.clone().watch(pulse));
+    }
+    let stop = async {
+        stop.await;
+        manager.stopping();
     };
-    let link = tokio::spawn(link::run(settings, service, clock, requests, answer_queue));
-    let ended = supervise(driver, link, stopper, stop, answer_within + STOP_WITHIN).await;
+    let ended = supervise(driver, link, stopper, stop, || *answer_within.borrow() + STOP_WITHIN).await;
+    watching.abort();
+    // It holds the gateways, too.
+    reloading.abort();
+    let _aborted = reloading.await;
     if let Some(gateways) = Arc::into_inner(gateways) {
         gateways.shutdown(STOP_WITHIN).await;
     }
@@ -231,12 +290,12 @@ async fn supervise(
     mut link: JoinHandle<Result<(), LinkError>>,
     stopper: mpsc::Sender<()>,
     stop: impl Future<Output = ()>,
-    within: Duration,
+    within: impl Fn() -> Duration,
 ) -> Result<(), Failure> {
     tokio::select! {
         () = stop => info!("stopping: answering those who wait"),
-        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within).await),
-        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within).await),
+        ended = &mut driver => return Err(unasked(Some(ended), None, driver, link, within()).await),
+        ended = &mut link => return Err(unasked(None, Some(ended), driver, link, within()).await),
     }
     drop(stopper);
     // The driver first: it ends when nobody waits any more. Then the link, when the last answer is written.
@@ -246,7 +305,7 @@ async fn supervise(
         driver.map_err(std::io::Error::other)??;
         Ok(link.map_err(std::io::Error::other)??)
     };
-    match tokio::time::timeout(within, both).await {
+    match tokio::time::timeout(within(), both).await {
         Ok(ended) => ended.inspect(|()| info!("stopped")),
         Err(_) => {
             error!("stopping took too long: what still ran was left behind");
@@ -317,13 +376,6 @@ fn system_dice() -> Dice {
     Dice::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
 }
 
-/// Nobody reads it again yet.
-struct NoReload;
-
-impl crate::driver::Reload for NoReload {
-    fn reload(&self) {}
-}
-
 struct Switchboard(Arc<Gateways>);
 
 impl Deliver for Switchboard {
@@ -352,7 +404,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let (stopper, _stop) = mpsc::channel(1);
-        let failure = supervise(driver, link, stopper, std::future::pending(), STOP_WITHIN).await;
+        let failure = supervise(driver, link, stopper, std::future::pending(), || STOP_WITHIN).await;
         failure.expect_err("a part ended unasked").to_string()
     }
 

@@ -60,6 +60,16 @@ impl Clock {
     }
 }
 
+/// The system's CLOCK_MONOTONIC in microseconds: what a service manager compares with its own (`sd_notify(3)`,
+/// `MONOTONIC_USEC`). Not [`Clock::steady`], which starts with this process.
+#[must_use]
+pub fn monotonic_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // Neither is ever negative.
+    let (secs, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    secs.saturating_mul(1_000_000).saturating_add(nanos / 1000)
+}
+
 fn from_system(time: SystemTime) -> Timestamp {
     let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {

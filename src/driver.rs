@@ -4,7 +4,8 @@
 //! Inputs, in the order in which they are served:
 //! 1. reports of the disk: they release effects that wait for a commit;
 //! 2. verdicts of vendors: they free slots and answer those who wait;
-//! 3. requests over HTTP, few as they are, and those from the link, unless the disk or a busy vendor asks for a pause;
+//! 3. requests over HTTP, few as they are, unless the disk asks for a pause, and those from the link, unless the disk or
+//!    a busy vendor does;
 //! 4. time.
 //!
 //! Nothing here decides about pushes or devices; that is `flows`.
@@ -12,7 +13,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
 use crate::clock::Clock;
@@ -88,6 +89,9 @@ pub trait Offer: Send {
 pub trait Reload: Send {
     /// Has it read; an [`Input::Reloaded`] comes of it by [`Ports::strangers`]. Does not block.
     fn reload(&self);
+
+    /// The settings that it brought hold from here on: what goes with them takes the place of what was. Does not block.
+    fn switch(&self) {}
 }
 
 /// Answers requests that came over HTTP.
@@ -174,6 +178,40 @@ pub struct Driver {
     deliveries: HashMap<AppName, Vec<Push>>,
     /// Whether what is under way is not waited for any more.
     left: bool,
+    pulse: Pulse,
+    beats: Beats,
+}
+
+/// Whether a driver's loop still turns, for whoever watches over the process.
+#[derive(Clone, Debug)]
+pub struct Pulse(mpsc::Sender<oneshot::Sender<()>>);
+
+/// The other end of a [`Pulse`].
+#[derive(Debug)]
+pub struct Beats(mpsc::Receiver<oneshot::Sender<()>>);
+
+impl Beats {
+    /// Tells the next one who asks; `None` if nobody can ask any more.
+    pub async fn beat(&mut self) -> Option<()> {
+        // Who asked may have stopped waiting.
+        let _ = self.0.recv().await?.send(());
+        Some(())
+    }
+}
+
+impl Pulse {
+    /// A pulse, and what makes it beat.
+    #[must_use]
+    pub fn new() -> (Self, Beats) {
+        let (asked, asks) = mpsc::channel(1);
+        (Self(asked), Beats(asks))
+    }
+
+    /// Waits until the loop comes round; false if it has ended. One that is stuck never answers: wait with a limit.
+    pub async fn beats(&self) -> bool {
+        let (tell, told) = oneshot::channel();
+        self.0.send(tell).await.is_ok() && told.await.is_ok()
+    }
 }
 
 /// What waits for the disk. One commit is under way at a time; what comes meanwhile makes up the next.
@@ -200,7 +238,15 @@ impl Driver {
     #[must_use]
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
-        Self { state, clock, dice, ports, disk, outgoing: Vec::new(), deliveries: HashMap::new(), left: false }
+        let (pulse, beats) = Pulse::new();
+        let (outgoing, deliveries) = (Vec::new(), HashMap::new());
+        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, pulse, beats }
+    }
+
+    /// Its pulse: to be had before it runs.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until `stop` closes or the link ends; then stops reading, waits until nobody waits for an answer any
@@ -218,11 +264,14 @@ impl Driver {
         while !(stopping && self.is_idle()) {
             let now = self.clock.now();
             let pressed = self.state.is_pressed(now.steady);
-            let reading = !stopping && !pressed && self.disk.effects.len() < HELD;
+            let held = self.disk.effects.len() >= HELD;
+            let reading = !stopping && !pressed && !held;
             let wake = next_wake(&self.state, &self.disk, pressed, now);
             let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
             tokio::select! {
                 biased;
+                // First, so that no load keeps it waiting: it costs nothing, and is asked for a few times a minute.
+                Some(()) = self.beats.beat() => {}
                 report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
                 count = self.ports.verdicts.recv_many(&mut verdicts, 64) => {
                     if count == 0 {
@@ -232,7 +281,8 @@ impl Driver {
                         self.take(Input::Verdict(verdict));
                     }
                 }
-                input = self.ports.strangers.recv(), if reading && strangers => match input {
+                // Those who ask how we are must hear it when a vendor is busy, too; and they bring no pushes.
+                input = self.ports.strangers.recv(), if !stopping && strangers && !held => match input {
                     Some(input) => self.take(input),
                     None => strangers = false,
                 },
@@ -327,8 +377,11 @@ impl Driver {
         step.then
     }
 
-    /// Lets those who look on see what was decided.
+    /// Lets those who look on see what was decided, and what changes outside go with it.
     fn watch(&self, change: &Change) {
+        if let Change::Memory(Memory::Policy(_)) = change {
+            self.ports.reload.switch();
+        }
         if let Change::Memory(Memory::Noted(line)) = change {
             tell::tell_line(line);
             self.ports.watch.noted(line);
@@ -425,7 +478,10 @@ impl Driver {
             match effect {
                 Effect::Answer(ticket, answer) => self.answer(ticket, answer),
                 Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
-                Effect::Deliver(push) => self.deliveries.entry(push.app.clone()).or_default().push(*push),
+                Effect::Deliver(push) => {
+                    tell::tell_delivery(&self.state, &push);
+                    self.deliveries.entry(push.app.clone()).or_default().push(*push);
+                }
                 Effect::Notice(notice) => tell::tell(&notice),
                 Effect::Reload => self.ports.reload.reload(),
                 Effect::Offer(app, works) => self.ports.offers.offer(&app, works),

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use crate::admin;
 use crate::config;
 use crate::domain::ids::Domain;
 use crate::domain::outcome::Outcome;
@@ -158,6 +159,12 @@ pub fn row(data: &[u8]) {
     store::fuzzing::row(key, value);
 }
 
+/// A file of another program's store; the first byte says of which format. Its readers are bounded, and never give up
+/// without a word.
+pub fn foreign_store(data: &[u8]) {
+    admin::import::fuzzing::file(data);
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -167,7 +174,7 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// A target, and the folder of its seeds.
-    const TARGETS: [(&str, Target); 7] = [
+    const TARGETS: [(&str, Target); 8] = [
         ("framing", framing),
         ("stanza", stanza),
         ("form", form),
@@ -175,6 +182,7 @@ mod tests {
         ("reply", reply),
         ("configuration", configuration),
         ("row", row),
+        ("foreign_store", foreign_store),
     ];
 
     #[test]

@@ -5,6 +5,7 @@
 //! | room | what it does | knows |
 //! |---|---|---|
 //! | [`app`] | puts the parts together and takes them apart | all of them |
+//! | [`admin`] | what operators run beside the daemon: `doctor`, and `import` of what other programs keep | all of them but `app` and `driver` |
 //! | [`config`] | reads `config.toml`; every complaint at once, each with its key | |
 //! | [`driver`] | the loop: one input, one step, changes to disk, then effects | `flows` |
 //! | [`flows`] | decide: state, input and time in; changes and effects out | `domain` |
@@ -12,6 +13,7 @@
 //! | [`xmpp`] | speaks XMPP: framing, link, stanzas in, answers and orders out | `domain`, data of `flows` |
 //! | [`gateway`] | speaks to vendors: APNs, FCM, browsers' push services, a stub | `domain` |
 //! | [`http`] | speaks HTTP to apps: the little that they must reach without XMPP | `domain`, data of `flows` |
+//! | [`metrics`] | counts what happens, and writes the page for Prometheus | `flows` |
 //! | [`store`] | remembers: load everything, commit a batch | `domain`, data of `flows` |
 //! | [`clock`] | the one place that asks what time it is | |
 //!
@@ -42,6 +44,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod config;
@@ -53,5 +56,6 @@ pub mod flows;
 pub mod fuzzing;
 pub mod gateway;
 pub mod http;
+pub mod metrics;
 pub mod store;
 pub mod xmpp;

@@ -1,18 +1,27 @@
 //! The command line.
 
+#[path = "main/manual.rs"]
+mod manual;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use pushkeeper::admin::doctor::{Finding, Verdict, exit_code, store_folder, unreadable};
+use pushkeeper::admin::import::Kind;
+use pushkeeper::app::service_manager::Service;
+use pushkeeper::app::takeover::{self, Takeover};
 use pushkeeper::app::transfer::{self, TransferError};
-use pushkeeper::app::{self, Failure};
+use pushkeeper::app::{self, Failure, Listeners, Reloads, Stage, health, logging};
 use pushkeeper::clock::Clock;
-use pushkeeper::config::{self, Complaint, Config, Log, LogFormat};
+use pushkeeper::config::{self, Complaint, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// An XMPP component that wakes phones.
 #[derive(Parser)]
@@ -31,19 +40,56 @@ enum Command {
     Run,
     /// Say what is wrong with the configuration and its credentials; needs no network
     Check,
+    /// Look at everything that must be right for a phone to be woken, over the network too: files, store, the server's
+    /// port, bridges, vendors, clock; say of each that it is, or what to do. Wakes no phone, changes nothing, and leaves
+    /// a running pushkeeper alone. Ends with 0 if nothing is wrong, 1 if something is, 2 if it is the configuration
+    Doctor {
+        /// Print one JSON object a line: what, verdict (fine, advice, wrong), said, mend
+        #[arg(long)]
+        json: bool,
+    },
     /// Write what is registered, as JSON lines; while pushkeeper runs, its newest snapshot (SIGUSR1 has it make one)
     Export {
         /// Where to, readable by its owner only; without it, to the standard output
         file: Option<PathBuf>,
     },
-    /// Fill an empty store with what was exported, all or nothing
+    /// Fill an empty store with what was exported, or with what another program keeps (docs/migrating.md); all or nothing
     Import {
-        /// What was exported, or a snapshot
-        file: PathBuf,
+        /// What was exported, or a snapshot; with --from, one or more files of that program
+        #[arg(required = true, value_name = "SOURCE")]
+        sources: Vec<PathBuf>,
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        /// Whose files they are, if not our own
+        #[arg(long, value_name = "KIND")]
+        from: Option<Kind>,
+        /// Of which domain the accounts are, where the files do not say; where they do, take only those
+        #[arg(long, requires = "from")]
+        domain: Option<String>,
+        /// Which app the devices are of; else the one that their client would mean
+        #[arg(long, value_name = "NAME", requires = "from")]
+        app: Option<String>,
+        /// Add to a store that is not empty; what it has stays, unless it is older
+        #[arg(long, requires = "from")]
+        merge: bool,
     },
+    /// Ask the one that runs whether it is ready; for health checks
+    #[command(hide = true)]
+    Health {
+        /// Its `[http] listen`
+        #[arg(default_value = "127.0.0.1:9180")]
+        address: SocketAddr,
+    },
+    /// Write a shell's completions
+    #[command(hide = true)]
+    Completions {
+        /// Of which shell
+        shell: Shell,
+    },
+    /// Write the man page
+    #[command(hide = true)]
+    Manual,
 }
 
 /// Something failed.
@@ -56,23 +102,51 @@ const SIGXFSZ: i32 = 25;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (config, warnings) = match config::load(arguments.config.as_deref(), std::env::vars_os()) {
+    // These need no configuration.
+    match arguments.command {
+        Some(Command::Health { address }) => return done(health::ask(address)),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Arguments::command(), "pushkeeper", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Manual) => return done(manual::write(Arguments::command(), &mut std::io::stdout())),
+        _ => {}
+    }
+    let found = config::find(arguments.config.as_deref());
+    let read = found.and_then(|path| config::load(Some(&path), std::env::vars_os()).map(|read| (path, read)));
+    let (path, (config, warnings)) = match read {
         Ok(read) => read,
-        Err(errors) => return complain(&errors),
+        Err(errors) => {
+            return match arguments.command {
+                Some(Command::Doctor { json }) => report(&unreadable(&errors), json),
+                _ => complain(&errors),
+            };
+        }
     };
     match arguments.command {
+        Some(Command::Doctor { json }) => doctor(config, warnings, json),
         Some(Command::Check) => check(config, &warnings),
-        Some(Command::Run) | None => run(config, &warnings),
+        Some(Command::Run) | None => run(config, &warnings, path),
         Some(Command::Export { file }) => done(transfer::export(&config.store, file.as_deref(), &Clock::system())),
-        Some(Command::Import { file, dry_run }) => done(transfer::import(&config, &file, dry_run)),
+        Some(Command::Health { .. } | Command::Completions { .. } | Command::Manual) => ExitCode::SUCCESS,
+        Some(Command::Import { sources, dry_run, from: Some(kind), domain, app, merge }) => {
+            let takeover = Takeover { kind, sources, domain, app, dry_run, merge };
+            done(takeover::take_over(&config, &takeover, &Clock::system()))
+        }
+        Some(Command::Import { sources, dry_run, from: None, .. }) => match sources.as_slice() {
+            [file] => done(transfer::import(&config, file, dry_run)),
+            _ => done(Err(TransferError::OneFile)),
+        },
     }
 }
 
 /// Says what was done to the one who asked; not on the standard output, where the export may go.
-fn done(done: Result<String, TransferError>) -> ExitCode {
+fn done<E: std::fmt::Display>(done: Result<String, E>) -> ExitCode {
     match done {
         Ok(text) => {
-            eprintln!("{text}");
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -82,10 +156,41 @@ fn done(done: Result<String, TransferError>) -> ExitCode {
     }
 }
 
+fn doctor(config: Config, warnings: Vec<Complaint>, json: bool) -> ExitCode {
+    let runtime = match app::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the system gives us no threads: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let findings = runtime.block_on(app::doctor(config, warnings, &Clock::system()));
+    // Names that are still being looked up are not worth waiting for.
+    runtime.shutdown_background();
+    report(&findings, json)
+}
+
+fn report(findings: &[Finding], json: bool) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for finding in findings {
+        let written = if json { writeln!(out, "{}", finding.json()) } else { writeln!(out, "{finding}") };
+        // Whoever has read enough (head, grep -q) closes the pipe; the exit code is told all the same.
+        if written.is_err() {
+            break;
+        }
+    }
+    ExitCode::from(exit_code(findings))
+}
+
 #[expect(clippy::print_stdout, reason = "the answer to the person who asked")]
 fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     for warning in warnings {
         println!("warning: {warning}");
+    }
+    for finding in store_folder(&config.store.path) {
+        if finding.verdict != Verdict::Fine {
+            println!("warning: store.path: {}: {}", finding.said, finding.mend);
+        }
     }
     let http = app::check_http(&config.http);
     let apps = app::check(config.apps, &config.policy.rules.redaction.important_body, &Clock::system());
@@ -112,8 +217,8 @@ fn check(config: Config, warnings: &[Complaint]) -> ExitCode {
     }
 }
 
-fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
-    start_log(&config.log);
+fn run(config: Config, warnings: &[Complaint], path: PathBuf) -> ExitCode {
+    let log = logging::start(&config.log, std::env::vars_os());
     for warning in warnings {
         warn!("{warning}");
     }
@@ -124,7 +229,19 @@ fn run(config: Config, warnings: &[Complaint]) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let running = async { app::run_asked(config, Clock::system(), asked_to_stop()?, asked_for_snapshots()?).await };
+    let manager = Service::from_env(std::env::vars_os(), std::process::id());
+    let running = async {
+        let (stop, snapshots) = (asked_to_stop()?, asked(SignalKind::user_defined1())?);
+        let read = Arc::new(move || config::load(Some(&path), std::env::vars_os()));
+        let told = manager.clone();
+        let stage = Box::new(move |stage: Stage<'_>| match stage {
+            Stage::Begins => told.reloading(),
+            Stage::Ends { .. } => told.ready(),
+        });
+        let reloads = Reloads { read, asked: asked(SignalKind::hangup())?, log, stage };
+        let listeners = Listeners::bind(&config.http)?;
+        app::run_under(config, listeners, Clock::system(), stop, snapshots, reloads, manager).await
+    };
     match runtime.block_on(running) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(errors)) => complain(&errors),
@@ -151,12 +268,13 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, std::io::Error> {
     })
 }
 
-/// Somebody wants a snapshot of the store: SIGUSR1. While one is written, one more is remembered.
-fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
-    let mut user = signal(SignalKind::user_defined1())?;
+/// Somebody wants something by a signal: a snapshot of the store (SIGUSR1), or the configuration to be read again
+/// (SIGHUP). While that is done, one more is remembered.
+fn asked(kind: SignalKind) -> Result<mpsc::Receiver<()>, std::io::Error> {
+    let mut signals = signal(kind)?;
     let (ask, asked) = mpsc::channel(1);
     tokio::spawn(async move {
-        while user.recv().await.is_some() && !ask.is_closed() {
+        while signals.recv().await.is_some() && !ask.is_closed() {
             // There is no room only if one is remembered already.
             let _ = ask.try_send(());
         }
@@ -164,19 +282,12 @@ fn asked_for_snapshots() -> Result<mpsc::Receiver<()>, std::io::Error> {
     Ok(asked)
 }
 
-fn start_log(log: &Log) {
-    let filtered = tracing_subscriber::registry().with(log.filter());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => filtered.with(lines.with_ansi(false)).init(),
-        LogFormat::Json => filtered.with(lines.json()).init(),
-    }
-}
-
 /// All complaints, for the eyes of the one who starts us.
 fn complain(errors: &[Complaint]) -> ExitCode {
+    // An error for the journal, too; there is no log yet that would say so.
+    let priority = if logging::is_journal(std::env::vars_os()) { "<3>" } else { "" };
     for error in errors {
-        eprintln!("error: {error}");
+        eprintln!("{priority}error: {error}");
     }
     ExitCode::from(CONFIGURATION)
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use crate::admin::import::ForeignError;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::store::{
@@ -29,6 +30,12 @@ pub enum TransferError {
     /// The file cannot be imported.
     #[error("{0} {1}. Nothing was imported")]
     Import(PathBuf, ImportError),
+    /// An export is one file.
+    #[error("an export is one file; what another program keeps may be several, with --from KIND. Nothing was imported")]
+    OneFile,
+    /// What another program kept cannot be imported.
+    #[error("{0}. Nothing was imported")]
+    Foreign(#[from] ForeignError),
 }
 
 impl From<ExportError> for TransferError {

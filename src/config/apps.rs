@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use sha1::{Digest, Sha1};
-
+use super::fingerprint::fingerprint;
 use super::look::look;
 use super::pattern;
 use super::reader::{Findings, Section};
@@ -302,40 +301,6 @@ fn endpoint(section: &mut Section<'_>, key: &'static str, found: &mut Findings) 
         https.then(|| text.trim_end_matches('/').to_owned())
     };
     section.parsed(key, "an address such as \"https://127.0.0.1:8443\"", https, found)
-}
-
-/// Tells credentials and environment from others without revealing them.
-fn fingerprint(vendor: &Vendor) -> u64 {
-    let mut sha1 = Sha1::new();
-    let mut add = |part: &[u8]| {
-        sha1.update(part.len().to_be_bytes());
-        sha1.update(part);
-    };
-    match vendor {
-        Vendor::Apns { sandbox, endpoint, topic, auth, .. } => {
-            add(&[u8::from(*sandbox)]);
-            add(endpoint.as_deref().unwrap_or_default().as_bytes());
-            add(topic.as_bytes());
-            match auth {
-                ApnsAuth::Token { key, key_id, team_id } => {
-                    [key, key_id.as_bytes(), team_id.as_bytes()].into_iter().for_each(&mut add);
-                }
-                ApnsAuth::Certificate { bytes, .. } => add(bytes),
-            }
-        }
-        Vendor::Fcm { endpoint, service_account, .. } => {
-            add(endpoint.as_deref().unwrap_or_default().as_bytes());
-            add(service_account);
-        }
-        // A subscription is for one key.
-        Vendor::WebPush { vapid_key, connect_to, .. } => {
-            add(vapid_key);
-            add(format!("{connect_to:?}").as_bytes());
-        }
-        Vendor::Stub => add(b"stub"),
-    }
-    let digest: [u8; 20] = sha1.finalize().into();
-    digest.into_iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(byte))
 }
 
 /// What only shows when all apps are known: names that mean two of them, and two defaults.

@@ -8,6 +8,8 @@ use super::reader::{Findings, Section};
 /// `[http]`.
 #[derive(Debug, Default)]
 pub struct Http {
+    /// `listen`: where metrics and health are served; `None` is nowhere.
+    pub listen: Option<SocketAddr>,
     /// `[http.public]`, if it is given.
     pub public: Option<PublicHttp>,
 }
@@ -38,14 +40,27 @@ impl fmt::Debug for TlsFiles {
 /// Reads `[http]`.
 pub(super) fn http(mut section: Section<'_>, found: &mut Findings) -> Http {
     let public = section.section("public", found).and_then(|section| public(section, found));
+    let listen = section.parsed("listen", "an address and port such as \"127.0.0.1:9180\"", address, found);
+    if listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+        let text = "other machines can reach this, in the clear and without a password, and it names your apps and hosts \
+                    and how busy they are; a firewall should let only your monitoring in";
+        found.warning(section.key("listen"), text);
+    }
+    if public.as_ref().is_some_and(|public| listen == Some(public.listen) && public.listen.port() != 0) {
+        found.error(section.key("listen"), "is also http.public.listen; give each a port of its own");
+    }
     section.end(found);
-    Http { public }
+    Http { listen, public }
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    text.trim().parse().ok()
 }
 
 fn public(mut section: Section<'_>, found: &mut Findings) -> Option<PublicHttp> {
     let wanted = "an address and port such as \"0.0.0.0:443\" or \"[::]:443\"";
     let listen = match section.has("listen") {
-        true => section.parsed("listen", wanted, |text| text.trim().parse::<SocketAddr>().ok(), found),
+        true => section.parsed("listen", wanted, address, found),
         false => {
             found.error(section.key("listen"), format!("is missing; write {wanted}"));
             None
@@ -84,7 +99,7 @@ mod tests {
     fn nothing_is_served_unless_it_is_asked_for() {
         for text in ["", "[http]\n"] {
             let (config, _) = parse(&format!("{MINIMAL}{APP}{text}"), std::path::Path::new("."), []).unwrap();
-            assert!(config.http.public.is_none());
+            assert!(config.http.public.is_none() && config.http.listen.is_none());
         }
     }
 
@@ -101,7 +116,7 @@ mod tests {
         let (config, warnings) = parse(&format!("{MINIMAL}{APP}{section}"), folder.path(), []).unwrap();
         assert_eq!(
             format!("{:?}", config.http),
-            "Http { public: Some(PublicHttp { listen: [::]:8443, tls: Some(TlsFiles(..)) }) }"
+            "Http { listen: None, public: Some(PublicHttp { listen: [::]:8443, tls: Some(TlsFiles(..)) }) }"
         );
         let tls = config.http.public.unwrap().tls.unwrap();
         assert_eq!((tls.certificate.as_slice(), tls.key.as_slice()), (&b"the certificate"[..], &b"the key"[..]));
@@ -125,9 +140,47 @@ mod tests {
 
     #[test]
     fn the_environment_can_say_it() {
-        let env = [("PUSHKEEPER_HTTP__PUBLIC__LISTEN".into(), "127.0.0.1:9181".into())];
+        let env = [
+            ("PUSHKEEPER_HTTP__LISTEN".into(), "127.0.0.1:9180".into()),
+            ("PUSHKEEPER_HTTP__PUBLIC__LISTEN".into(), "127.0.0.1:9181".into()),
+        ];
         let (config, _) = parse(&format!("{MINIMAL}{APP}"), std::path::Path::new("."), env).unwrap();
+        assert_eq!(config.http.listen, Some("127.0.0.1:9180".parse().unwrap()));
         assert_eq!(config.http.public.unwrap().listen, "127.0.0.1:9181".parse().unwrap());
+    }
+
+    #[test]
+    fn metrics_that_other_machines_can_reach_are_warned_of() {
+        for (listen, warned) in
+            [("127.0.0.1:9180", false), ("[::1]:0", false), ("0.0.0.0:9180", true), ("[::]:1", true)]
+        {
+            let section = format!("[http]\nlisten = \"{listen}\"\n");
+            let (config, warnings) = parse(&format!("{MINIMAL}{APP}{section}"), std::path::Path::new("."), []).unwrap();
+            assert_eq!(config.http.listen, Some(listen.parse().unwrap()));
+            assert_eq!(warnings.iter().any(|it| it.key == "http.listen"), warned, "{listen}");
+        }
+    }
+
+    #[test]
+    fn metrics_need_an_address_and_a_port_of_their_own() {
+        let rows = [
+            (
+                "[http]\nlisten = \"9180\"\n",
+                "http.listen: \"9180\" is not an address and port such as \"127.0.0.1:9180\"",
+            ),
+            ("[http]\nlisten = 9180\n", "http.listen: must be a text in quotes, not such a number"),
+            (
+                "[http]\nlisten = \"[::1]:9180\"\n[http.public]\nlisten = \"[::1]:9180\"\n",
+                "http.listen: is also http.public.listen; give each a port of its own",
+            ),
+            (
+                "[http]\nlisten = \"[::1]:9180\"\nmetrics = true\n",
+                "http.metrics: is not a key of this section; it knows listen, public",
+            ),
+        ];
+        for (section, expected) in rows {
+            assert_eq!(complaints(&format!("{MINIMAL}{APP}{section}")), [expected]);
+        }
     }
 
     #[test]

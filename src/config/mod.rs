@@ -4,6 +4,8 @@
 //! Relative paths start at the configuration's folder.
 
 mod apps;
+mod changes;
+mod fingerprint;
 mod http;
 mod look;
 mod overlay;
@@ -23,8 +25,9 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use apps::{ApnsAuth, AppConfig, Vendor};
+pub use changes::Told;
 pub use http::{Http, PublicHttp, TlsFiles};
-pub use reader::{Complaint, Findings};
+pub use reader::{Complaint, FileRead, Findings};
 
 use crate::domain::ids::{Account, Domain};
 use crate::domain::rate::Rate;
@@ -60,6 +63,8 @@ pub struct Config {
     pub http: Http,
     /// `[log]`.
     pub log: Log,
+    /// The files it names, and itself.
+    pub files: Vec<FileRead>,
 }
 
 /// `[component]`: our link to the host.
@@ -129,8 +134,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// Reads a configuration: the file at `path`, or at the first of [`DEFAULT_PATHS`] that exists, under what the
-/// environment says.
+/// Where the configuration is: at `path`, or the first of [`DEFAULT_PATHS`] that exists.
+///
+/// # Errors
+/// There is none.
+pub fn find(path: Option<&Path>) -> Result<PathBuf, Vec<Complaint>> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+        let [first, second] = DEFAULT_PATHS;
+        let text = format!("there is no configuration at {first} or ./{second}; say where it is with --config FILE");
+        vec![Complaint { key: String::new(), text }]
+    })
+}
+
+/// Reads a configuration: the file at `path`, or where [`find`] finds it, under what the environment says.
 ///
 /// # Errors
 /// Everything that must be mended.
@@ -139,19 +158,15 @@ pub fn load(
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Config, Vec<Complaint>), Vec<Complaint>> {
     let found = |text: String| vec![Complaint { key: String::new(), text }];
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
-            let [first, second] = DEFAULT_PATHS;
-            found(format!("there is no configuration at {first} or ./{second}; say where it is with --config FILE"))
-        })?,
-    };
+    let path = find(path)?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
         found(format!("cannot read {}: {error}; say where the configuration is with --config FILE", path.display()))
     })?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let (config, mut warnings) = parse(&text, folder, env)?;
-    if is_readable_by_all(&path) && holds_secret(&text) {
+    let (mut config, mut warnings) = parse(&text, folder, env)?;
+    let secret = holds_secret(&text);
+    config.files.insert(0, FileRead { key: path.display().to_string(), path: path.clone(), secret });
+    if is_readable_by_all(&path) && secret {
         let text =
             format!("holds a secret, and every user of this machine can read it; run: chmod 640 {}", path.display());
         warnings.push(Complaint { key: path.display().to_string(), text });
@@ -219,6 +234,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
     }
     let policy = Policy {
         apps: apps.iter().map(|app| app.app.clone()).collect(),
+        ways: apps.iter().map(|app| (app.app.name.clone(), app.way(&rules.redaction.important_body))).collect(),
         answer_within: push.answer_within,
         max_per_domain: push.max_per_domain,
         register,
@@ -235,7 +251,7 @@ fn read(mut table: Table, from_env: &BTreeSet<String>, folder: &Path, found: &mu
         rules,
         sessions,
     };
-    Some(Config { component: component?, store, policy, apps, http, log })
+    Some(Config { component: component?, store, policy, apps, http, log, files: std::mem::take(&mut found.files) })
 }
 
 fn component(mut section: Section<'_>, found: &mut Findings) -> Option<Component> {

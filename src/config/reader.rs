@@ -28,6 +28,19 @@ pub struct Findings {
     pub errors: Vec<Complaint>,
     /// What may be meant, but should be known.
     pub warnings: Vec<Complaint>,
+    /// The files that were read.
+    pub files: Vec<FileRead>,
+}
+
+/// A file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRead {
+    /// The key that names it; the configuration's own path if it is the configuration.
+    pub key: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it holds what not every user of this machine may read.
+    pub secret: bool,
 }
 
 impl Findings {
@@ -248,9 +261,16 @@ impl<'a> Section<'a> {
 
     /// The bytes of a file.
     pub(super) fn file(&mut self, key: &'static str, found: &mut Findings) -> Option<Vec<u8>> {
+        self.any_file(key, false, found)
+    }
+
+    fn any_file(&mut self, key: &'static str, secret: bool, found: &mut Findings) -> Option<Vec<u8>> {
         let path = self.path(key, found)?;
         match std::fs::read(&path) {
-            Ok(bytes) => Some(bytes),
+            Ok(bytes) => {
+                found.files.push(FileRead { key: self.key(key), path, secret });
+                Some(bytes)
+            }
             Err(error) => {
                 found.error(self.key(key), format!("cannot read {}: {error}", path.display()));
                 None
@@ -261,7 +281,7 @@ impl<'a> Section<'a> {
     /// The bytes of a file that others should not be able to read.
     pub(super) fn secret_file(&mut self, key: &'static str, found: &mut Findings) -> Option<Vec<u8>> {
         let path = self.table.get(key).and_then(Value::as_str).map(|text| self.folder.join(text));
-        let bytes = self.file(key, found)?;
+        let bytes = self.any_file(key, true, found)?;
         if let Some(path) = path
             && is_readable_by_all(&path)
         {

@@ -76,7 +76,9 @@ fn the_example_is_complete_and_shows_the_defaults() {
         _ => line.to_owned(),
     };
     let all: String = example.lines().map(|line| written_out(line) + "\n").collect();
-    let (all, _) = parse_in(folder.path(), &all).unwrap();
+    let (mut all, _) = parse_in(folder.path(), &all).unwrap();
+    // It shows what a look can be, which has no default.
+    all.policy.ways.clone_from(&config.policy.ways);
     assert_eq!(format!("{:?}", all.policy), format!("{:?}", config.policy));
     assert_eq!(format!("{:?}{:?}", all.store, all.log), format!("{:?}{:?}", config.store, config.log));
 }
@@ -94,6 +96,12 @@ fn what_the_example_says_of_http_is_right_once_it_is_not_commented_out() {
     let (config, _) = parse_in(folder.path(), &format!("{MINIMAL}[http.public]\n{keys}")).unwrap();
     let public = config.http.public.unwrap();
     assert_eq!((public.listen, public.tls.is_some()), ("127.0.0.1:9181".parse().unwrap(), true));
+
+    let section = example.split_once("# [http] ").unwrap().1.split_once("# [http.public]").unwrap().0;
+    let keys: String =
+        section.lines().skip(1).filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+    let (config, _) = parse_in(folder.path(), &format!("{MINIMAL}[http]\n{keys}")).unwrap();
+    assert_eq!(config.http.listen, Some("127.0.0.1:9180".parse().unwrap()));
 }
 
 #[test]

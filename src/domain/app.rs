@@ -97,6 +97,15 @@ pub struct Credentials {
     pub since: Timestamp,
 }
 
+/// An app's way to its vendor: all that its pushes depend on, beside what flows see of the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Tells it from a former one, without revealing anything of it: endpoint, authorities, credentials, looks.
+    pub digest: u64,
+    /// When its credentials end, if they do and say so.
+    pub expires: Option<Timestamp>,
+}
+
 /// The app that a client means by a service name, a provider id or a `pushModule`: the one of that name or alias,
 /// else the default one of that provider, else its only one.
 #[must_use]

@@ -57,6 +57,11 @@ impl<K: Hash + Eq> Buckets<K> {
         self.buckets.get(key).copied().unwrap_or_default().less_one(rate, now)
     }
 
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.buckets.clear();
+    }
+
     /// How many are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -3,9 +3,11 @@
 
 use tracing::{debug, error, info, warn};
 
+use crate::domain::push::Push;
 use crate::domain::registration::RegistrationKey;
 use crate::flows::circuit::Fault;
-use crate::flows::data::{Line, Notice, Registered};
+use crate::flows::data::{LaneKind, Line, Notice, Place, Registered, Trail, Waiter};
+use crate::flows::state::State;
 
 /// Tells the operator.
 pub(super) fn tell(notice: &Notice) {
@@ -75,6 +77,30 @@ fn tell_of_registration(key: &RegistrationKey, what: Registered) {
 /// Why a phone was, or was not, woken: for those who ask for it with `[log] level`.
 pub(super) fn tell_line(line: &Line) {
     debug!(target: DECISIONS, "{}: {line}", line.account);
+}
+
+/// Where a push goes, and who asked for it: from here on its life can be followed by its name.
+pub(super) fn tell_delivery(state: &State, push: &Push) {
+    if !tracing::enabled!(target: DECISIONS, tracing::Level::DEBUG) {
+        return;
+    }
+    let lane = state.lane(&push.node, LaneKind::of(push.class));
+    let asked: Vec<String> = lane.into_iter().flat_map(|lane| &lane.waiters).map(asked).collect();
+    let (trail, place) = (Trail::Push(push.id), Place::Device(push.app.clone(), push.node.clone()));
+    let asked = if asked.is_empty() { "what was owed".to_owned() } else { asked.join(", ") };
+    debug!(target: DECISIONS, "{}: {place}: goes to its vendor ({}), for {asked} [{trail}]", push.owner, push.class.name());
+}
+
+/// Who asked for a push. The id of an iq is its sender's choice.
+fn asked(waiter: &Waiter) -> String {
+    match waiter {
+        Waiter::Iq(ticket) => {
+            let id: String = ticket.id.chars().take(32).collect();
+            format!("iq {id:?} from {:?}", &*ticket.to)
+        }
+        Waiter::Rules { flight, .. } => Trail::Rules(*flight).to_string(),
+        Waiter::Trial(number) => format!("test {number}"),
+    }
 }
 
 /// The target of decisions in the log.

@@ -1,13 +1,14 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
-use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Ticket};
+use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Reloaded, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
 use crate::flows::world::policy;
@@ -69,9 +70,11 @@ pub(super) struct Rig {
     pushes: mpsc::Receiver<Push>,
     offers: mpsc::Receiver<(AppName, bool)>,
     orders: mpsc::Receiver<Order>,
+    reloads: Arc<Mutex<Vec<&'static str>>>,
     reports: mpsc::Sender<DiskReport>,
     pub(super) stop: Option<mpsc::Sender<()>>,
     driver: tokio::task::JoinHandle<Result<(), Ended>>,
+    pulse: Pulse,
     pub(super) clock: Clock,
     ready: Vec<(Ticket, Answer)>,
     pub(super) bridge_orders: Vec<BridgeOrder>,
@@ -96,9 +99,10 @@ impl Rig {
             *draws += 1;
             bytes.fill(*draws);
         });
+        let reloads = Arc::<Mutex<Vec<&'static str>>>::default();
         let ports = Ports {
             watch: Box::new(Unwatched),
-            reload: Box::new(NoReload),
+            reload: Box::new(FakeReload(reloads.clone())),
             requests,
             answers,
             strangers,
@@ -110,7 +114,12 @@ impl Rig {
             disk: Box::new(FakeDisk(order_sender)),
             stop,
         };
-        let driver = Driver::new(State::new(policy), clock.clone(), dice, ports);
+        let mut state = State::new(policy);
+        for app in state.policy.apps.clone() {
+            let credentials = Credentials { fingerprint: app.fingerprint, since: Timestamp::from_secs(0) };
+            state.apply(&Change::Credentials(app.name, credentials));
+        }
+        let driver = Driver::new(state, clock.clone(), dice, ports);
         Self {
             requests: Some(request_sender),
             answers: answer_receiver,
@@ -120,8 +129,10 @@ impl Rig {
             pushes,
             offers,
             orders,
+            reloads,
             reports: report_sender,
             stop: Some(stop_sender),
+            pulse: driver.pulse(),
             driver: tokio::spawn(driver.run()),
             clock,
             ready: Vec::new(),
@@ -481,10 +492,15 @@ async fn what_was_read_but_not_taken_is_turned_away_by_a_stop() {
     rig.ask((4..6).map(|at| rig.publish("early", &devices[at])).collect()).await;
     assert!(rig.no_answer().await);
     rig.ask(vec![rig.publish("late", &devices[6])]).await;
-    rig.unregister_over_http(7, "token").await;
     assert!(rig.no_answer().await);
+    // But not what is asked over HTTP: that brings no pushes, and may ask how we are.
+    rig.unregister_over_http(7, "token").await;
+    assert_eq!(rig.told_over_http().await, (7, Answer::Refused(Refusal::NotRegistered)));
+    let ticket = Ticket::over_http(8, rig.clock.steady());
+    rig.strangers.send(Input::Status { ticket }).await.unwrap();
+    let (request, Answer::Status(status)) = rig.told_over_http().await else { panic!("no status") };
+    assert_eq!((request, status.waiting), (8, 5));
     rig.stop = None;
-    assert_eq!(rig.told_over_http().await, (7, Answer::Refused(Refusal::TryLater(Later::Full))));
     assert_eq!(rig.answer().await, ("late".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
     for _ in 0..5 {
         rig.accept().await;
@@ -513,8 +529,59 @@ async fn hosts_are_told_anew_whom_to_watch_when_the_store_is_back() {
     assert_eq!(rig.clock.steady(), before);
 }
 
-struct NoReload;
+struct FakeReload(Arc<Mutex<Vec<&'static str>>>);
 
-impl Reload for NoReload {
-    fn reload(&self) {}
+impl Reload for FakeReload {
+    fn reload(&self) {
+        self.0.lock().unwrap().push("reload");
+    }
+
+    fn switch(&self) {
+        self.0.lock().unwrap().push("switch");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_with_new_settings_is_switched_in_the_moment_in_which_they_hold() {
+    let mut rig = Rig::new(policy());
+    let reloaded = |policy: Option<Policy>| {
+        let reloaded = Reloaded { policy: policy.map(Box::new), said: Vec::new() };
+        Input::Reloaded(Box::new(reloaded))
+    };
+    let said = rig.reloads.clone();
+    for (input, expected) in [(reloaded(None), 0), (reloaded(Some(policy())), 1), (reloaded(Some(policy())), 2)] {
+        rig.strangers.send(input).await.unwrap();
+        // Taken before the request that comes after it.
+        rig.strangers.send(Input::Tick).await.unwrap();
+        while rig.strangers.capacity() < rig.strangers.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*said.lock().unwrap(), vec!["switch"; expected]);
+    }
+    rig.stop.take();
+    assert!(rig.driver.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pulse_beats_while_the_loop_turns_and_not_while_it_is_stuck_nor_after_its_end() {
+    let mut rig = Rig::new(policy());
+    let pulse = rig.pulse.clone();
+    let beats = || tokio::time::timeout(Duration::from_secs(30), pulse.beats());
+    assert_eq!(beats().await, Ok(true));
+    // Nobody takes what it sends, until it waits for room.
+    let fill = async {
+        loop {
+            rig.ask(vec![rig.unregistration("u", "nobody's")]).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), fill).await.unwrap_err();
+    beats().await.unwrap_err();
+    // The link takes answers again.
+    rig.hear().await;
+    while rig.answers.try_recv().is_ok() {}
+    assert_eq!(beats().await, Ok(true));
+    drop(rig.requests.take());
+    drop(rig.stop.take());
+    rig.driver.await.unwrap().unwrap();
+    assert_eq!(beats().await, Ok(false));
 }

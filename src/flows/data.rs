@@ -22,7 +22,7 @@ use super::memory::Memory;
 pub use super::notice::{Notice, Registered};
 use super::policy::Policy;
 use super::signals::{Batch, Event, Order, OrderId, Reply, Wish};
-use super::status::Status;
+pub use super::status::{AppStatus, HostStatus, Status, Vitals};
 
 /// What came in from the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +166,10 @@ pub enum Inner {
     MissedAll(Domain),
     /// The store was loaded again.
     Reloaded,
+    /// Apps may have other credentials than before.
+    Credentials,
+    /// A host is linked from the start: it is new, or must be told anew what to tell.
+    Relink(Domain),
     /// The relays that an account had on their way were lost with the stream.
     Lost(Account),
     /// Time brought something to an account.

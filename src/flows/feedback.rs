@@ -21,7 +21,9 @@ use crate::domain::verdict::{Reaction, react};
 #[must_use]
 pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> Step {
     let mut step = Step::default();
-    offer::mind(state, &verdict, &mut step);
+    if !went_a_former_way(state, &verdict) {
+        offer::mind(state, &verdict, &mut step);
+    }
     // Not under way any more if the device was forgotten meanwhile.
     let found = state.device(&verdict.node).zip(find(state, &verdict.node, verdict.push));
     let Some((device, (kind, lane))) = found else {
@@ -33,7 +35,7 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
         dead(device, kind, lane, &verdict, &mut step);
         return step;
     }
-    if under_another_token(device, lane) {
+    if under_another_token(device, lane) || went_a_former_way(state, &verdict) {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         match verdict.outcome {
             Outcome::Accepted | Outcome::Withheld => {
@@ -76,6 +78,11 @@ fn find<'a>(state: &'a State, node: &Node, push: PushId) -> Option<(LaneKind, &'
 
 fn under_another_token(device: &Device, lane: &Lane) -> bool {
     lane.under_way().is_some_and(|(_, generation)| generation != device.generation)
+}
+
+/// Its app's credentials, or whatever else its pushes go by, have changed since it left.
+fn went_a_former_way(state: &State, verdict: &Verdict) -> bool {
+    state.app(&verdict.app).and_then(|app| app.since).is_some_and(|since| verdict.push < since)
 }
 
 fn judge(state: &State, device: &Device, verdict: &Verdict, now: Now) -> Reaction {

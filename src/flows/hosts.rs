@@ -303,6 +303,14 @@ impl Hosts {
         Self(domains.iter().map(|domain| (domain.clone(), host())).collect())
     }
 
+    /// From now on it is these: what is known of others is forgotten.
+    pub(super) fn keep(&mut self, domains: &[Domain]) {
+        self.0.retain(|domain, _| domains.contains(domain));
+        for (domain, host) in Self::new(domains).0 {
+            self.0.entry(domain).or_insert(host);
+        }
+    }
+
     /// A host.
     #[must_use]
     pub fn get(&self, domain: &Domain) -> Option<&Host> {

@@ -8,6 +8,7 @@ use super::data::{Effect, Inner, Notice, Step};
 use super::dice::Dice;
 use super::hosts::{Asked, Host, HostMemory, Link, Phase};
 use super::memory::Memory;
+use super::reload;
 use super::rules::pushes;
 use super::signals::{HostState, Order, OrderId, OrderKind, Relayed, Reply, Watched};
 use super::state::State;
@@ -40,6 +41,7 @@ const RELINK_AFTER: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn link(state: &State, up: bool, now: Now, dice: &mut Dice) -> Step {
     let mut step = Step::default();
+    step.remember(Memory::Stream(up));
     let mut number = state.next_number();
     for (domain, host) in state.hosts.iter() {
         let mut pen = Pen { state, domain, host, now, step: &mut step, number: &mut number };
@@ -64,6 +66,18 @@ pub fn reloaded(state: &State, now: Now, dice: &mut Dice) -> Step {
     for (domain, host) in state.hosts.iter().filter(|(_, host)| host.link.phase != Phase::Down) {
         Pen { state, domain, host, now, step: &mut step, number: &mut number }.begin(dice);
     }
+    numbered(state, number, &mut step);
+    reload::credentials(state, now, &mut step);
+    step
+}
+
+/// A host is linked from the start, if there is a stream.
+#[must_use]
+pub fn relink(state: &State, domain: &Domain, now: Now, dice: &mut Dice) -> Step {
+    let mut step = Step::default();
+    let mut number = state.next_number();
+    let Some(host) = state.hosts.get(domain).filter(|_| state.has_stream()) else { return step };
+    Pen { state, domain, host, now, step: &mut step, number: &mut number }.begin(dice);
     numbered(state, number, &mut step);
     step
 }

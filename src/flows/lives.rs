@@ -15,6 +15,23 @@ pub struct Lives {
     all: HashMap<Account, (Arc<Live>, Option<Moment>)>,
     calendar: BTreeSet<(Moment, Account)>,
     nobody: Arc<Live>,
+    /// Of all: kept, not counted, for it is asked for with every look at the metrics.
+    sessions: Sessions,
+}
+
+/// How many sessions there are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sessions {
+    connected: usize,
+    hibernated: usize,
+}
+
+impl Sessions {
+    fn of(live: &Live) -> Self {
+        let is_hibernated = |state| matches!(state, Standing::Hibernated);
+        let hibernated = live.sessions.iter().filter(|session| is_hibernated(session.report.state)).count();
+        Self { connected: live.sessions.len() - hibernated, hibernated }
+    }
 }
 
 impl Lives {
@@ -32,12 +49,8 @@ impl Lives {
 
     /// How many sessions there are that are connected, and how many that hibernate.
     #[must_use]
-    pub fn sessions(&self) -> (usize, usize) {
-        let all = self.all.values().flat_map(|(live, _)| &live.sessions);
-        all.fold((0, 0), |(connected, hibernated), session| match session.report.state {
-            Standing::Hibernated => (connected, hibernated + 1),
-            Standing::Plain | Standing::Active | Standing::Unresponsive => (connected + 1, hibernated),
-        })
+    pub const fn sessions(&self) -> (usize, usize) {
+        (self.sessions.connected, self.sessions.hibernated)
     }
 
     /// All of them.
@@ -56,6 +69,21 @@ impl Lives {
         self.calendar.first().map(|(at, _)| *at)
     }
 
+    /// Nothing is known any more of the accounts of a host.
+    pub(super) fn forget_host(&mut self, host: &Domain) {
+        self.all.retain(|account, _| !account.is_of(host));
+        self.calendar.retain(|(_, account)| !account.is_of(host));
+    }
+
+    /// Other settings hold: when something is to be done is reckoned anew.
+    pub(super) fn reckon(&mut self, policy: &Policy) {
+        self.calendar.clear();
+        for (account, (live, next)) in &mut self.all {
+            *next = live.next(policy);
+            self.calendar.extend(next.map(|next| (next, account.clone())));
+        }
+    }
+
     pub(super) fn put(&mut self, account: &Account, live: &Arc<Live>, policy: &Policy) {
         let next = live.next(policy);
         let known = if live.is_empty() {
@@ -63,6 +91,10 @@ impl Lives {
         } else {
             self.all.insert(account.clone(), (live.clone(), next))
         };
+        let (old, new) = (known.as_ref().map(|(old, _)| Sessions::of(old)).unwrap_or_default(), Sessions::of(live));
+        let Sessions { connected, hibernated } = &mut self.sessions;
+        *connected = *connected + new.connected - old.connected;
+        *hibernated = *hibernated + new.hibernated - old.hibernated;
         if let Some(before) = known.and_then(|(_, before)| before) {
             self.calendar.remove(&(before, account.clone()));
         }

@@ -144,6 +144,10 @@ pub enum Memory {
     Vitals(Box<Vitals>),
     /// The operator's settings from now on.
     Policy(Box<Policy>),
+    /// An app's pushes go a new way, of which nothing is known but when its credentials end, if they do.
+    Renewed(AppName, Option<Timestamp>),
+    /// Whether there is a stream to the hosts' server.
+    Stream(bool),
     /// Something was decided: for those who ask why a phone was, or was not, woken.
     Noted(Box<Line>),
     /// So many of them are being woken, and no more before that moment.

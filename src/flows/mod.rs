@@ -93,6 +93,8 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
             Inner::Tried { number, said } => commands::trials::tried(state, number, &said, now),
             Inner::Drain(app) => owing::drain(state, &app, now),
             Inner::HostDue(host) => linking::due(state, &host, now, dice),
+            Inner::Credentials => reload::note_credentials(state, now),
+            Inner::Relink(host) => linking::relink(state, &host, now, dice),
             Inner::Reloaded => linking::reloaded(state, now, dice),
             Inner::Synced { host, node } => batch::synced(state, &host, &node),
             Inner::MissedAll(host) => batch::missed_all(state, &host),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::signals::Facts;
-use crate::domain::app::App;
+use crate::domain::app::{App, Way};
 use crate::domain::extensions::Extensions;
-use crate::domain::ids::{Account, Domain};
+use crate::domain::ids::{Account, AppName, Domain};
 use crate::domain::keeper::Windows;
 pub use crate::domain::pattern::DomainPattern;
 use crate::domain::rate::Rate;
@@ -18,6 +18,8 @@ use crate::domain::registration::Registration;
 pub struct Policy {
     /// The apps of `[apps.*]`.
     pub apps: Vec<App>,
+    /// Their ways to their vendors, by name.
+    pub ways: BTreeMap<AppName, Way>,
     /// `push.answer_within`: how long a publish waits for the vendor's verdict.
     pub answer_within: Duration,
     /// `push.max_per_domain`, per second; `None` is no limit.
@@ -51,6 +53,15 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether that can be a push service for accounts of this domain: neither of the domain itself nor of another of our
+    /// hosts, however it is spelt. It would be pushed to by the very messages that it is sent.
+    #[must_use]
+    pub fn may_be_service(&self, domain: &Domain, service: &str) -> bool {
+        let Ok(service) = jid::BareJid::new(crate::domain::stanza::bare(service)) else { return false };
+        let service = service.domain().as_str().trim_end_matches('.');
+        service != domain.as_str() && self.hosts.iter().all(|host| service != host.as_str())
+    }
+
     /// Whose users are woken and whose apps get pushes, in words: what an operator looks at first when something is
     /// missing.
     #[must_use]

@@ -182,8 +182,12 @@ fn made(
 }
 
 fn renewed(known: Device, registration: &DeviceRegistration, now: Timestamp) -> Device {
+    // The hash names the owner's device and no other. Of one that came from another push service it is the first to say
+    // whose it is.
+    let owner = registration.owner.clone();
     let same = known.gone.is_none() && known.token == registration.token && known.voip_token == registration.voip_token;
     let mut device = Device {
+        owner,
         renewed: now,
         token: registration.token.clone(),
         voip_token: registration.voip_token.clone(),

@@ -201,3 +201,23 @@ fn a_device_that_somebody_waits_for_is_not_forgotten() {
     assert_eq!(world.verdict(push, Outcome::Accepted).done().len(), 1);
     assert_eq!(world.state.waiting(), 0);
 }
+
+/// From a push service that kept no accounts: only the hash says whose a device is.
+#[test]
+fn a_device_of_an_unknown_owner_is_of_whoever_registers_it_again() {
+    let mut world = World::new(policy());
+    let (node, secret) = world.register(ROMEO, "phone", "token-1");
+    let hash = DeviceHash::of(ROMEO, "phone").hex();
+    let unknown = Account::new(format!("{hash}@example.org"));
+    let foreign = Device { owner: unknown.clone(), ..world.state.device(&node).unwrap().clone() };
+    let mut world = World::new(policy());
+    world.state.apply(&Change::Device(Box::new(foreign)));
+    assert_eq!(world.state.devices_of(&unknown).count(), 1);
+
+    assert_eq!(world.register(ROMEO, "phone", "token-2"), (node, secret));
+    assert_eq!(world.state.devices_of(&unknown).count(), 0);
+    let owned: Vec<_> = world.state.devices_of(&Account::new(ROMEO)).map(|device| device.token.reveal()).collect();
+    assert_eq!(owned, ["token-2"]);
+    let happened = world.unregister(ROMEO, "phone");
+    assert!(format!("{:?}", happened.answers).contains("Unregistered"), "{:?}", happened.answers);
+}

@@ -87,6 +87,15 @@ impl Registrations {
         }
     }
 
+    /// From now on they live for so long without being enabled again, if not for ever.
+    pub(super) fn live_for(&mut self, ttl: Option<Duration>) {
+        self.ttl = ttl;
+        self.calendar.clear();
+        for of in self.by_account.values().flatten() {
+            note_date(&mut self.calendar, of, ttl);
+        }
+    }
+
     pub(super) fn record(&mut self, key: &RegistrationKey, record: &Record) {
         let Some(all) = self.by_account.get_mut(&key.account) else { return };
         if let Some(known) = all.iter_mut().find(|known| known.key == *key) {

@@ -4,6 +4,7 @@ mod apps;
 mod lanes;
 mod queues;
 mod sent;
+mod settings;
 #[cfg(test)]
 mod sizes;
 
@@ -94,6 +95,7 @@ pub struct State {
     in_turn: HashSet<RegistrationKey>,
     next_waking: Moment,
     read_only: bool,
+    stream: bool,
     history: History,
     vitals: Vitals,
 }
@@ -133,6 +135,7 @@ impl State {
             in_turn: HashSet::new(),
             next_waking: Moment::default(),
             read_only: false,
+            stream: false,
             history: History::default(),
             vitals: Vitals::default(),
             policy,
@@ -343,6 +346,12 @@ impl State {
         self.read_only
     }
 
+    /// Whether there is a stream to the hosts' server.
+    #[must_use]
+    pub const fn has_stream(&self) -> bool {
+        self.stream
+    }
+
     /// When somebody will next have waited for too long.
     #[must_use]
     pub fn next_late(&self) -> Option<Moment> {
@@ -407,11 +416,16 @@ impl State {
                 self.gone.remove(&(gone.at, device.node.clone()));
             }
             self.unproven.remove(&(slot.device.renewed, device.node.clone()));
-            slot.device = device.clone();
+            let moved = slot.device.owner != device.owner && device.access != Access::Anyone;
+            let former = std::mem::replace(&mut slot.device, device.clone()).owner;
             if slot.guest && !guest {
                 self.guests.retain(|other| *other != device.node);
             }
             slot.guest = guest;
+            if moved {
+                self.disown(&former, &device.node);
+                self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
+            }
         } else {
             self.by_key.insert(device.key.clone(), device.node.clone());
             // What nobody registered is nobody's.
@@ -447,10 +461,14 @@ impl State {
         if let Some(gone) = slot.device.gone {
             self.gone.remove(&(gone.at, node.clone()));
         }
-        if let Some(nodes) = self.by_owner.get_mut(&slot.device.owner) {
+        self.disown(&slot.device.owner, node);
+    }
+
+    fn disown(&mut self, owner: &Account, node: &Node) {
+        if let Some(nodes) = self.by_owner.get_mut(owner) {
             nodes.retain(|other| other != node);
             if nodes.is_empty() {
-                self.by_owner.remove(&slot.device.owner);
+                self.by_owner.remove(owner);
             }
         }
     }
@@ -512,7 +530,9 @@ impl State {
             Memory::Reloading(waits) => self.reloading.push((**waits).clone()),
             Memory::ReloadTold => self.reloading.clear(),
             Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
-            Memory::Policy(policy) => self.policy.clone_from(policy),
+            Memory::Policy(policy) => self.settle_on(policy),
+            Memory::Renewed(app, expires) => self.renew(app, *expires),
+            Memory::Stream(up) => self.stream = *up,
             Memory::Noted(line) => self.history.note(line),
             Memory::Waking(count, next) => {
                 for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {

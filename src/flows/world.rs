@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::policy::{DomainPattern, Policy, RegisterPolicy, Rules, Sessions};
 use super::signals::Order;
 use super::state::State;
-use crate::domain::app::{App, Credentials, Provider, Style};
+use crate::domain::app::{App, Credentials, Provider, Style, Way};
 use crate::domain::device::Access;
 use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -92,6 +92,7 @@ pub(crate) fn policy() -> Policy {
     };
     Policy {
         apps: vec![app("android", Provider::Fcm), app("ios", Provider::Apns)],
+        ways: ["android", "ios"].map(|name| (AppName::new(name), Way { digest: 1, expires: None })).into(),
         answer_within: Duration::from_secs(5),
         max_per_domain: None,
         register: RegisterPolicy {

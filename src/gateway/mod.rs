@@ -9,6 +9,7 @@
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
+//! | `probe.rs` | whether a vendor takes an app's credentials, found out without waking a phone |
 //! | `shown.rs` | what a push shows, and how it becomes less until it fits |
 //! | `about.rs`, `retry_after.rs`, `words.rs`, `fit.rs` | small things that vendors share |
 
@@ -24,6 +25,7 @@ mod jwt;
 #[cfg(test)]
 mod payloads_tests;
 pub mod pool;
+mod probe;
 mod retry_after;
 mod shown;
 pub mod stub;
@@ -33,8 +35,8 @@ mod words;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -45,6 +47,7 @@ use tokio::time::timeout;
 
 pub use self::credential::CredentialError;
 pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::probe::{Dated, HostSeen, Probe, Probed};
 use self::verdicts::{Batch, Owed, Returns, Settled};
 use crate::domain::ids::AppName;
 use crate::domain::outcome::{Outcome, Verdict};
@@ -85,6 +88,27 @@ impl AppGateway {
         }
     }
 
+    /// Asks the vendor whether it takes the app's credentials; no phone is woken. Bounded by the vendor's own deadlines,
+    /// up to half a minute: callers with less patience drop it.
+    pub async fn probe(&self) -> Probed {
+        match self {
+            Self::Apns(apns) => Probed::Apns(apns.probe().await),
+            Self::Fcm(fcm) => fcm.probe().await,
+            Self::WebPush(webpush) => Probed::WebPush(webpush.look_up().await),
+            Self::Stub(_) => Probed::Stub,
+        }
+    }
+
+    /// Where it connects to; empty if that is not one address.
+    #[must_use]
+    pub fn asks(&self) -> String {
+        match self {
+            Self::Apns(apns) => apns.pool.endpoint().to_string(),
+            Self::Fcm(fcm) => fcm.pool.endpoint().to_string(),
+            Self::WebPush(_) | Self::Stub(_) => String::new(),
+        }
+    }
+
     async fn send(&self, push: &Push) -> Outcome {
         match self {
             Self::Apns(apns) => apns.send(push).await,
@@ -97,11 +121,17 @@ impl AppGateway {
 
 /// All apps. Every push that is delivered gets exactly one verdict, whatever happens.
 pub struct Gateways {
-    apps: HashMap<AppName, App>,
-    tasks: Vec<JoinHandle<()>>,
+    table: Mutex<Table>,
+    verdicts: mpsc::Sender<Vec<Verdict>>,
     returns: Arc<Returns>,
     returning: JoinHandle<()>,
     slots: usize,
+}
+
+/// The apps, and all tasks that still run: also those of apps that were replaced or removed, until their pushes landed.
+struct Table {
+    apps: HashMap<AppName, App>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 struct App {
@@ -115,16 +145,40 @@ impl Gateways {
     #[must_use]
     pub fn start(apps: Vec<(AppName, AppGateway)>, slots: usize, verdicts: mpsc::Sender<Vec<Verdict>>) -> Self {
         let (returns, returning) = Returns::start(verdicts.clone());
-        let mut tasks = Vec::with_capacity(apps.len());
-        let mut table = HashMap::with_capacity(apps.len());
+        let table = Mutex::new(Table { apps: HashMap::new(), tasks: Vec::new() });
+        let gateways = Self { table, verdicts, returns, returning, slots };
         for (name, gateway) in apps {
-            // Each batch holds a push at least, so there are never more batches than slots.
-            let (pushes, inbox) = mpsc::channel(slots.max(1));
-            let under_way = Arc::new(AtomicUsize::new(0));
-            tasks.push(tokio::spawn(run(gateway, inbox, under_way.clone(), verdicts.clone())));
-            table.insert(name, App { pushes, under_way });
+            gateways.put(name, gateway);
         }
-        Self { apps: table, tasks, returns, returning, slots }
+        gateways
+    }
+
+    /// Starts an app's task, also while others run. One of that name before takes no more pushes; those that it has still
+    /// get their verdicts, from it.
+    pub fn put(&self, name: AppName, gateway: AppGateway) {
+        // Each batch holds a push at least, so there are never more batches than slots.
+        let (pushes, inbox) = mpsc::channel(self.slots.max(1));
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(run(gateway, inbox, under_way.clone(), self.verdicts.clone()));
+        let mut table = self.table();
+        table.tasks.retain(|task| !task.is_finished());
+        table.tasks.push(task);
+        table.apps.insert(name, App { pushes, under_way });
+    }
+
+    /// An app takes no more pushes; those that it has still get their verdicts.
+    pub fn remove(&self, name: &AppName) {
+        self.table().apps.remove(name);
+    }
+
+    /// How many apps' tasks run: one each, and those that were replaced or removed and have pushes under way.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.table().tasks.iter().filter(|task| !task.is_finished()).count()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands pushes to an app's task; never waits. What finds no slot, or no such app, comes back as unavailable.
@@ -133,7 +187,8 @@ impl Gateways {
             return;
         }
         let mut batch = Batch::new(pushes, self.returns.clone());
-        let Some(app) = self.apps.get(app) else { return };
+        let table = self.table();
+        let Some(app) = table.apps.get(app) else { return };
         let before = app.under_way.fetch_add(batch.len(), Ordering::Relaxed);
         let surplus = (before + batch.len()).saturating_sub(self.slots);
         if surplus > 0 {
@@ -149,9 +204,11 @@ impl Gateways {
 
     /// Takes no more pushes, waits up to `within` for those under way, and returns what is left as unavailable.
     pub async fn shutdown(self, within: Duration) {
-        drop(self.apps);
-        let aborts: Vec<_> = self.tasks.iter().map(JoinHandle::abort_handle).collect();
-        let all = futures_util::future::join_all(self.tasks);
+        let Table { apps, tasks } = self.table.into_inner().unwrap_or_else(PoisonError::into_inner);
+        drop(apps);
+        drop(self.verdicts);
+        let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        let all = futures_util::future::join_all(tasks);
         tokio::pin!(all);
         if timeout(within, &mut all).await.is_err() {
             for task in &aborts {
@@ -323,5 +380,40 @@ mod tests {
         assert_eq!(found.len(), 3000);
         assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), (0..3000).collect::<Vec<_>>());
         stopping.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_app_that_is_replaced_or_removed_still_speaks_of_what_it_has_once() {
+        let (gateways, verdicts) = stub(3);
+        let (chat, other) = (AppName::new("chat"), AppName::new("other"));
+        let found = tokio::spawn(all(verdicts));
+        gateways.deliver(&chat, pushes(0..3, "late:1000"));
+        gateways.put(chat.clone(), AppGateway::Stub(stub::Stub));
+        // It has slots of its own.
+        gateways.deliver(&chat, pushes(3..6, "late:1000"));
+        gateways.put(other.clone(), AppGateway::Stub(stub::Stub));
+        gateways.deliver(&other, vec![Push { app: other.clone(), ..pushes(6..7, "ok").remove(0) }]);
+        gateways.remove(&chat);
+        gateways.deliver(&chat, pushes(7..8, "ok"));
+        assert_eq!(gateways.running(), 3);
+        gateways.shutdown(Duration::from_secs(30)).await;
+        let mut expected: Vec<_> = (0..7).map(|id| (id, "accepted")).collect();
+        expected.push((7, "unavailable"));
+        assert_eq!(found.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_ends_when_its_app_is_replaced_and_nothing_is_under_way() {
+        let (gateways, mut verdicts) = stub(3);
+        for id in 0..100 {
+            gateways.put(AppName::new("chat"), AppGateway::Stub(stub::Stub));
+            gateways.deliver(&AppName::new("chat"), pushes(id..id + 1, "ok"));
+            assert_eq!(verdicts.recv().await.unwrap().len(), 1);
+        }
+        while gateways.running() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(gateways.table().tasks.len() < 10, "those that ended are not kept");
+        gateways.shutdown(Duration::from_secs(30)).await;
     }
 }

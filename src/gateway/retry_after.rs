@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn date(text: &str) -> Option<Timestamp> {
+pub(super) fn date(text: &str) -> Option<Timestamp> {
     let (_weekday, rest) = text.split_once(", ")?;
     let mut words = rest.split(' ');
     let day: i64 = number(words.next()?, 1, 31)?;

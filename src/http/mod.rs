@@ -1,19 +1,26 @@
-//! What we serve over HTTP: `[http.public]`, the little that apps must reach from outside.
+//! What we serve over HTTP: `[http.public]`, the little that apps must reach from outside, and `[http]`, what operators
+//! ask.
 //!
 //! | file | what |
 //! |---|---|
 //! | `gate` | who may connect, and how often they may ask |
 //! | `serve` | connections: TLS, HTTP/1.1 and HTTP/2, deadlines; what is asked goes to a [`Handler`] |
 //! | `public` | the handler of `[http.public]`: Tigase's unregistration |
+//! | `operators` | the handler of `[http]`: metrics and health |
+//! | `health` | what is said of our health |
+//! | `served` | how many requests were answered |
 //! | `waiting` | requests that the driver has yet to answer |
 //! | `tls` | certificate and key |
 //!
-//! Everything here is for strangers, so everything is bounded ([`Limits`]): connections, what one may send, how long it
+//! Strangers can reach some of it, so everything is bounded ([`Limits`]): connections, what one may send, how long it
 //! may take, and how often it may ask. Another listener needs a [`Handler`] of its own and nothing else.
 
 mod gate;
+mod health;
+mod operators;
 mod public;
 mod serve;
+mod served;
 mod tls;
 mod waiting;
 
@@ -21,9 +28,11 @@ use std::time::Duration;
 
 use crate::domain::rate::Rate;
 
+pub use operators::{Operators, Page};
 pub use public::Public;
 pub use serve::{Handler, Listener, Server};
-pub use tls::{Tls, TlsError};
+pub use served::Served;
+pub use tls::{Certificate, Tls, TlsError, expires};
 pub use waiting::Waiting;
 
 /// What a listener lets its clients do.
@@ -43,8 +52,26 @@ pub struct Limits {
     pub read_within: Duration,
     /// How long the driver may take to answer; then it is 503.
     pub answer_within: Duration,
-    /// How long a connection may last, whatever it does. HTTP/1.1 connections end with their first answer.
+    /// How long a connection may last, whatever it does.
     pub connection_within: Duration,
+    /// Whether an HTTP/1.1 connection may bring more than one request. If not, nobody can hold on to one.
+    pub keep_alive: bool,
+}
+
+impl Limits {
+    /// For `[http]`: a few programs ask, each every few seconds, and for as long as they live.
+    #[must_use]
+    pub fn for_operators() -> Self {
+        Self {
+            connections: 64,
+            // Longer than anybody waits between two scrapes.
+            read_within: Duration::from_secs(75),
+            answer_within: Duration::from_secs(2),
+            connection_within: Duration::from_secs(24 * 3600),
+            keep_alive: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Limits {
@@ -59,6 +86,7 @@ impl Default for Limits {
             read_within: Duration::from_secs(10),
             answer_within: Duration::from_secs(10),
             connection_within: Duration::from_secs(30),
+            keep_alive: false,
         }
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::serve::Handler;
+use super::served::Served;
 use super::waiting::Waiting;
 use crate::clock::Clock;
 use crate::domain::ids::{Account, DeviceHash, Domain};
@@ -44,6 +45,8 @@ pub struct Public {
     pub clock: Clock,
     /// How long an answer is waited for; then it is 503. The change may be made all the same.
     pub answer_within: Duration,
+    /// Counts what was answered.
+    pub served: Arc<Served>,
 }
 
 impl Handler for Public {
@@ -60,6 +63,10 @@ impl Handler for Public {
 
     fn refuse(&self, status: StatusCode) -> Response<Full<Bytes>> {
         answer(status)
+    }
+
+    fn answered(&self, status: StatusCode) {
+        self.served.count(status);
     }
 }
 

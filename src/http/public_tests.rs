@@ -14,6 +14,7 @@ fn public() -> (Public, mpsc::Receiver<Input>) {
         waiting: Arc::default(),
         clock: Clock::system(),
         answer_within: Duration::from_secs(10),
+        served: Arc::default(),
     };
     (public, requests)
 }

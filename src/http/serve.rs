@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::gate::{Address, Gate, Place};
+use super::tls::Certificate;
 use super::{Limits, Tls};
 use crate::clock::Clock;
 
@@ -44,6 +45,9 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The words for a request that was not let pass, for this reason.
     fn refuse(&self, status: StatusCode) -> Response<Full<Bytes>>;
+
+    /// A request was answered with this, by either of the two.
+    fn answered(&self, status: StatusCode);
 }
 
 /// An address that is taken; connections to it wait until a [`Server`] is started.
@@ -74,6 +78,7 @@ impl Listener {
 pub struct Server {
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
+    tls: Option<Certificate>,
 }
 
 impl fmt::Debug for Server {
@@ -99,9 +104,16 @@ impl Server {
         let socket = TcpListener::from_std(listener.0)?;
         let (stop, stopped) = watch::channel(());
         let gate = Arc::new(Gate::new(limits, tls.is_some()));
-        let shared = Shared { tls, limits, clock, handler };
+        let tls = tls.map(Certificate::new);
+        let shared = Shared { tls: tls.clone(), limits, clock, handler };
         let task = tokio::spawn(accept(socket, Arc::new(shared), gate, stopped));
-        Ok(Self { stop, task })
+        Ok(Self { stop, task, tls })
+    }
+
+    /// Its certificate, to be replaced while it serves; `None` if it has none.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.tls.clone()
     }
 
     /// Takes no more connections, and waits until those there have their answers, but no longer than this.
@@ -143,7 +155,7 @@ async fn accept<H: Handler>(
 
 /// What all connections of a listener need.
 struct Shared<H> {
-    tls: Option<Tls>,
+    tls: Option<Certificate>,
     limits: Limits,
     clock: Clock,
     handler: Arc<H>,
@@ -172,11 +184,15 @@ impl<H: Handler> Shared<H> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = builder(self.limits.read_within, http2);
+        let builder = builder(&self.limits, http2);
         let place = Arc::new(place);
         let service = service_fn(move |request| {
             let (shared, place) = (self.clone(), place.clone());
-            async move { Ok::<_, Infallible>(shared.answer(request, &place).await) }
+            async move {
+                let response = shared.answer(request, &place).await;
+                shared.handler.answered(response.status());
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
@@ -210,14 +226,13 @@ impl<H: Handler> Shared<H> {
 }
 
 /// How HTTP is spoken. Which version, TLS has settled: looking for it in what comes would have no deadline.
-fn builder(read_within: Duration, http2: bool) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &Limits, http2: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_within)
-        // One request each: nobody needs more, and then nobody can hold on to a connection.
-        .keep_alive(false)
+        .header_read_timeout(limits.read_within)
+        .keep_alive(limits.keep_alive)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder

@@ -1,13 +1,17 @@
 //! Certificate and key of a listener.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate as X509;
+use x509_cert::der::Decode as _;
+
+use crate::domain::time::Timestamp;
 
 /// TLS for a listener: 1.2 and 1.3, HTTP/2 if the client can, else HTTP/1.1.
 #[derive(Clone)]
@@ -16,6 +20,25 @@ pub struct Tls(Arc<ServerConfig>);
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls(..)")
+    }
+}
+
+/// The certificate of a listener that serves: connections from now on are shown the newest one.
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<RwLock<Tls>>);
+
+impl Certificate {
+    pub(super) fn new(tls: Tls) -> Self {
+        Self(Arc::new(RwLock::new(tls)))
+    }
+
+    /// Another one takes its place. Connections that there are keep the one that they know.
+    pub fn renew(&self, tls: Tls) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).acceptor()
     }
 }
 
@@ -66,9 +89,18 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.clone())
     }
+}
+
+/// When the first certificate of a PEM file ends; `None` if it cannot be read.
+#[must_use]
+pub fn expires(pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let certificate = X509::from_der(&der).ok()?;
+    let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    Some(Timestamp::from_secs(i64::try_from(ends.as_secs()).ok()?))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::flows::data::Change;
 
 /// In a store's `meta` while an import is under way.
-const MARK: &[u8] = b"importing";
+pub(super) const MARK: &[u8] = b"importing";
 
 /// So many changes go in one commit.
 const AT_ONCE: usize = 1000;
@@ -135,6 +135,31 @@ pub(super) fn header(first: &str) -> Result<Timestamp, ImportError> {
 }
 
 impl Import {
+    /// Devices and registrations that came from elsewhere, as an import.
+    #[must_use]
+    pub fn of(changes: Vec<Change>, made: Timestamp) -> Self {
+        let (mut devices, mut registrations, mut apps) = (0, 0, BTreeSet::new());
+        for change in &changes {
+            match change {
+                Change::Device(device) => {
+                    devices += 1;
+                    apps.insert(device.key.app.clone());
+                }
+                Change::Registration(_) => registrations += 1,
+                _ => {}
+            }
+        }
+        Self { made, devices, registrations, apps, changes }
+    }
+
+    /// Adds to the store in this folder, whatever it holds: one commit, so all or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn add_to(&self, store: &Store) -> Result<(), StoreError> {
+        store.commit(&self.changes)
+    }
+
     /// Fills the store in this folder, which is made if it is not there; all or nothing. An import that is cut short
     /// leaves a store that does not open but for another import, which begins anew.
     ///

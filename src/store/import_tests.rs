@@ -172,3 +172,19 @@ fn an_import_that_was_cut_short_keeps_the_store_shut_until_one_is_whole() {
         assert_eq!(loaded(&Store::open(folder.path(), kind).unwrap()), all(), "{kind:?}: nothing of the first is left");
     }
 }
+
+#[test]
+fn what_is_added_is_one_commit_beside_what_is_there() {
+    for kind in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store"), kind).unwrap();
+        store.commit(&[Change::Registration(Box::new(registration()))]).unwrap();
+        let before = store.commits();
+        let import = Import::of(vec![Change::Device(Box::new(full()))], MADE);
+        assert_eq!((import.devices, import.registrations, import.apps.len()), (1, 0, 1));
+        import.add_to(&store).unwrap();
+        assert_eq!(store.commits(), before + 1);
+        let of = |change: &Change| matches!(change, Change::Device(_) | Change::Registration(_));
+        assert_eq!(loaded(&store).iter().filter(|change| of(change)).count(), 2);
+    }
+}

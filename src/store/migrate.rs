@@ -56,7 +56,7 @@ pub(super) fn bring_up(path: &Path, disk: &dyn Disk, steps: &[Step]) -> Result<(
 }
 
 /// The number of steps this store has had; 0 for a new one.
-fn schema(path: &Path, disk: &dyn Disk) -> Result<u32, StoreError> {
+pub(super) fn schema(path: &Path, disk: &dyn Disk) -> Result<u32, StoreError> {
     let corrupt = |what| StoreError::corrupt(path, what);
     let stored = guarded(|| Ok((disk.meta(SCHEMA)?, disk.is_empty()?)));
     let (stored, empty) = stored.map_err(|fault| fault.on_read(path))?;

@@ -17,6 +17,7 @@
 //! | `import` | the same, into an empty store |
 //! | `snapshots` | exports that are made by themselves, the newest three |
 //! | `error` | what an operator reads |
+//! | `examine` | who has it open, and whether it opens, without changing it |
 //!
 //! On disk it is a database of sled or redb: a table `meta` for the schema number, and one table `records` for all
 //! kinds, whose keys begin with the kind. The bytes in both are the same. Every value carries a version and a checksum
@@ -30,6 +31,7 @@ mod commit;
 mod committer;
 mod engine;
 mod error;
+mod examine;
 mod export;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -51,6 +53,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use committer::{Committer, SubmitError};
 pub use engine::EngineKind;
 pub use error::StoreError;
+pub use examine::{Examined, Holder, examine, holder};
 pub use export::{ExportError, Exported, write_export};
 pub use import::{Import, ImportError, read_import};
 pub use load::Stored;

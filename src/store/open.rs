@@ -14,9 +14,12 @@ use super::journal::Journal;
 use super::migrate;
 use super::snapshots;
 
+/// The file whose lock says who has the store open; in it, the process id.
+pub(super) const LOCK: &str = "lock";
+
 /// What may lie in the folder of a store whose data file is not there (yet): our lock, what engines make before it, our
 /// snapshots, and what a file system puts into its root.
-const NOT_FOREIGN: [&str; 6] = ["lock", "conf", "blobs", "store.redb.new", snapshots::FOLDER, "lost+found"];
+const NOT_FOREIGN: [&str; 6] = [LOCK, "conf", "blobs", "store.redb.new", snapshots::FOLDER, "lost+found"];
 
 /// A database with what is needed to make it a store.
 pub(super) struct Engine {
@@ -48,7 +51,7 @@ pub(super) fn claim(path: &Path, kind: EngineKind) -> Result<File, StoreError> {
         }
     }
 
-    let mut file = private().open(path.join("lock")).map_err(|error| unusable("lock", error))?;
+    let mut file = private().open(path.join(LOCK)).map_err(|error| unusable("lock", error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -129,11 +129,11 @@ fn broken(service: &Service, head: Option<Head>, error: StanzaError, now: Moment
 fn answered_order(service: &Service, id: Option<&str>, from: Option<&str>, reply: impl FnOnce() -> Reply) -> Inbound {
     let Some(order) = id.and_then(|id| service.order(id)) else { return Inbound::Ignored(Ignored::NoRequest) };
     let Some(host) = from.and_then(|from| service.host(from)) else { return Inbound::Ignored(Ignored::NoRequest) };
-    request(Input::Reply { host: host.clone(), order, reply: reply() })
+    request(Input::Reply { host, order, reply: reply() })
 }
 
 /// The host whose bridge this is: the bridge speaks as the host itself, never as one of its users.
-fn bridge<'a>(service: &'a Service, from: &Sender) -> Option<&'a Domain> {
+fn bridge(service: &Service, from: &Sender) -> Option<Domain> {
     service.host(from.bare.as_str()).filter(|_| !from.full)
 }
 
@@ -293,8 +293,8 @@ fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_, '_>, from
         return refuse(&ticket, StanzaError::BAD_REQUEST);
     }
     ticket.for_client = payload.tag_name().name() == REGISTRATION;
-    match signal::read(payload, host) {
-        Ok(batch) => request(Input::Signals { ticket, host: host.clone(), batch }),
+    match signal::read(payload, &host) {
+        Ok(batch) => request(Input::Signals { ticket, host, batch }),
         Err(Malformed(why)) => refuse(&ticket, StanzaError::BAD_REQUEST.saying(why)),
     }
 }

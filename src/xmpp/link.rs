@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
@@ -21,7 +21,7 @@ use super::inbound::Ignored;
 use super::orders;
 use super::outbox::Outbox;
 use super::service::Service;
-pub use super::settings::{Count, Counters, Settings, Timing};
+pub use super::settings::{Count, Counters, LinkState, Settings, Target, Timing};
 use super::stream::{Ended, Stream};
 use super::trouble::{LinkError, Trouble};
 use crate::clock::Clock;
@@ -37,6 +37,9 @@ pub trait Dial: Send {
 
     /// Makes one.
     fn dial(&mut self) -> impl Future<Output = io::Result<(Self::Reader, Self::Writer)>> + Send;
+
+    /// From now on they go there.
+    fn redirect(&mut self, _connect: &str) {}
 }
 
 /// Keeps the component linked to its host until the driver is done with it.
@@ -57,8 +60,24 @@ pub async fn run(
     inputs: mpsc::Sender<Vec<Input>>,
     answers: mpsc::Receiver<Vec<Outgoing>>,
 ) -> Result<(), LinkError> {
+    run_to(settings, None, service, clock, inputs, answers).await
+}
+
+/// As [`run`]; what comes from `targets` holds from the next stream on. While there is none, it is tried at once.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_to(
+    settings: Settings,
+    targets: Option<watch::Receiver<Target>>,
+    service: Arc<Service>,
+    clock: Clock,
+    inputs: mpsc::Sender<Vec<Input>>,
+    answers: mpsc::Receiver<Vec<Outgoing>>,
+) -> Result<(), LinkError> {
     let tcp = Tcp { connect: settings.connect.clone() };
-    run_over(tcp, settings, service, clock, inputs, answers).await
+    run_all(tcp, settings, targets, service, clock, inputs, answers).await
 }
 
 /// As [`run`], over connections of any kind.
@@ -67,8 +86,20 @@ pub async fn run(
 ///
 /// As [`run`].
 pub async fn run_over<D: Dial>(
+    dial: D,
+    settings: Settings,
+    service: Arc<Service>,
+    clock: Clock,
+    inputs: mpsc::Sender<Vec<Input>>,
+    answers: mpsc::Receiver<Vec<Outgoing>>,
+) -> Result<(), LinkError> {
+    run_all(dial, settings, None, service, clock, inputs, answers).await
+}
+
+async fn run_all<D: Dial>(
     mut dial: D,
     settings: Settings,
+    mut targets: Option<watch::Receiver<Target>>,
     service: Arc<Service>,
     clock: Clock,
     inputs: mpsc::Sender<Vec<Input>>,
@@ -95,6 +126,13 @@ pub async fn run_over<D: Dial>(
     let mut linked_once = false;
     let mut unexplained = 0;
     loop {
+        if let Some(Target { connect, secret }) = targets.as_mut().and_then(changed) {
+            dial.redirect(&connect);
+            (link.settings.connect, link.settings.secret) = (connect, secret);
+            // Whatever was said of the former one.
+            said.kinds.clear();
+            unexplained = 0;
+        }
         let connecting = connect(&mut dial, link.settings.clone(), Arc::clone(&link.service));
         let Some(connected) = link.meanwhile(connecting).await else { return Ok(()) };
         let trouble = match connected {
@@ -133,9 +171,33 @@ pub async fn run_over<D: Dial>(
             return Err(LinkError::WrongSecret { jid, host: link.settings.connect });
         }
         said.trouble(&link, &trouble);
+        link.settings.counters.set_down(&trouble);
         let wait = if refused { timing.retry_secret } else { backoff.next(random()) };
-        let Some(()) = link.meanwhile(tokio::time::sleep(wait)).await else { return Ok(()) };
+        let waiting = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = other_target(targets.as_mut()) => {}
+            }
+        };
+        let Some(()) = link.meanwhile(waiting).await else { return Ok(()) };
     }
+}
+
+/// Where the link goes, if that is new.
+fn changed(targets: &mut watch::Receiver<Target>) -> Option<Target> {
+    targets.has_changed().is_ok_and(|changed| changed).then(|| targets.borrow_and_update().clone())
+}
+
+/// Waits for another target; for ever if there will be none.
+async fn other_target(targets: Option<&mut watch::Receiver<Target>>) {
+    if let Some(targets) = targets {
+        // Looked at when it is used: waiting would take the news away.
+        let mut targets = targets.clone();
+        if targets.changed().await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// What outlives a stream.
@@ -301,7 +363,8 @@ pub(super) async fn has_room(inputs: &mpsc::Sender<Vec<Input>>) -> bool {
     inputs.reserve().await.is_ok()
 }
 
-async fn connect<D: Dial>(
+/// Connects, opens a stream and shows the secret.
+pub(super) async fn connect<D: Dial>(
     dial: &mut D,
     settings: Settings,
     service: Arc<Service>,
@@ -314,8 +377,9 @@ async fn connect<D: Dial>(
 }
 
 /// Connects by TCP.
-struct Tcp {
-    connect: String,
+pub(super) struct Tcp {
+    /// `HOST:PORT`.
+    pub(super) connect: String,
 }
 
 impl Dial for Tcp {
@@ -334,6 +398,10 @@ impl Dial for Tcp {
             }
         }
         Err(last)
+    }
+
+    fn redirect(&mut self, connect: &str) {
+        connect.clone_into(&mut self.connect);
     }
 }
 

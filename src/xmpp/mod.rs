@@ -1,7 +1,7 @@
 //! Speaks XMPP. Elements live and die here: what goes on to the driver is plain data.
 //!
 //! [`link`] keeps a stream to the host as its [`settings`] say, `stream` serves one (with [`backoff`] between two,
-//! [`outbox`] for answers that outlive one, [`trouble`] for what can go wrong).
+//! [`outbox`] for answers that outlive one, [`trouble`] for what can go wrong). [`visit`] is a stream for a few questions.
 //!
 //! The way of a stanza in: [`frame`] cuts it out of the bytes ([`fault`] says what is wrong with it, [`head`] reads
 //! what is left of one that is too big), [`read`] parses it, [`inbound`] decides what it is to us; [`publish`] and
@@ -28,3 +28,4 @@ pub mod settings;
 pub mod signal;
 mod stream;
 pub mod trouble;
+pub mod visit;

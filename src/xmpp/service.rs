@@ -1,8 +1,8 @@
 //! Who we are: what we say of ourselves (XEP-0030), whose bridges we listen to, and how our orders are named. Made once;
-//! only the provider ids among our features come and go.
+//! whom we serve can change meanwhile.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use xmpp_parsers::disco::{DiscoInfoResult, DiscoItemsResult, Identity, Item};
 use xmpp_parsers::jid::Jid;
@@ -20,11 +20,17 @@ use crate::flows::signals::OrderId;
 #[derive(Debug)]
 pub struct Service {
     jid: Domain,
-    offers: RwLock<Vec<Offer>>,
-    hosts: BTreeMap<Box<str>, Domain>,
-    admins: RwLock<Vec<Account>>,
+    served: RwLock<Served>,
     /// What the ids of this process's orders begin with: the answer to one of a former process is none to us.
     orders: Box<str>,
+}
+
+/// Whom we serve.
+#[derive(Debug, Default)]
+struct Served {
+    offers: Vec<Offer>,
+    hosts: BTreeMap<Box<str>, Domain>,
+    admins: Vec<Account>,
 }
 
 /// An app, as clients look for it.
@@ -39,35 +45,46 @@ struct Offer {
 impl Service {
     /// The service at this JID, which serves these apps: their provider ids are features beside the fixed ones.
     pub fn new<'a>(jid: Domain, apps: impl IntoIterator<Item = &'a App>) -> Self {
-        let offer = |app: &App| Offer {
-            app: app.name.clone(),
-            provider_ids: app.provider_ids().map(str::to_owned).collect(),
-            works: true,
-        };
-        let offers = apps.into_iter().map(offer).filter(|offer| !offer.provider_ids.is_empty()).collect();
+        let served = Served { offers: offers(apps), ..Served::default() };
         // Without randomness they are named by the process, which is as good except after a restart of the machine.
         let orders = getrandom::u32().unwrap_or_else(|_| std::process::id());
-        Self {
-            jid,
-            offers: RwLock::new(offers),
-            hosts: BTreeMap::new(),
-            admins: RwLock::default(),
-            orders: format!("o-{orders:08x}-").into(),
-        }
+        Self { jid, served: RwLock::new(served), orders: format!("o-{orders:08x}-").into() }
     }
 
     /// The same service, which listens to the bridges of these hosts.
     #[must_use]
-    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = Domain>) -> Self {
-        self.hosts = hosts.into_iter().map(|host| (host.as_str().into(), host)).collect();
+    pub fn with_hosts(self, hosts: impl IntoIterator<Item = Domain>) -> Self {
+        self.write().hosts = by_name(hosts);
         self
+    }
+
+    /// The same service, which these accounts may administer.
+    #[must_use]
+    pub fn with_admins(self, admins: impl IntoIterator<Item = Account>) -> Self {
+        self.write().admins = admins.into_iter().collect();
+        self
+    }
+
+    /// From now on it serves these apps, hosts and admins. Whether an app's credentials work is known from before; those
+    /// of a new one do, as far as we know.
+    pub fn serve<'a>(
+        &self,
+        apps: impl IntoIterator<Item = &'a App>,
+        hosts: impl IntoIterator<Item = Domain>,
+        admins: impl IntoIterator<Item = Account>,
+    ) {
+        let mut new = Served { offers: offers(apps), hosts: by_name(hosts), admins: admins.into_iter().collect() };
+        let mut served = self.write();
+        for offer in &mut new.offers {
+            offer.works = served.offers.iter().find(|known| known.app == offer.app).is_none_or(|known| known.works);
+        }
+        *served = new;
     }
 
     /// From now on an app's provider ids are features of ours, or no longer. Clients take a service that names theirs for
     /// their own: without working credentials it would take their pushes away.
     pub fn offer(&self, app: &AppName, works: bool) {
-        let mut offers = self.offers.write().unwrap_or_else(PoisonError::into_inner);
-        for offer in offers.iter_mut().filter(|offer| offer.app == *app) {
+        for offer in self.write().offers.iter_mut().filter(|offer| offer.app == *app) {
             offer.works = works;
         }
     }
@@ -75,8 +92,8 @@ impl Service {
     /// The provider ids of the apps whose credentials work, in order.
     #[must_use]
     pub fn provider_ids(&self) -> Vec<String> {
-        let offers = self.offers.read().unwrap_or_else(PoisonError::into_inner);
-        let working = offers.iter().filter(|offer| offer.works);
+        let served = self.read();
+        let working = served.offers.iter().filter(|offer| offer.works);
         let mut ids: Vec<String> = working.flat_map(|offer| offer.provider_ids.iter().cloned()).collect();
         ids.sort();
         ids
@@ -84,8 +101,23 @@ impl Service {
 
     /// The host of that name, if it is one whose bridge we listen to.
     #[must_use]
-    pub fn host(&self, domain: &str) -> Option<&Domain> {
-        self.hosts.get(domain)
+    pub fn host(&self, domain: &str) -> Option<Domain> {
+        self.read().hosts.get(domain).cloned()
+    }
+
+    /// Whether that account may use every command.
+    #[must_use]
+    pub fn is_admin(&self, account: &Account) -> bool {
+        self.read().admins.contains(account)
+    }
+
+    // Nobody holds the lock for longer than it takes to look: the link's task never waits for it.
+    fn read(&self) -> RwLockReadGuard<'_, Served> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Served> {
+        self.served.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The `id` of an order's iq.
@@ -173,14 +205,9 @@ impl Service {
 }
 
 impl Service {
-    /// From now on these accounts, by bare JID, find the admins' commands.
-    pub fn set_admins(&self, admins: impl IntoIterator<Item = Account>) {
-        *self.admins.write().unwrap_or_else(PoisonError::into_inner) = admins.into_iter().collect();
-    }
-
+    /// The commands that this account, by bare JID, may use.
     fn commands(&self, asker: &str) -> impl Iterator<Item = Item> {
-        let admins = self.admins.read().unwrap_or_else(PoisonError::into_inner);
-        let is_admin = admins.iter().any(|admin| admin.as_str() == asker);
+        let is_admin = self.is_admin(&Account::new(asker));
         // What is written as the JID of an item is the component itself, which is one.
         let jid = Jid::new(self.jid.as_str()).ok().filter(|_| asker.contains('@'));
         let names = Name::ALL.into_iter().filter(move |name| is_admin || name.is_for_owners());
@@ -188,6 +215,20 @@ impl Service {
             Some(Item { jid: jid.clone()?, node: Some(adhoc::node(name)), name: Some(name.title().to_owned()) })
         })
     }
+}
+
+/// The apps that clients can look for.
+fn offers<'a>(apps: impl IntoIterator<Item = &'a App>) -> Vec<Offer> {
+    let offer = |app: &App| Offer {
+        app: app.name.clone(),
+        provider_ids: app.provider_ids().map(str::to_owned).collect(),
+        works: true,
+    };
+    apps.into_iter().map(offer).collect()
+}
+
+fn by_name(hosts: impl IntoIterator<Item = Domain>) -> BTreeMap<Box<str>, Domain> {
+    hosts.into_iter().map(|host| (host.as_str().into(), host)).collect()
 }
 
 fn identity(category: &str, kind: &str) -> Identity {
@@ -309,7 +350,31 @@ mod tests {
         let service = Service::new(Domain::new("push.example.net"), []);
         assert_eq!(service.host("example.org"), None);
         let service = service.with_hosts(["example.org", "example.com"].map(Domain::new));
-        assert_eq!(service.host("example.org"), Some(&Domain::new("example.org")));
+        assert_eq!(service.host("example.org"), Some(Domain::new("example.org")));
         assert_eq!((service.host("example.net"), service.host("alice@example.org")), (None, None));
+    }
+
+    #[test]
+    fn whom_it_serves_can_change() {
+        let admin = |name: &str| Account::new(format!("{name}@example.org"));
+        let apps = [app("siskin", &["siskin:1"]), app("stork", &["stork:1"])];
+        let service = Service::new(Domain::new("push.example.net"), &apps)
+            .with_hosts([Domain::new("example.org")])
+            .with_admins([admin("old")]);
+        service.offer(&AppName::new("siskin"), false);
+        assert_eq!(service.provider_ids(), ["stork:1"]);
+        assert_eq!((service.is_admin(&admin("old")), service.is_admin(&admin("new"))), (true, false));
+
+        let apps = [app("siskin", &["siskin:2"]), app("monal", &["monal:1"])];
+        service.serve(&apps, [Domain::new("example.com")], [admin("new")]);
+        assert_eq!(service.provider_ids(), ["monal:1"], "what is known of credentials stays");
+        service.offer(&AppName::new("siskin"), true);
+        service.offer(&AppName::new("stork"), true);
+        assert_eq!(service.provider_ids(), ["monal:1", "siskin:2"]);
+        assert_eq!(
+            (service.host("example.org"), service.host("example.com")),
+            (None, Some(Domain::new("example.com")))
+        );
+        assert_eq!((service.is_admin(&admin("old")), service.is_admin(&admin("new"))), (false, true));
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::domain::secret::Secret;
 
 /// How the link is made.
@@ -17,6 +19,15 @@ pub struct Settings {
     pub timing: Timing,
     /// What happened, for whoever shows it.
     pub counters: Arc<Counters>,
+}
+
+/// Where the link goes, and what it shows there: what can change while there is one.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// See [`Settings::connect`].
+    pub connect: String,
+    /// See [`Settings::secret`].
+    pub secret: Secret,
 }
 
 /// How long the parts of the link may take.
@@ -77,10 +88,23 @@ impl Count {
     }
 }
 
+/// How the link is, for those who show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LinkState {
+    /// Nothing was heard of the host yet.
+    #[default]
+    Connecting,
+    /// The host has accepted us.
+    Linked,
+    /// There is no link; this is why, in words for an operator. It is tried again.
+    Down(String),
+}
+
 /// What happened on the link since the process started.
 #[derive(Debug, Default)]
 pub struct Counters {
     linked: AtomicBool,
+    state: watch::Sender<LinkState>,
     /// Streams that the host accepted.
     pub streams: Count,
     /// Stanzas read, of any kind.
@@ -102,7 +126,20 @@ impl Counters {
         self.linked.load(Ordering::Relaxed)
     }
 
+    /// How the link is, and word of each change.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
+    }
+
     pub(super) fn set_linked(&self, linked: bool) {
         self.linked.store(linked, Ordering::Relaxed);
+        if linked {
+            self.state.send_replace(LinkState::Linked);
+        }
+    }
+
+    pub(super) fn set_down(&self, why: &impl ToString) {
+        self.state.send_replace(LinkState::Down(why.to_string()));
     }
 }

@@ -90,6 +90,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
         }
     }
 
+    /// Its parts, for one that serves it otherwise.
+    pub(super) fn into_parts(self) -> (R, W, Framer, Opening) {
+        (self.reader, self.writer, self.framer, self.opening)
+    }
+
     /// Serves the stream until it ends.
     ///
     /// One task, five things that can happen, none of which waits for another: the driver takes a batch; the driver

@@ -77,6 +77,9 @@ async fn before_a_sync_nothing_is_advertised_taken_or_relayed() {
     for order in [ORDERS[1], ORDERS[4], ORDERS[5]] {
         let answer = keeper.order(order).await;
         assert_eq!(refusal(&answer).as_deref(), Some("cancel/unexpected-request"), "{order}");
+        let last = answer.children().find(|child| child.name() == "error").and_then(|error| error.children().last());
+        let version = last.filter(|last| last.is("unlinked", NS)).and_then(|last| last.attr("bridge"));
+        assert_eq!(version, Some(env!("CARGO_PKG_VERSION")), "{}", String::from(&answer));
     }
     assert_eq!(refusal(&keeper.order(ORDERS[2]).await), None, "lists are taken");
     assert_eq!(refusal(&keeper.order(&format!("<sync xmlns='{NS}'/>")).await).as_deref(), Some("modify/bad-request"));

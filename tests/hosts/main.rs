@@ -5,6 +5,8 @@
 //! | `adhoc.rs` | ad-hoc commands from a stock client: who may, sessions, hostile forms |
 //! | `commands.rs` | each of them, to its end |
 //! | `discovery.rs` | what a client finds out about us |
+//! | `doctor.rs` | what `pushkeeper doctor` says of a real host, and that it changes nothing there |
+//! | `imports.rs` | what their own push modules keep, imported: pushes go on without a new enable |
 //! | `mod_push.rs` | what ejabberd's own mod_push publishes to us |
 //! | `pushes.rs` | a message to a phone that is away becomes one push |
 //! | `registrations.rs` | devices, registered through the server; they survive kill -9 |
@@ -60,6 +62,10 @@ mod adhoc;
 mod commands;
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod mod_push;
 #[cfg(test)]

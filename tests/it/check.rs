@@ -118,3 +118,41 @@ fn it_says_what_is_no_certificate_and_no_key_of_it() {
     file("key.pem", &key.serialize_pem());
     assert_eq!(check(&text), "the configuration is fine; hosts: none; apps: try\n");
 }
+
+#[test]
+fn it_warns_of_a_store_that_cannot_be_made_or_that_others_may_enter() {
+    let folder = tempfile::tempdir().unwrap();
+    let fine = "the configuration is fine; hosts: none; apps: try\n";
+    let store = |path: &str| {
+        let path = folder.path().join(path);
+        let text = COMPONENT.replace("'data'", &format!("'{}'", path.display()));
+        (check(&format!("{text}[apps.try]\nprovider = 'stub'\n")), path.display().to_string())
+    };
+    let (said, path) = store("none/store");
+    let around = folder.path().join("none").display().to_string();
+    assert_eq!(
+        said,
+        format!(
+            "warning: store.path: {path} cannot be made: there is no folder {around}: mkdir -p {around}, or mend \
+             store.path\n{fine}"
+        )
+    );
+
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let (said, path) = store("file");
+    assert_eq!(said, format!("warning: store.path: {path} is no folder: mend store.path\n{fine}"));
+
+    std::fs::create_dir(folder.path().join("open")).unwrap();
+    std::fs::set_permissions(folder.path().join("open"), Permissions::from_mode(0o750)).unwrap();
+    let (said, path) = store("open");
+    assert_eq!(
+        said,
+        format!(
+            "warning: store.path: others may enter {path} (mode 750), which holds device tokens: chmod 700 {path} (systemd: \
+             StateDirectoryMode=0700)\n{fine}"
+        )
+    );
+
+    std::fs::set_permissions(folder.path().join("open"), Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(store("open").0, fine);
+}

@@ -272,7 +272,10 @@ pub(crate) async fn a_day_of_strangers() -> Vec<String> {
 async fn an_address_that_is_taken_is_named_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let http = pushkeeper::config::Http { public: Some(pushkeeper::config::PublicHttp { listen: address, tls: None }) };
+    let http = pushkeeper::config::Http {
+        listen: None,
+        public: Some(pushkeeper::config::PublicHttp { listen: address, tls: None }),
+    };
     let failure = pushkeeper::app::Listeners::bind(&http).unwrap_err().to_string();
     assert_eq!(
         failure,

@@ -51,6 +51,7 @@ impl Edge {
             waiting: waiting.clone(),
             clock: clock.clone(),
             answer_within: limits.answer_within,
+            served: Arc::default(),
         };
         let server = Server::start(listener, None, limits, clock, Arc::new(public)).unwrap();
         Self { server, address, requests, waiting }

@@ -5,6 +5,10 @@
 mod bridged;
 mod check;
 mod conversations;
+mod dashboards;
+mod doctor;
+mod doctor_rig;
+mod exposition;
 mod gateway_apns;
 mod gateway_faults;
 mod gateway_fcm;
@@ -22,13 +26,22 @@ mod link_bridge;
 mod link_life;
 mod link_load;
 mod log_is_clean;
+mod metrics;
 mod options;
+mod packaging;
 mod payloads;
+mod promql;
 mod reliability;
+mod reload;
+mod service_manager;
 mod store;
+mod takeover;
 mod trouble;
 mod whole;
 mod whole_rig;
 
 #[path = "../support/mod.rs"]
 mod support;
+
+#[path = "../support/process.rs"]
+mod process;

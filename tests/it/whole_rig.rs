@@ -1,9 +1,13 @@
 //! All of pushkeeper in this process, between a stand-in for the host and one for the vendors.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
-use pushkeeper::app::{self, Failure};
+use pushkeeper::app::service_manager::Service;
+use pushkeeper::app::{self, Failure, Reloads, Stage};
 use pushkeeper::clock::Clock;
 use pushkeeper::config;
 use tempfile::TempDir;
@@ -18,11 +22,18 @@ use crate::support::vendor::{Options, Vendor};
 pub(crate) struct Whole {
     pub(crate) host: Host,
     pub(crate) vendor: Vendor,
+    /// Where `[http]` listens, if it does.
+    pub(crate) operators: Option<SocketAddr>,
     /// Where `[http.public]` listens, if it does.
     pub(crate) http: Option<SocketAddr>,
     folder: TempDir,
     running: Option<(oneshot::Sender<()>, Running)>,
+    /// Has the configuration read again, and what came of it.
+    reloads: Option<(mpsc::Sender<()>, mpsc::Receiver<Reloaded>)>,
 }
+
+/// Whether a configuration was taken, and what was said of it.
+type Reloaded = (bool, Vec<String>);
 
 type Running = JoinHandle<Result<(), Failure>>;
 
@@ -71,7 +82,10 @@ style = "conversations"
             address = host.address(),
         );
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
-        let mut whole = Self { host, vendor, http: None, folder, running: None };
+        for file in fs::read_dir(folder.path()).expect("a folder").flatten() {
+            fs::set_permissions(file.path(), Permissions::from_mode(0o600)).expect("permissions");
+        }
+        let mut whole = Self { host, vendor, operators: None, http: None, folder, running: None, reloads: None };
         whole.start_again();
         let session = whole.host.component().await;
         (whole, session)
@@ -85,10 +99,54 @@ style = "conversations"
             let _gone = stopped.await;
         };
         let listeners = app::Listeners::bind(&config.http).expect("free ports");
+        self.operators = listeners.operators();
         self.http = listeners.public();
         let (_nobody, asked) = mpsc::channel(1);
-        let task = tokio::spawn(app::run_on(config, listeners, Clock::system(), stopped, asked));
+        let (ask, wishes) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(64);
+        let path = self.folder.path().join("config.toml");
+        let reloads = Reloads {
+            read: Arc::new(move || config::load(Some(&path), [])),
+            asked: wishes,
+            log: Box::new(|_log| {}),
+            stage: Box::new(move |stage| {
+                if let Stage::Ends { taken, said } = stage {
+                    // Not every test wants to know.
+                    let _untold = tell.try_send((taken, said.to_vec()));
+                }
+            }),
+        };
+        self.reloads = Some((ask, told));
+        let task = tokio::spawn(app::run_under(
+            config,
+            listeners,
+            Clock::system(),
+            stopped,
+            asked,
+            reloads,
+            Service::nobody(),
+        ));
         self.running = Some((stop, task));
+    }
+
+    /// Writes something else into the configuration.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("config.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        assert!(text.contains(from), "{from} is not in {text}");
+        fs::write(path, text.replacen(from, to, 1)).expect("a configuration");
+    }
+
+    /// Where the configuration and its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has the configuration read again, as SIGHUP does, and waits for what comes of it.
+    pub(crate) async fn reload(&mut self) -> (bool, Vec<String>) {
+        let (ask, told) = self.reloads.as_mut().expect("it runs");
+        ask.send(()).await.expect("it runs");
+        told.recv().await.expect("it runs")
     }
 
     /// Stops pushkeeper as SIGTERM does.

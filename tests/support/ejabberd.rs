@@ -36,6 +36,9 @@ impl Ejabberd {
             configuration: configuration(wanted),
             ports: Ports::probe(),
         };
+        if wanted.sql {
+            make_database(&ejabberd.folder.path().join("push.sqlite"));
+        }
         // A probed port can be taken before ejabberd gets to it: then once more, with others.
         for _ in 0..5 {
             ejabberd.write_configuration();
@@ -45,6 +48,10 @@ impl Ejabberd {
             ejabberd.ports = Ports::probe();
         }
         panic!("ejabberd finds no free ports");
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(super) fn c2s_port(&self) -> u16 {
@@ -74,7 +81,7 @@ impl Ejabberd {
     }
 
     /// Evaluates Erlang expressions in it, such as `gen_mod:stop_module(<<"localhost">>, mod_push).`
-    pub(super) async fn shell(&self, expressions: &str) -> String {
+    pub(crate) async fn shell(&self, expressions: &str) -> String {
         let mut socket = UnixStream::connect(self.folder.path().join("control")).await.expect("its control");
         let length = u32::try_from(expressions.len()).expect("short");
         socket.write_all(&length.to_be_bytes()).await.expect("it reads");
@@ -155,6 +162,11 @@ impl Ejabberd {
         }
     }
 
+    pub(super) fn configure(&mut self, wanted: &Wanted<'_>) {
+        self.configuration = configuration(wanted);
+        self.write_configuration();
+    }
+
     pub(super) async fn start_again(&mut self) {
         assert!(self.run().await, "ejabberd's ports were taken while it was away");
     }
@@ -204,7 +216,12 @@ impl Ejabberd {
 
     fn write_configuration(&self) {
         let Ports { c2s, component } = self.ports;
-        let text = self.configuration.replace("$C2S", &c2s.to_string()).replace("$COMPONENT", &component.to_string());
+        let folder = self.folder.path().to_string_lossy();
+        let text = self
+            .configuration
+            .replace("$DIR", &folder)
+            .replace("$C2S", &c2s.to_string())
+            .replace("$COMPONENT", &component.to_string());
         std::fs::write(self.folder.path().join("ejabberd.yml"), text).expect("ejabberd's configuration");
     }
 }
@@ -239,6 +256,13 @@ fn installed() -> PathBuf {
     };
     let found = inside.flatten().map(|entry| entry.path()).find(is_it);
     found.expect("there is no ejabberd on this machine: `make test` installs it")
+}
+
+/// Makes a database with ejabberd's own schema.
+fn make_database(path: &Path) {
+    let schema = std::fs::File::open(installed().join("priv/sql/lite.sql")).expect("ejabberd's schema");
+    let made = Command::new("sqlite3").arg(path).stdin(schema).status().expect("sqlite3: `make test` installs it");
+    assert!(made.success(), "no database");
 }
 
 /// The include folders of ejabberd, and of its XMPP library.
@@ -319,12 +343,16 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_service
     access: all
-    global_routes: false
+    global_routes: {global_routes}
     hosts:
-"#
+"#,
+        global_routes = wanted.global_routes,
     );
     for component in wanted.components {
         text += &format!("      \"{component}\": {{password: \"{PASSWORD}\"}}\n");
+    }
+    if wanted.sql {
+        text += "sql_type: sqlite\nsql_database: \"$DIR/push.sqlite\"\n";
     }
     text += &format!(
         "modules:\n  mod_adhoc: {{}}\n  mod_caps: {{}}\n  mod_carboncopy: {{}}\n  mod_client_state: {{}}\n  mod_disco: {{}}\n  \
@@ -341,7 +369,8 @@ listen:
         text += "  mod_muc: {}\n";
     }
     if matches!(wanted.pusher, Pusher::Stock | Pusher::Both) {
-        text += "  mod_push: {}\n  mod_push_keepalive: {}\n";
+        let kept = if wanted.sql { "db_type: sql" } else { "" };
+        text += &format!("  mod_push: {{{kept}}}\n  mod_push_keepalive: {{}}\n");
     }
     if matches!(wanted.pusher, Pusher::Bridge | Pusher::Both) {
         text += &format!("  mod_pushkeeper: {{component: \"{SERVICE}\"{bridge}}}\n");

@@ -61,6 +61,11 @@ impl Prosody {
         panic!("Prosody finds no free ports");
     }
 
+    /// The folder of its own.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The port for clients.
     pub(super) fn c2s_port(&self) -> u16 {
         self.ports.c2s
@@ -164,6 +169,12 @@ impl Prosody {
         }
     }
 
+    /// Writes its configuration anew, for the next start.
+    pub(super) fn configure(&mut self, wanted: &Wanted<'_>) {
+        self.configuration = configuration(wanted, self.folder.path());
+        self.write_configuration();
+    }
+
     /// Starts it again, on the same ports and with the same data. Ready when it returns.
     pub(super) async fn start_again(&mut self) {
         assert!(self.run().await, "Prosody's ports were taken while it was away");
@@ -247,6 +258,12 @@ fn configuration(wanted: &Wanted<'_>, folder: &Path) -> String {
         Pusher::Both => &["cloud_notify", "pushkeeper"],
         Pusher::Neither => &[],
     };
+    let sql = match wanted.sql {
+        true => format!(
+            "storage = {{ cloud_notify = \"sql\" }}\n    sql = {{ driver = \"SQLite3\", database = \"{folder}/push.sqlite\" }}"
+        ),
+        false => String::new(),
+    };
     let modules = MODULES.iter().filter(|name| !wanted.without.contains(name));
     let mut text = format!(
         r#"
@@ -276,6 +293,7 @@ default_archive_policy = true
 VirtualHost "{HOST}"
     modules_enabled = {{ {pushers} }}
     pushkeeper_component = "{SERVICE}"
+    {sql}
     {lines}
 "#,
         bridge = bridge.display(),

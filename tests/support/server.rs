@@ -87,8 +87,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) without: &'a [&'a str],
     /// Whether it has rooms (XEP-0045), at `conference.` and its own domain.
     pub(crate) rooms: bool,
+    /// Whether ejabberd hands each component what is for the others of its listener (`global_routes`).
+    pub(crate) global_routes: bool,
     /// Lines for the virtual host of a Prosody, in Lua; after those that the bridge needs.
     pub(crate) prosody: &'a str,
+    /// Whether its own push module keeps registrations in an SQLite database.
+    pub(crate) sql: bool,
 }
 
 /// A server, up or down. Gone at the end of the test.
@@ -129,6 +133,16 @@ impl Server {
     /// The port for components.
     pub(crate) fn component_port(&self) -> u16 {
         either!(self, it => it.component_port())
+    }
+
+    /// The folder of its own, with all its files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        either!(self, it => it.folder())
+    }
+
+    /// The database of its push module, if it has one ([`Wanted::sql`]).
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder().join("push.sqlite")
     }
 
     /// What it calls itself.
@@ -236,6 +250,11 @@ impl Server {
     /// Ends it as a power cut would.
     pub(crate) async fn kill(&mut self) {
         either!(self, it => it.kill().await);
+    }
+
+    /// Writes its configuration anew, for the next start.
+    pub(crate) fn configure(&mut self, wanted: &Wanted<'_>) {
+        either!(self, it => it.configure(wanted));
     }
 
     /// Starts it again, on the same ports and with the same data. Ready when it returns.

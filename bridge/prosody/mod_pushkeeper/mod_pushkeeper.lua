@@ -788,6 +788,12 @@ end), -10);
 
 ---- Orders -----------------------------------------------------------------------------------------------------------
 
+-- There is no link, or there can be none; which bridge says so.
+local function unlinked(stanza, text)
+	local refusal = st.error_reply(stanza, "cancel", "unexpected-request", text);
+	return refusal:tag("unlinked", { xmlns = NS, bridge = VERSION }):up();
+end
+
 -- Hooks an order of pushkeeper. `f(event, child)` answers; nobody else is obeyed.
 local function obey(name, f)
 	module:hook("iq-set/host/" .. NS .. ":" .. name, function (event)
@@ -795,7 +801,7 @@ local function obey(name, f)
 		if stanza.attr.from ~= component then
 			origin.send(st.error_reply(stanza, "auth", "forbidden"));
 		elseif standing_back then
-			origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "mod_cloud_notify is loaded on this host"));
+			origin.send(unlinked(stanza, "mod_cloud_notify is loaded on this host"));
 		else
 			local ok, err = xpcall(f, traceback, event, stanza.tags[1]);
 			if not ok then
@@ -877,7 +883,7 @@ obey("check", function (event)
 	if link then
 		event.origin.send(st.reply(event.stanza):add_child(state()));
 	else
-		event.origin.send(st.error_reply(event.stanza, "cancel", "unexpected-request", "Not linked"));
+		event.origin.send(unlinked(event.stanza, "Not linked"));
 	end
 end);
 
@@ -985,7 +991,7 @@ obey("timeout", function (event, timeout)
 	local origin, stanza, attr = event.origin, event.stanza, timeout.attr;
 	local seconds = tonumber(attr.seconds);
 	if not link then
-		return origin.send(st.error_reply(stanza, "cancel", "unexpected-request", "Not linked"));
+		return origin.send(unlinked(stanza, "Not linked"));
 	elseif not seconds or seconds < 0 or not (attr.user and attr.resource) then
 		return origin.send(st.error_reply(stanza, "modify", "bad-request"));
 	end
@@ -1017,7 +1023,7 @@ end);
 
 obey("relay", function (event, order)
 	if not link then
-		return event.origin.send(st.error_reply(event.stanza, "cancel", "unexpected-request", "Not linked"));
+		return event.origin.send(unlinked(event.stanza, "Not linked"));
 	end
 	local failure;
 	relay.publish(event, order, function (to, payload, request)

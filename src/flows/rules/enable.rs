@@ -78,12 +78,9 @@ pub(super) fn wish(edit: &mut Edit<'_>, ticket: Ticket, client: &Client, wish: W
     }
 }
 
-/// Whether that can be a push service for this account: neither the account nor another of our hosts', nor a host
-/// itself, however it is spelt. It would be pushed to by the very messages that it is sent.
+/// Whether that can be a push service for this account.
 fn may_be(edit: &Edit<'_>, service: &str) -> bool {
-    let Ok(service) = jid::BareJid::new(crate::domain::stanza::bare(service)) else { return false };
-    let domain = service.domain().as_str().trim_end_matches('.');
-    domain != edit.domain().as_str() && edit.policy().hosts.iter().all(|host| domain != host.as_str())
+    edit.policy().may_be_service(&edit.domain(), service)
 }
 
 fn enable(

@@ -19,6 +19,9 @@ pub(super) fn befall(edit: &mut Edit<'_>, key: &RegistrationKey, what: Fate) {
             // Noted first: however it ends, the next trial is a day away.
             let record = Record { tried: Some(edit.now.wall), ..registration.record.clone() };
             edit.change(Change::Record(key.clone(), Box::new(record)));
+            if edit.host().is_none() {
+                return;
+            }
             pushes::launch(edit, key, pushes::wake());
         }
     }
@@ -29,9 +32,9 @@ fn gone(edit: &mut Edit<'_>, registration: &Registration, why: GoneReason) {
     enable::unwatch(edit);
 }
 
-/// A registration is woken, whatever happened.
+/// A registration is woken, whatever happened; unless its host is not one of ours any more.
 pub(super) fn wake(edit: &mut Edit<'_>, key: &RegistrationKey) {
-    if edit.state.registrations.get(key).is_some_and(Registration::is_enabled) {
+    if edit.host().is_some() && edit.state.registrations.get(key).is_some_and(Registration::is_enabled) {
         pushes::launch(edit, key, pushes::wake());
     }
 }

@@ -28,6 +28,8 @@ pub(super) mod pushes;
 #[cfg(test)]
 mod registration_tests;
 #[cfg(test)]
+mod reload_tests;
+#[cfg(test)]
 pub(crate) mod rig;
 #[cfg(test)]
 mod session_tests;
@@ -115,6 +117,8 @@ pub fn inner(state: &State, inner: Inner, now: Now, dice: &mut Dice) -> Step {
         | Inner::Drain(_)
         | Inner::Synced { .. }
         | Inner::MissedAll(_)
+        | Inner::Credentials
+        | Inner::Relink(_)
         | Inner::Reloaded => Step::default(),
     }
 }

@@ -115,6 +115,9 @@ impl Storm {
             }
         }
         assert_eq!(host.relays.under_way(), relayed, "a relay's place leaks");
+        let sessions = || state.lives.iter().flat_map(|(_, live)| &live.sessions);
+        let hibernated = sessions().filter(|session| session.report.state == Standing::Hibernated).count();
+        assert_eq!(state.lives.sessions(), (sessions().count() - hibernated, hibernated));
         self.flights = flights;
     }
 

@@ -1,6 +1,7 @@
 //! What is known of an app.
 
 use crate::domain::app::Credentials;
+use crate::domain::ids::PushId;
 use crate::domain::outcome::Reason;
 use crate::domain::time::{Moment, Timestamp};
 use crate::flows::circuit::Circuit;
@@ -22,6 +23,8 @@ pub struct AppState {
     pub works: bool,
     /// Whether clients must not find it meanwhile.
     pub withdrawn: bool,
+    /// Pushes with lower numbers went a former way: what they met says nothing of this one.
+    pub since: Option<PushId>,
     /// How many pushes in a row its vendor was in no state to take, and since when.
     pub failing: Option<(u32, Moment)>,
     /// The vendor's latest word that was no acceptance, and when.

@@ -4,6 +4,7 @@
 
 mod auth;
 pub mod payload;
+mod probe;
 pub mod reply;
 
 use bytes::Bytes;
@@ -107,7 +108,7 @@ impl std::fmt::Debug for Auth {
 
 /// An app on APNs.
 pub struct Apns {
-    pool: Pool,
+    pub(super) pool: Pool,
     token: Option<ProviderToken>,
     topic: HeaderValue,
     voip_topic: HeaderValue,

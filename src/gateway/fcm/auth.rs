@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::outcome::Reason;
 use crate::domain::time::Moment;
 use crate::gateway::credential::{self, CredentialError};
+use crate::gateway::probe::Dated;
 use crate::gateway::{jwt, retry_after, words};
 
 /// What the token is good for.
@@ -155,6 +156,8 @@ struct State {
     last_failure: Option<AuthError>,
     retry_at: Moment,
     rejected_at: Option<Moment>,
+    /// What time the token endpoint's last answer said it was.
+    dated: Option<Dated>,
 }
 
 struct Token {
@@ -219,6 +222,11 @@ impl AccessToken {
         }
         // While Google is in trouble a push waits for the first fetch that it starts, not for the next.
         if state.fetching { None } else { state.last_failure.clone().map(Err) }
+    }
+
+    /// What time the token endpoint's last answer said it was, if it did.
+    pub(super) fn dated(&self) -> Option<Dated> {
+        self.shared.lock().dated
     }
 
     /// FCM took the token of this serial.
@@ -291,6 +299,8 @@ impl Shared {
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status().as_u16();
+        let dated = Dated::of(response.headers(), self.clock.wall());
+        self.lock().dated = dated;
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|text| retry_after::parse(text, self.clock.wall()));
         let mut body = Vec::new();

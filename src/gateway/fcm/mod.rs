@@ -5,6 +5,7 @@
 
 mod auth;
 pub mod payload;
+mod probe;
 pub mod reply;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Settings {
 
 /// An app on FCM.
 pub struct Fcm {
-    pool: Pool,
+    pub(super) pool: Pool,
     token: AccessToken,
     uri: Uri,
     style: Style,

@@ -35,7 +35,7 @@ use self::resolve::{Guard, Lookup, Refused};
 use self::seal::{Fresh, NotSealed, PADDED};
 use self::vapid::Vapid;
 use super::credential::CredentialError;
-use super::words;
+use super::{HostSeen, words};
 use crate::clock::Clock;
 use crate::domain::outcome::Outcome;
 use crate::domain::pattern::DomainPattern;
@@ -118,6 +118,7 @@ pub struct WebPush {
     /// For those that speak HTTP/2: all requests share one connection, from the first on.
     http2: Client,
     origins: Origins,
+    guard: Arc<Guard>,
     limits: Limits,
     clock: Clock,
 }
@@ -157,6 +158,7 @@ impl WebPush {
             any: client(false)?,
             http2: client(true)?,
             origins: Origins::default(),
+            guard,
             limits: settings.limits,
             clock,
         })
@@ -166,6 +168,20 @@ impl WebPush {
     #[must_use]
     pub fn public_key(&self) -> &str {
         self.vapid.public_key()
+    }
+
+    /// Looks up the hosts that may be posted to, all at once. Those that are only named by what they lie below cannot
+    /// be.
+    pub(super) async fn look_up(&self) -> Vec<HostSeen> {
+        let hosts = self.allow_hosts.iter().filter_map(|pattern| match pattern {
+            DomainPattern::Exactly(host) => Some(host.as_str()),
+            DomainPattern::Any | DomainPattern::Below(_) => None,
+        });
+        let look = async |host: &str| {
+            let trouble = self.guard.addresses(host).await.err().map(|refused| refused.to_string());
+            HostSeen { host: host.to_owned(), trouble }
+        };
+        futures_util::future::join_all(hosts.map(look)).await
     }
 
     /// Sends a push and says what became of it. What pages do not get is withheld.

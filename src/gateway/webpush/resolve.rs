@@ -55,7 +55,7 @@ impl Guard {
     }
 
     /// Where connections to this host may go. Port 0 stands for the port of the address that is connected to.
-    async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Refused> {
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Refused> {
         if let Some(instead) = self.connect_to.get(host) {
             return Ok(vec![*instead]);
         }

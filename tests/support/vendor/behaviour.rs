@@ -32,6 +32,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
     pub(crate) location: Option<String>,
+    /// The `Date` header.
+    pub(crate) date: Option<String>,
     pub(crate) body: Bytes,
 }
 

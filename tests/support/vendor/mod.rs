@@ -147,6 +147,7 @@ struct State {
     chooser: Option<Chooser>,
     oauth: VecDeque<Answer>,
     lifetime: u64,
+    date: Option<String>,
     access_token: Option<String>,
     issued: u64,
     /// An authorization header that has passed, and its time of issue.
@@ -262,6 +263,11 @@ impl Vendor {
     /// Access tokens live this many seconds from now on.
     pub(crate) fn oauth_lifetime(&self, secs: u64) {
         self.state().lifetime = secs;
+    }
+
+    /// Every answer has this `Date` from now on.
+    pub(crate) fn date(&self, text: &str) {
+        self.state().date = Some(text.to_owned());
     }
 
     /// The access token that was given out no longer counts.

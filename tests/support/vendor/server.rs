@@ -225,6 +225,7 @@ async fn stream(
         }
         None => rules::judge(shared, &entry),
     };
+    let answer = Answer { date: shared.state().date.clone(), ..answer };
     let status = answer.status;
     if (200..300).contains(&status) {
         shared.took(&entry);
@@ -255,6 +256,9 @@ fn send(respond: &mut SendResponse<Bytes>, answer: Answer, id: Option<&HeaderVal
     }
     if let Some(text) = answer.retry_after {
         head.headers_mut().insert("retry-after", text.try_into().unwrap());
+    }
+    if let Some(text) = answer.date {
+        head.headers_mut().insert("date", text.try_into().unwrap());
     }
     if let Some(text) = answer.location {
         head.headers_mut().insert("location", text.try_into().unwrap());

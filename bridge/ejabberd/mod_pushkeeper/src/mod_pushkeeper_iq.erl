@@ -2,9 +2,10 @@
 -module(mod_pushkeeper_iq).
 
 -export([answer/1, answer/2, condition/1, failure/3, error_element/1, first/1, forbidden/1, not_linked/1, refusal/2,
-         refuse/2, unavailable/1]).
+         refuse/2, unavailable/1, unlinked/2]).
 
 -include("xmpp.hrl").
+-include("mod_pushkeeper.hrl").
 
 -spec answer(iq()) -> ok.
 answer(Iq) -> ejabberd_router:route(xmpp:make_iq_result(Iq)).
@@ -26,7 +27,16 @@ failure(Type, Condition, Text) -> #stanza_error{type = Type, reason = Condition,
 forbidden(Iq) -> refusal(Iq, failure(auth, forbidden, <<"Only the owner, or the configured component">>)).
 
 -spec not_linked(iq()) -> ok.
-not_linked(Iq) -> refuse(Iq, failure(cancel, 'unexpected-request', <<"Not linked">>)).
+not_linked(Iq) -> unlinked(Iq, <<"Not linked">>).
+
+%% There is no link, or there can be none; which bridge says so. ejabberd would write that before the condition, which
+%% comes first (RFC 6120, 8.3.2).
+-spec unlinked(iq(), binary()) -> ok.
+unlinked(Iq, Text) ->
+    Unlinked = #xmlel{name = <<"unlinked">>, attrs = [{<<"xmlns">>, ?NS_PUSHKEEPER}, {<<"bridge">>, ?VERSION}]},
+    #xmlel{children = Children} = Error = xmpp:encode(failure(cancel, 'unexpected-request', Text), ?NS_CLIENT),
+    Answer = xmpp:make_iq_result(Iq),
+    ejabberd_router:route(Answer#iq{type = error, sub_els = [Error#xmlel{children = Children ++ [Unlinked]}]}).
 
 %% What a client is told while there is nobody to register with.
 -spec unavailable(iq()) -> ok.

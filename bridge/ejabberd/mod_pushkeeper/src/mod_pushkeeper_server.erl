@@ -690,8 +690,7 @@ check(Iq, #state{link = undefined} = S) -> mod_pushkeeper_iq:not_linked(Iq), S;
 check(Iq, S) -> collect(check, none, Iq, S).
 
 refuse_standing_back(Iq, S) ->
-    mod_pushkeeper_iq:refuse(Iq, mod_pushkeeper_iq:failure(cancel, 'unexpected-request',
-                                                           <<"mod_push is loaded on this host">>)),
+    mod_pushkeeper_iq:unlinked(Iq, <<"mod_push is loaded on this host">>),
     S.
 
 sync(_, Iq, #state{standing_back = true} = S) -> refuse_standing_back(Iq, S);

@@ -1,0 +1,13 @@
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE IF NOT EXISTS "prosody" ("host" TEXT NOT NULL, "user" TEXT NOT NULL, "store" TEXT NOT NULL, "key" TEXT NOT NULL, "type" TEXT NOT NULL, "value" TEXT NOT NULL);
+INSERT INTO prosody VALUES('localhost','alice','cloud_notify','third.localhost<node "1" é','json','{"language":"en","options":{"name":"x","attr":{"type":"submit","xmlns":"jabber:x:data"},"__array":[{"name":"field","attr":{"var":"FORM_TYPE","xmlns":"jabber:x:data"},"__array":[{"name":"value","attr":{"xmlns":"jabber:x:data"},"__array":["http://jabber.org/protocol/pubsub#publish-options"]}]},{"name":"field","attr":{"var":"secret","xmlns":"jabber:x:data"},"__array":[{"name":"value","attr":{"xmlns":"jabber:x:data"},"__array":["it''s \"1\" \\n é&<"]}]}]},"timestamp":1795385656,"jid":"third.localhost","node":"node \"1\" é","resource":"phone"}');
+INSERT INTO prosody VALUES('localhost','alice','cloud_notify','third.localhost<node-2','json','{"language":"en","timestamp":1795385656,"jid":"third.localhost","node":"node-2","resource":"tablet"}');
+CREATE TABLE IF NOT EXISTS "prosodyarchive" ("sort_id" INTEGER PRIMARY KEY AUTOINCREMENT, "host" TEXT NOT NULL, "user" TEXT NOT NULL, "store" TEXT NOT NULL, "key" TEXT NOT NULL, "when" INTEGER NOT NULL, "with" TEXT NOT NULL, "type" TEXT NOT NULL, "value" TEXT NOT NULL);
+DELETE FROM sqlite_sequence;
+CREATE INDEX "prosody_index" ON "prosody" ("host", "user", "store", "key");
+CREATE UNIQUE INDEX "prosodyarchive_index" ON "prosodyarchive" ("host", "user", "store", "key");
+CREATE INDEX "prosodyarchive_with_when" ON "prosodyarchive" ("host", "user", "store", "with", "when");
+CREATE INDEX "prosodyarchive_when" ON "prosodyarchive" ("host", "user", "store", "when");
+CREATE INDEX "prosodyarchive_sort" ON "prosodyarchive" ("host", "user", "store", "sort_id");
+COMMIT;
