@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::adhoc::{Office, THIRD};
 use crate::client::Client;
-use crate::person::{column, field, notes, options};
+use crate::person::{column, error, field, notes, options};
 use crate::server::PASSWORD;
 use crate::service::{Says, Service};
 use crate::steps::{
@@ -335,6 +335,35 @@ async fn the_status_says_how_all_of_it_stands() {
     assert!(matches!(notes(&shown)[..], [(_, note)] if note.starts_with("localhost is not linked")), "{shown}");
 }
 
+async fn an_admin_has_the_configuration_read_again() {
+    let office = Office::open("").await;
+    let mut admin = office.admin().await;
+    let same = admin.start("reload").await;
+    assert_eq!(
+        (how(&same), notes(&same)),
+        ("completed", vec![("info", "The configuration was read again.")]),
+        "{same}"
+    );
+    assert!(!field(&same, "said").is_empty(), "{same}");
+
+    // What is wrong in it is said, and nothing changes.
+    let configuration = office.daemon.configuration();
+    office.daemon.configure(&configuration.replace("burst_window", "burst_windows"));
+    let wrong = admin.start("reload").await;
+    let note = ("error", "Nothing changed: the configuration needs mending.");
+    assert_eq!((how(&wrong), notes(&wrong)), ("completed", vec![note]), "{wrong}");
+    assert!(field(&wrong, "said").iter().any(|line| line.contains("rules.burst_windows")), "{wrong}");
+
+    // Who is an admin can change: it is somebody else's turn.
+    office.daemon.configure(&configuration.replace("admin@localhost", ALICE));
+    let done = admin.start("reload").await;
+    assert_eq!(notes(&done)[0].0, "info", "{done}");
+    let mut alice = office.person("alice").await;
+    assert_eq!(alice.discover().await.len(), 13);
+    assert_eq!(error(&admin.start("status").await), "auth/forbidden");
+    assert_eq!(admin.discover().await.len(), 3);
+}
+
 /// A push service that answers with results.
 async fn third(office: &Office) -> Service {
     Service::connect(office.host.component_port(), THIRD, PASSWORD, &Clock::system()).await
@@ -373,5 +402,6 @@ crate::on_hosts::on_hosts! {
         a_test_push_goes_all_the_way_and_shows_its_stages,
         an_owner_sees_removes_and_tests_what_is_theirs_alone,
         the_status_says_how_all_of_it_stands,
+        an_admin_has_the_configuration_read_again,
     ],
 }

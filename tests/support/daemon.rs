@@ -21,9 +21,7 @@ impl Daemon {
     /// Starts it with this configuration; `$DIR` in it becomes the path of the folder. Does not wait.
     pub(crate) fn start(configuration: &str) -> Self {
         let folder = TempDir::with_prefix("pushkeeper-").expect("a temporary folder");
-        let config = folder.path().join("config.toml");
-        std::fs::write(&config, configuration.replace("$DIR", &folder.path().to_string_lossy())).expect("a config");
-        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).expect("permissions");
+        write(&folder, configuration);
         let process = run(&folder);
         Self { process, folder }
     }
@@ -33,6 +31,16 @@ impl Daemon {
         let mut daemon = Self::start(configuration);
         daemon.wait_for_link(1).await;
         daemon
+    }
+
+    /// Its configuration as it is in the file.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("config.toml")).expect("a config")
+    }
+
+    /// Gives it another one, which it does not know of yet.
+    pub(crate) fn configure(&self, configuration: &str) {
+        write(&self.folder, configuration);
     }
 
     /// Starts it again with the same configuration and store.
@@ -70,6 +78,12 @@ impl Daemon {
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         self.process.exit_code().await
     }
+}
+
+fn write(folder: &TempDir, configuration: &str) {
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, configuration.replace("$DIR", &folder.path().to_string_lossy())).expect("a config");
+    std::fs::set_permissions(&config, Permissions::from_mode(0o600)).expect("permissions");
 }
 
 /// Runs the program of this build, or the one that `PUSHKEEPER_TEST_BINARY` names (a package to be tried).
