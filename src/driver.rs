@@ -10,25 +10,28 @@
 //!
 //! Nothing here decides about pushes or devices; that is `flows`.
 
+mod ports;
+mod pulse;
+mod tell;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
 use crate::clock::Clock;
 use crate::domain::ids::AppName;
-use crate::domain::outcome::Verdict;
 use crate::domain::push::Push;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
-use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Line, Outgoing, Step, Ticket, Waiter, Weight};
+use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Outgoing, Step, Ticket, Waiter, Weight};
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
-use crate::flows::status::Vitals;
+pub use ports::{AnswerHttp, Deliver, Disk, DiskReport, Offer, Ports, Reload, Unwatched, Watch};
+pub use pulse::{Beats, Pulse};
 
 /// Facts ride in the next commit, or in one of their own after this long.
 const FACTS_WITHIN: Duration = Duration::from_secs(1);
@@ -51,120 +54,6 @@ const HELD: usize = 10_000;
 /// While a vendor is busy, how long until we look again whether it still is.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the driver asks of the disk: one order at a time, each answered by one [`DiskReport`]; neither call blocks.
-pub trait Disk: Send {
-    /// Make these durable, all or none.
-    fn commit(&mut self, changes: Vec<Change>);
-
-    /// Try whether writing works again, and read everything anew if it does.
-    fn recover(&mut self);
-}
-
-/// What the disk says.
-#[derive(Debug)]
-pub enum DiskReport {
-    /// The changes are durable.
-    Committed,
-    /// They are not.
-    Failed(String),
-    /// Writing works again; this is what is stored.
-    Recovered(Vec<Change>),
-    /// Writing does not work yet.
-    StillFailing(String),
-}
-
-/// Hands pushes to the gateways. For each push exactly one verdict comes back.
-pub trait Deliver: Send {
-    /// Hands over pushes of one app, without blocking.
-    fn deliver(&self, app: &AppName, pushes: Vec<Push>);
-}
-
-/// Lets clients find apps of ours.
-pub trait Offer: Send {
-    /// From now on clients find this app, or no longer. Does not block.
-    fn offer(&self, app: &AppName, works: bool);
-}
-
-/// Reads the configuration again.
-pub trait Reload: Send {
-    /// Has it read; an [`Input::Reloaded`] comes of it by [`Ports::strangers`]. Does not block.
-    fn reload(&self);
-
-    /// The settings that it brought hold from here on: what goes with them takes the place of what was. Does not block.
-    fn switch(&self) {}
-}
-
-/// Answers requests that came over HTTP.
-pub trait AnswerHttp: Send {
-    /// Answers the request of this number, if anybody still waits for it. Does not block.
-    fn answer(&self, request: u64, answer: Answer);
-}
-
-/// Looks on: counts what happens, and knows what the flows cannot. Nothing here may block.
-pub trait Watch: Send {
-    /// Something was decided.
-    fn noted(&self, line: &Line);
-
-    /// An input, by this name, and all that it led to, took so long to be decided.
-    fn decided(&self, input: &'static str, took: Duration);
-
-    /// Something from outside was answered.
-    fn answered(&self, answer: &Answer);
-
-    /// What is known of the process and its link.
-    fn vitals(&self) -> Vitals;
-}
-
-/// Nobody looks on.
-#[derive(Debug)]
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn noted(&self, _line: &Line) {}
-
-    fn decided(&self, _input: &'static str, _took: Duration) {}
-
-    fn answered(&self, _answer: &Answer) {}
-
-    fn vitals(&self) -> Vitals {
-        Vitals::default()
-    }
-}
-
-/// What the driver is connected to.
-pub struct Ports {
-    /// Looks on.
-    pub watch: Box<dyn Watch>,
-    /// Requests from the link.
-    pub requests: mpsc::Receiver<Vec<Input>>,
-    /// Answers to the link. The link always takes them, connected or not.
-    pub answers: mpsc::Sender<Vec<Outgoing>>,
-    /// Requests over HTTP. May be closed: then there are none.
-    pub strangers: mpsc::Receiver<Input>,
-    /// Answers to them.
-    pub http: Box<dyn AnswerHttp>,
-    /// Verdicts of the gateways.
-    pub verdicts: mpsc::Receiver<Vec<Verdict>>,
-    /// The gateways.
-    pub gateways: Box<dyn Deliver>,
-    /// Reads the configuration again.
-    pub reload: Box<dyn Reload>,
-    /// What clients find. All apps are found at first.
-    pub offers: Box<dyn Offer>,
-    /// Reports of the disk.
-    pub reports: mpsc::Receiver<DiskReport>,
-    /// The disk.
-    pub disk: Box<dyn Disk>,
-    /// Closes when it is time to stop.
-    pub stop: mpsc::Receiver<()>,
-}
-
-impl std::fmt::Debug for Ports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ports(..)")
-    }
-}
-
 /// The driver.
 #[derive(Debug)]
 pub struct Driver {
@@ -180,38 +69,6 @@ pub struct Driver {
     left: bool,
     pulse: Pulse,
     beats: Beats,
-}
-
-/// Whether a driver's loop still turns, for whoever watches over the process.
-#[derive(Clone, Debug)]
-pub struct Pulse(mpsc::Sender<oneshot::Sender<()>>);
-
-/// The other end of a [`Pulse`].
-#[derive(Debug)]
-pub struct Beats(mpsc::Receiver<oneshot::Sender<()>>);
-
-impl Beats {
-    /// Tells the next one who asks; `None` if nobody can ask any more.
-    pub async fn beat(&mut self) -> Option<()> {
-        // Who asked may have stopped waiting.
-        let _ = self.0.recv().await?.send(());
-        Some(())
-    }
-}
-
-impl Pulse {
-    /// A pulse, and what makes it beat.
-    #[must_use]
-    pub fn new() -> (Self, Beats) {
-        let (asked, asks) = mpsc::channel(1);
-        (Self(asked), Beats(asks))
-    }
-
-    /// Waits until the loop comes round; false if it has ended. One that is stuck never answers: wait with a limit.
-    pub async fn beats(&self) -> bool {
-        let (tell, told) = oneshot::channel();
-        self.0.send(tell).await.is_ok() && told.await.is_ok()
-    }
 }
 
 /// What waits for the disk. One commit is under way at a time; what comes meanwhile makes up the next.
@@ -554,6 +411,5 @@ pub enum Ended {
 mod bridge_tests;
 #[cfg(test)]
 mod http_tests;
-mod tell;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device};
 use crate::domain::ids::{Account, DeviceHash, Domain, Node};
 use crate::domain::outcome::Outcome;
+use crate::domain::outcome::Verdict;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;

@@ -16,7 +16,7 @@ use crate::domain::time::Moment;
 
 pub use super::commands::data as commands;
 use super::commands::data::{Asked, Shown};
-pub use super::history::{About, Decided, How, Line, Matter, Objection, Owing, Place, Then, Trail};
+pub use super::decision::{About, Decided, How, Line, Matter, Objection, Owing, Place, Then, Trail};
 pub use super::lane::{LaneKind, Load};
 use super::memory::Memory;
 pub use super::notice::{Notice, Registered};

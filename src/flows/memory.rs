@@ -6,7 +6,7 @@ use super::circuit::Circuit;
 use super::commands::sessions::Session;
 use super::commands::{Trial, Waits};
 use super::data::Waiter;
-use super::history::Line;
+use super::decision::Line;
 use super::hosts::HostMemory;
 use super::lane::{Lane, LaneKind, Load};
 use super::live::Live;

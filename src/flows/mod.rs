@@ -15,7 +15,7 @@
 //! | [`data`], [`signals`], [`notice`] | what they take and return |
 //! | [`commands`] | what operators and account owners ask by commands |
 //! | [`status`], [`reload`] | how all of it stands; the configuration was read again |
-//! | [`history`], [`saying`] | the last decisions, and how they are told |
+//! | [`decision`], [`history`], [`saying`] | what was decided and why, the last of it, and how it is told |
 
 pub mod batch;
 pub mod circuit;
@@ -23,6 +23,7 @@ pub mod circuit;
 pub(crate) mod cloud_notify;
 pub mod commands;
 pub mod data;
+pub mod decision;
 #[cfg(test)]
 mod dialect_tests;
 pub mod dice;

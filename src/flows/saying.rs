@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::circuit::Fault;
-use super::history::{About, Decided, Entry, How, Line, Matter, Objection, Owing, Place, Then, Trail};
+use super::decision::{About, Decided, How, Line, Matter, Objection, Owing, Place, Then, Trail};
+use super::history::Entry;
 use super::notice::Registered;
 use crate::domain::device::GoneReason;
 use crate::domain::refusal::{Later, Refusal};
