@@ -16,7 +16,11 @@
 mod accounts;
 mod changes;
 pub mod data;
+#[cfg(test)]
+mod ending_tests;
 mod lists;
+#[cfg(test)]
+mod reason_rig;
 #[cfg(test)]
 mod reason_tests;
 pub mod sessions;

@@ -6,37 +6,28 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::data::Name;
+use super::reason_rig::{
+    DAY, HOUR, HOURS, NOBODY, ROMEO, asleep, device, disabled, filtered, from_net, guest, in_room, owed, pushed, quiet,
+    refused, refuses, tell,
+};
 use super::tests::{begin, cells, lines};
-use crate::domain::device::GoneReason;
-use crate::domain::extensions::{Allow, Extensions, Room};
+use crate::domain::extensions::{Allow, Room};
 use crate::domain::filter::Filter;
-use crate::domain::ids::{Account, Domain, Node};
+use crate::domain::ids::{Account, Domain};
 use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::refusal::Later;
-use crate::domain::secret::{Private, Secret};
+use crate::domain::secret::Secret;
 use crate::domain::session::{EndReason, Standing};
 use crate::domain::stanza::{Jingle, JingleStep, Kind, Stanza};
 use crate::flows::circuit::Fault;
 use crate::flows::data::{Change, Input};
-use crate::flows::history::{Decided, Objection, Owing, Then};
+use crate::flows::decision::{Decided, Objection, Owing, Then};
 use crate::flows::memory::Memory;
 use crate::flows::notice::Registered;
-use crate::flows::policy::Policy;
 use crate::flows::rules::rig::{ALICE, Rig, THIRD, call, ended, message, report, state};
-use crate::flows::signals::{Relayed, Turn, What, Wish};
-use crate::flows::world::{self, World, body, policy};
-
-const ROMEO: &str = "romeo@example.net";
-const HOUR: u64 = 3_600_000;
-const DAY: u64 = 24 * HOUR;
-const HOURS: Duration = Duration::from_secs(2 * 3600);
-
-/// A token for APNs.
-const TOKEN: &str = "ac4089a5c1f0ac4089a5c1f0ac4089a5c1f0ac4089a5c1f0ac4089a5c1f00001";
-
-/// Whose the devices are that nobody registered (`token_nodes`): no account's, so only the log says what became of them.
-const NOBODY: &str = "";
+use crate::flows::signals::{Relayed, Turn, Wish};
+use crate::flows::world::{self, World};
 
 /// A story: the decision's short name, what `show-account` says of it, and how it comes about.
 struct Row(&'static str, &'static str, fn() -> (World, &'static str));
@@ -455,242 +446,4 @@ fn show_account_names_every_decision_that_there_is() {
     let all: BTreeSet<_> = ALL.iter().copied().collect();
     assert_eq!(all.difference(&told).collect::<Vec<_>>(), Vec::<&&str>::new(), "these have no story");
     assert_eq!(all.len(), ALL.len(), "each has a name of its own");
-}
-
-/// Why something is gone, what `show-account` says, and how it comes about; the time is that of the end.
-struct Ending(GoneReason, &'static str, fn() -> (World, &'static str));
-
-/// Nobody takes a registration's place unseen: a new reason does not compile before it stands here.
-const fn ending_of(why: GoneReason) -> &'static str {
-    match why {
-        GoneReason::Owner => "owner",
-        GoneReason::MaxDevices => "max-devices",
-        GoneReason::VendorGone => "vendor-gone",
-        GoneReason::Errors => "errors",
-        GoneReason::Admin => "admin",
-        GoneReason::AccountDeleted => "account-deleted",
-        GoneReason::Expired => "expired",
-    }
-}
-
-const ENDINGS: &[Ending] = &[
-    Ending(GoneReason::Owner, "registration", || {
-        asleep(|_| {}, |rig| drop(rig.wish("phone", Wish::Disable { service: Some(THIRD.into()), node: None })))
-    }),
-    Ending(GoneReason::MaxDevices, "registration", || {
-        asleep(|policy| policy.rules.max_devices = 1, |rig| drop(rig.enable("push.other.example", "n", "tablet", None)))
-    }),
-    Ending(GoneReason::Errors, "registration", || {
-        disabled(|rig| {
-            for _ in 0..7 {
-                let tried = rig.pass(DAY);
-                for relay in tried.relays() {
-                    rig.relayed(relay, refused());
-                }
-            }
-        })
-    }),
-    Ending(GoneReason::Admin, "registration", || {
-        asleep(
-            |_| {},
-            |rig| {
-                let form = begin(&mut rig.world, Name::RemoveRegistration, &[("accountjid", ALICE)]);
-                let chosen = super::tests::options(&form)[0].clone();
-                begin(&mut rig.world, Name::RemoveRegistration, &[("accountjid", ALICE), ("chosen", &chosen)]);
-            },
-        )
-    }),
-    Ending(GoneReason::AccountDeleted, "registration", || {
-        asleep(|_| {}, |rig| drop(rig.event(What::UserDeleted { account: Account::new(ALICE) })))
-    }),
-    Ending(GoneReason::Expired, "registration", || {
-        asleep(|policy| policy.rules.registration_ttl = Some(Duration::from_secs(3600)), |rig| drop(rig.pass(HOUR)))
-    }),
-    Ending(GoneReason::Owner, "device", || device(|_| {}, |world, _| drop(world.unregister(ROMEO, "phone")))),
-    Ending(GoneReason::MaxDevices, "device", || {
-        device(
-            |policy| policy.register.max_devices_per_account = 1,
-            |world, _| {
-                world.later(1000);
-                world.register(ROMEO, "tablet", "token-2");
-            },
-        )
-    }),
-    Ending(GoneReason::VendorGone, "device", || {
-        device(|_| {}, |world, phone| tell(world, phone, Outcome::Gone { since: None }))
-    }),
-    Ending(GoneReason::Admin, "device", || {
-        device(
-            |_| {},
-            |world, _| {
-                let form = begin(world, Name::RemoveDevice, &[("accountjid", ROMEO)]);
-                let chosen = super::tests::options(&form)[0].clone();
-                begin(world, Name::RemoveDevice, &[("accountjid", ROMEO), ("chosen", &chosen)]);
-            },
-        )
-    }),
-    Ending(GoneReason::AccountDeleted, "device", || {
-        device(
-            |_| {},
-            |world, phone| {
-                let notification = Notification { account_removed: true, ..Notification::default() };
-                world.publish_as(Publish { notification, ..from_net(phone) });
-            },
-        )
-    }),
-];
-
-#[test]
-fn show_account_names_every_reason_to_be_gone_and_when() {
-    let mut told = BTreeSet::new();
-    for Ending(why, kind, story) in ENDINGS {
-        let (mut world, account) = story();
-        let shown = begin(&mut world, Name::ShowAccount, &[("accountjid", account)]);
-        let column = |name| cells(&shown, name).into_iter();
-        let rows = column("kind").zip(column("state")).zip(column("reason")).zip(column("since"));
-        let (reason, since) = rows
-            .filter(|(((of, state), _), _)| of == kind && state == "gone")
-            .map(|((_, reason), since)| (reason, since))
-            .next()
-            .unwrap_or_else(|| panic!("{why:?}: no {kind} is gone: {shown:#?}"));
-        assert_eq!(reason, why.said());
-        assert!(reason.ends_with(&format!("({})", ending_of(*why))), "{reason}");
-        let (start, now) = (world::START.to_string(), world.now().wall.to_string());
-        assert!(since >= start && since <= now, "{why:?}: {start} {since} {now}");
-        // 90 days later as well.
-        world.later(89 * DAY);
-        world.take(Input::Tick);
-        let later = begin(&mut world, Name::ShowAccount, &[("accountjid", account), ("show", "registrations")]);
-        assert!(cells(&later, "reason").contains(&reason), "{why:?}: {later:#?}");
-        told.insert(ending_of(*why));
-    }
-    let all = ["account-deleted", "admin", "errors", "expired", "max-devices", "owner", "vendor-gone"];
-    assert_eq!(told.into_iter().collect::<Vec<_>>(), all);
-}
-
-/// Alice's phone is away with a message in its queue; then this.
-fn asleep(change: impl FnOnce(&mut Policy), then: impl FnOnce(&mut Rig)) -> (World, &'static str) {
-    let mut rig = Rig::with(change);
-    rig.phone();
-    rig.hibernates(&[(1, message("m1"))]);
-    then(&mut rig);
-    (rig.world, ALICE)
-}
-
-/// The same, pushed; its push service says this of it.
-fn pushed(said: Relayed, then: impl FnOnce(&mut Rig)) -> (World, &'static str) {
-    asleep(
-        |_| {},
-        |rig| {
-            let sent = rig.pass(1000);
-            let relay = sent.relays()[0].clone();
-            rig.relayed(&relay, said);
-            then(rig);
-        },
-    )
-}
-
-/// The same, refused, and once is enough.
-fn disabled(then: impl FnOnce(&mut Rig)) -> (World, &'static str) {
-    asleep(
-        |policy| policy.rules.max_errors = 1,
-        |rig| {
-            let sent = rig.pass(1000);
-            let relay = sent.relays()[0].clone();
-            rig.relayed(&relay, refused());
-            then(rig);
-        },
-    )
-}
-
-/// Alice's phone is away, nobody writes, and so much time passes.
-fn quiet(millis: u64) -> (World, &'static str) {
-    let mut rig = Rig::new();
-    rig.phone();
-    rig.hibernates(&[]);
-    rig.pass(millis);
-    (rig.world, ALICE)
-}
-
-/// Alice's phone asks for a filter and is away; then this comes.
-fn filtered(change: impl FnOnce(&mut Extensions), stanza: Stanza) -> (World, &'static str) {
-    let mut asks = Extensions::default();
-    change(&mut asks);
-    let mut rig = Rig::new();
-    rig.turn(report("phone", Standing::Active), Turn::Bound, &[]);
-    let (service, node) = (Some(THIRD.into()), Node::new("node-1"));
-    rig.wish("phone", Wish::Enable { service, node, options: None, extensions: asks.kept() });
-    rig.hibernates(&[(1, stanza)]);
-    (rig.world, ALICE)
-}
-
-fn in_room() -> Stanza {
-    let room = Stanza { kind: Kind::Groupchat, from: Some("tea@chat.example/Bob".into()), ..message("m1") };
-    Stanza { body: Some(Private::new("hi")), archive_id: None, ..room }
-}
-
-fn refused() -> Relayed {
-    Relayed::Refused("cancel".into(), "item-not-found".into())
-}
-
-/// Romeo's phone is registered with our own push service; then this.
-fn device(change: impl FnOnce(&mut Policy), then: impl FnOnce(&mut World, &(Node, Secret))) -> (World, &'static str) {
-    let mut policy = policy();
-    change(&mut policy);
-    let mut world = World::new(policy);
-    let phone = world.register(ROMEO, "phone", "token-1");
-    then(&mut world, &phone);
-    (world, ROMEO)
-}
-
-/// What his server publishes.
-fn from_net((node, secret): &(Node, Secret)) -> Publish {
-    Publish {
-        from: Domain::new("example.net"),
-        from_full_jid: false,
-        node: node.clone(),
-        secret: Some(secret.clone()),
-        module: None,
-        notification: body("hi"),
-    }
-}
-
-/// A publish, and what the vendor says of it.
-fn tell(world: &mut World, phone: &(Node, Secret), outcome: Outcome) {
-    let sent = world.publish_as(from_net(phone));
-    world.verdict(&sent.pushes[0], outcome);
-}
-
-fn refuses(change: impl FnOnce(&mut Publish)) -> (World, &'static str) {
-    device(
-        |_| {},
-        |world, phone| {
-            let mut publish = from_net(phone);
-            change(&mut publish);
-            world.publish_as(publish);
-        },
-    )
-}
-
-/// A device that nobody registered: its node is its token.
-fn guest(then: impl FnOnce(&mut World, &(Node, Secret))) -> (World, &'static str) {
-    let mut policy = policy();
-    for app in &mut policy.apps {
-        app.token_nodes = app.name.as_str() == "ios";
-    }
-    let mut world = World::new(policy);
-    then(&mut world, &(Node::new(TOKEN), Secret::new("")));
-    (world, NOBODY)
-}
-
-/// The vendor says this of another's push; then one for romeo.
-fn owed(outcome: Outcome) -> (World, &'static str) {
-    device(
-        |_| {},
-        |world, phone| {
-            let other = world.register("other@example.net", "phone", "token-2");
-            tell(world, &other, outcome);
-            world.publish_as(from_net(phone));
-        },
-    )
 }
