@@ -1,8 +1,8 @@
 //! Row 25: why was this phone not woken? After each story the admin's `show-account` names the rule, or the reason why a
 //! registration or a device is gone, and when.
 //!
-//! Every decision that there is has a story of the flows in `src/flows/commands/reason_tests.rs`, which does not compile
-//! without a new one. Here are those that a real host brings about within a test's time. These are there only:
+//! Every decision that there is has a story of the flows in `src/flows/commands/reason_tests.rs`, which a new decision
+//! without one does not get past; every reason to be gone has one in `ending_tests.rs` beside it. Here are those that a real host brings about within a test's time. These are there only:
 //!
 //! | Decision, or reason | Why not here |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! Whatever happens to a push, or to a registration or device, `show-account` says it: a story for each decision that
-//! there is, and for each reason that something is gone. Those that can happen on a real host within a test's time are
-//! told there as well (`tests/stories/why.rs`).
+//! there is (`ending_tests.rs`: for each reason that something is gone). Those that can happen on a real host within a
+//! test's time are told there as well (`tests/stories/why.rs`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
