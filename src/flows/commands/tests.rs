@@ -2,7 +2,7 @@
 
 use super::data::{Action, Answers, Asked, FieldKind, Name, Progress, Shown, Tone};
 use crate::domain::device::GoneReason;
-use crate::domain::ids::Account;
+use crate::domain::ids::{Account, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::Status;
@@ -195,6 +195,58 @@ fn an_admin_removes_a_registration_and_it_says_so_from_then_on() {
         lines(&shown, "decisions").iter().any(|line| line.contains("gone: an admin removed it (admin)")),
         "{shown:?}"
     );
+}
+
+#[test]
+fn of_two_registrations_whose_short_names_are_the_same_each_can_be_chosen() {
+    let mut rig = rig();
+    rig.phone();
+    // Short names have 32 bits: some 77,000 tries are enough for two that are the same.
+    let mut seen = std::collections::HashMap::new();
+    let names = (0_u32..).map(|number| format!("node-{number}"));
+    let found = names.into_iter().find_map(|name| {
+        let other = seen.insert(Node::new(&*name).short(), name.clone());
+        other.map(|other| (other, name))
+    });
+    let (one, other) = found.unwrap();
+    rig.enabled_at("push.other.example", &one, "tablet");
+    rig.enabled_at("push.other.example", &other, "laptop");
+    let form = begin(&mut rig.world, Name::RemoveRegistration, &[("accountjid", ALICE)]);
+    let chosen = options(&form);
+    assert_eq!(chosen.len(), 3);
+    let done = go_on(&mut rig.world, &form, Action::Complete, Some(&[("chosen", &chosen[2])])).unwrap();
+    assert!(notes(&done)[0].starts_with("1 registration removed"), "{done:?}");
+}
+
+#[test]
+fn strangers_cannot_have_much_kept_nor_keep_an_admin_out() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    world.register("romeo@example.net", "phone", "token-1");
+    // A form that leaves out what is asked for is kept, and asked for once more.
+    let heavy = [("a", "x".repeat(4000)), ("b", "y".repeat(4000)), ("c", "|".repeat(255))];
+    let heavy: Vec<(&str, &str)> = heavy.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut shown = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, Some(&heavy)))).unwrap();
+    let mut go_on = |shown: &Shown| {
+        let asked = Asked { session: Some((*shown.session).into()), ..asked(Name::TestMyDevice, Some(&heavy)) };
+        answer(ask_as(world, "romeo@example.net", asked))
+    };
+    let refused = std::iter::from_fn(|| match go_on(&shown) {
+        Ok(next) => {
+            shown = next;
+            Some(Ok(()))
+        }
+        Err(refusal) => Some(Err(refusal)),
+    });
+    assert_eq!(refused.take(2).collect::<Vec<_>>(), [Ok(()), Err(Refusal::BadPayload)]);
+
+    for number in 0..1000 {
+        let stranger = format!("m{number}@mallory.example");
+        let _full = ask_as(world, &stranger, asked(Name::MyDevices, None));
+    }
+    let ask = |world: &mut World, asker, name| answer(ask_as(world, asker, asked(name, None))).map(|_| ());
+    assert_eq!(ask(world, "juliet@example.net", Name::MyDevices), Err(Refusal::TooManySessions));
+    assert_eq!(ask(world, ADMIN, Name::ShowAccount), Ok(()));
 }
 
 #[test]
