@@ -24,7 +24,9 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
-use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Line, Outgoing, Step, Ticket, Waiter, Weight};
+use crate::flows::data::{
+    Answer, Change, Decided, Door, Effect, Inner, Input, Line, Outgoing, Step, Ticket, Waiter, Weight,
+};
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
@@ -310,6 +312,9 @@ impl Driver {
             self.order(stopping);
             self.send().await?;
         }
+        self.part(flows::commands::stopped(&self.state, self.clock.now()));
+        // If the link has ended, that is what stopped us.
+        let _unheard = self.send().await;
         Ok(())
     }
 
@@ -325,6 +330,13 @@ impl Driver {
         for ticket in inputs.into_iter().filter_map(Input::into_ticket) {
             self.answer(ticket, Answer::Refused(Refusal::TryLater(Later::Full)));
         }
+        self.part(flows::commands::stopping(&self.state));
+    }
+
+    /// A step that tells people who wait that nothing more will come.
+    fn part(&mut self, step: Step) {
+        step.changes.iter().for_each(|change| self.state.apply(change));
+        self.happen(step.effects);
     }
 
     /// One input, and all that it leads to.
@@ -390,7 +402,14 @@ impl Driver {
 
     /// A step while the store takes no writes: promises are not made, all else goes on.
     fn take_read_only(&mut self, step: Step, refuse: bool) -> Vec<Inner> {
-        for change in step.changes.iter().filter(|change| change.weight() != Weight::Promise) {
+        let kept = |change: &&Change| change.weight() != Weight::Promise;
+        // What did not become of a registration is not told to those who ask why.
+        let unkept = step.changes.iter().any(|change| !kept(&change));
+        let untrue = |change: &&Change| {
+            let Change::Memory(Memory::Noted(line)) = change else { return false };
+            unkept && matches!(line.what, Decided::Registration(_))
+        };
+        for change in step.changes.iter().filter(kept).filter(|change| !untrue(change)) {
             self.state.apply(change);
             self.watch(change);
         }

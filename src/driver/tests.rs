@@ -8,6 +8,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
+use crate::flows::data::commands::{Action, Answers, Asked, Name};
 use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Reloaded, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
@@ -423,6 +424,33 @@ async fn stopping_waits_for_those_who_wait_and_for_the_disk() {
     assert!(!rig.driver.is_finished());
     rig.report(DiskReport::Committed).await;
     assert_eq!(rig.driver.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_reload_or_a_test_push_is_answered_before_the_end() {
+    let admin = Account::new("admin@example.org");
+    let mut rig = Rig::new(Policy { admins: vec![admin.clone()], ..policy() });
+    rig.register("phone").await;
+    let ask = |rig: &Rig, id: &str, asker: &Account, name, fields| {
+        let asked = Box::new(Asked { name, session: None, action: Action::Execute, fields });
+        Input::Command { ticket: rig.ticket(id), asker: asker.clone(), asked }
+    };
+    let owner = Account::new("romeo@example.org");
+    rig.ask(vec![ask(&rig, "t1", &owner, Name::TestMyDevice, None)]).await;
+    let (_, Answer::Command(shown)) = rig.answer().await else { panic!("no form") };
+    let target = shown.form.unwrap().fields[0].values[0].as_str().into();
+    let fields = Some(Answers(vec![("target".into(), vec![target])]));
+    rig.ask(vec![ask(&rig, "t2", &owner, Name::TestMyDevice, fields), ask(&rig, "r1", &admin, Name::Reload, None)])
+        .await;
+    let _under_way = rig.pushes.recv().await.unwrap();
+    rig.stop = None;
+    assert_eq!(rig.answer().await, ("r1".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
+    // The vendor says nothing, so it is owed.
+    rig.commit_order().await;
+    rig.report(DiskReport::Committed).await;
+    let (id, Answer::Command(shown)) = rig.answer().await else { panic!("no report") };
+    assert_eq!((id.as_str(), shown.notes[0].1.split(' ').next()), ("t2", Some("Nothing")));
+    rig.driver.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,9 @@ const LONGEST_FIELD: usize = 48 * 1024;
 const LONGEST_LINE: usize = 800;
 const LONGEST_CELL: usize = 600;
 
+/// How many notes there are at most. What they say of hosts and apps stands in the form, too.
+const MOST_NOTES: usize = 32;
+
 /// The node of a command.
 #[must_use]
 pub fn node(name: Name) -> String {
@@ -100,7 +103,7 @@ pub(super) fn write(out: &mut BytesMut, ticket: &Ticket, shown: &Shown) {
                 note(out, Tone::Warn, &format!("{left_out} more do not fit into one answer, and are left out."));
             }
         }
-        for (tone, text) in &shown.notes {
+        for (tone, text) in shown.notes.iter().take(MOST_NOTES) {
             note(out, *tone, text);
         }
     });

@@ -30,6 +30,7 @@ use super::dice::Dice;
 use super::memory::Memory;
 use super::state::State;
 use crate::domain::ids::Account;
+use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::Now;
 use data::Asked;
 pub use standing::Waits;
@@ -48,6 +49,25 @@ pub(super) fn due(state: &State, now: Now, step: &mut Step) {
         step.remember(Memory::CommandOver(number));
     }
     trials::due(state, now, step);
+}
+
+/// Nothing is read again any more: whoever waits for that is told to come again.
+#[must_use]
+pub fn stopping(state: &State) -> Step {
+    let mut step = Step::default();
+    for waits in &state.reloading {
+        step.answer(waits.ticket.clone(), Answer::Refused(Refusal::TryLater(Later::Full)));
+    }
+    step.remember(Memory::ReloadTold);
+    step
+}
+
+/// It is the end: whoever waits for what becomes of a test push hears what is known.
+#[must_use]
+pub fn stopped(state: &State, now: Now) -> Step {
+    let mut step = Step::default();
+    trials::stopped(state, now, &mut step);
+    step
 }
 
 /// The configuration was read again: whoever asked for it hears what came of it.

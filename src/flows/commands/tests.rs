@@ -7,7 +7,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::Status;
 use crate::domain::session::Standing;
-use crate::flows::data::{Answer, Input, Ticket};
+use crate::flows::data::{Answer, Input, Reloaded, Ticket};
+use crate::flows::policy::Policy;
 use crate::flows::rules::rig::{ALICE, Rig, THIRD, message, report, state};
 use crate::flows::signals::{Relayed, Turn};
 use crate::flows::world::{Happened, World, body};
@@ -157,6 +158,18 @@ fn a_session_ends_by_itself_is_cancelled_and_is_nobody_elses() {
         (world.state.commands.len(), go_on(world, &form, Action::Execute, None)),
         (0, Err(Refusal::SessionExpired))
     );
+}
+
+#[test]
+fn an_admin_who_is_none_any_more_does_not_go_on() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    let form = begin(world, Name::ShowAccount, &[]);
+    let policy = Policy { admins: Vec::new(), ..world.state.policy.clone() };
+    let reloaded = Reloaded { policy: Some(Box::new(policy)), said: Vec::new() };
+    world.take(Input::Reloaded(Box::new(reloaded)));
+    let fields = [("accountjid", "romeo@example.net")];
+    assert_eq!(go_on(world, &form, Action::Execute, Some(&fields)), Err(Refusal::Forbidden));
 }
 
 #[test]
@@ -399,7 +412,7 @@ fn whoever_asks_for_a_reload_hears_what_came_of_it() {
     let second = ask_as(world, ADMIN, asked(Name::Reload, None));
     assert_eq!((first.reloads, second.reloads, first.answers.len()), (1, 0, 0));
     let said = vec!["rules.max_devices: 5 → 3".to_owned()];
-    let reloaded = crate::flows::data::Reloaded { policy: None, said: said.clone() };
+    let reloaded = Reloaded { policy: None, said: said.clone() };
     let told = world.take(Input::Reloaded(Box::new(reloaded)));
     assert_eq!(told.answers.len(), 2);
     let shown = answer(told).unwrap();

@@ -215,6 +215,13 @@ pub(super) fn due(state: &State, now: Now, step: &mut Step) {
     }
 }
 
+/// Reports all of them as they stand.
+pub(super) fn stopped(state: &State, now: Now, step: &mut Step) {
+    for trial in state.trials.all.values() {
+        tell(state, trial, Outcome::Unknown, now, step);
+    }
+}
+
 fn tell(state: &State, trial: &Trial, outcome: Outcome<'_>, now: Now, step: &mut Step) {
     let (notes, form) = report(state, trial, outcome, now);
     let (name, session) = (trial.name, trial.session.clone());

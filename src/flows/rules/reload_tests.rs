@@ -52,6 +52,17 @@ fn a_host_that_is_new_is_linked_at_once_if_there_is_a_stream() {
 }
 
 #[test]
+fn the_sessions_of_a_host_that_is_removed_are_not_counted_any_more() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.enabled_at(THIRD, "node-2", "tablet");
+    rig.turn(report("phone", Standing::Hibernated), Turn::Hibernated, &[]);
+    assert_eq!(rig.world.state.lives.sessions(), (1, 1));
+    change(&mut rig, |policy| policy.hosts.clear());
+    assert_eq!(rig.world.state.lives.sessions(), (0, 0));
+}
+
+#[test]
 fn a_host_that_is_removed_is_forgotten_and_told_nothing_while_its_registrations_stay() {
     let mut rig = Rig::new();
     rig.phone();
