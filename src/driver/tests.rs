@@ -573,7 +573,7 @@ impl Reload for FakeReload {
 async fn what_goes_with_new_settings_is_switched_in_the_moment_in_which_they_hold() {
     let mut rig = Rig::new(policy());
     let reloaded = |policy: Option<Policy>| {
-        let reloaded = Reloaded { policy: policy.map(Box::new), said: Vec::new() };
+        let reloaded = Reloaded { policy: policy.map(Box::new), wishes: 0, said: Vec::new() };
         Input::Reloaded(Box::new(reloaded))
     };
     let said = rig.reloads.clone();

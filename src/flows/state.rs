@@ -89,6 +89,8 @@ pub struct State {
     pub trials: Trials,
     /// Those who wait for the configuration to be read again.
     pub reloading: Vec<Waits>,
+    /// How many there were since the start.
+    pub reload_wishes: u64,
     next_number: u64,
     /// Who is to be woken, each once, and when the next ones may be.
     to_wake: VecDeque<RegistrationKey>,
@@ -130,6 +132,7 @@ impl State {
             commands: Sessions::default(),
             trials: Trials::default(),
             reloading: Vec::new(),
+            reload_wishes: 0,
             next_number: 1,
             to_wake: VecDeque::new(),
             in_turn: HashSet::new(),
@@ -527,8 +530,11 @@ impl State {
             Memory::CommandOver(number) => self.commands.end(*number),
             Memory::Testing(trial) => self.trials.put(trial),
             Memory::Tested(number) => self.trials.end(*number),
-            Memory::Reloading(waits) => self.reloading.push((**waits).clone()),
-            Memory::ReloadTold => self.reloading.clear(),
+            Memory::Reloading(waits) => {
+                self.reload_wishes = waits.number;
+                self.reloading.push((**waits).clone());
+            }
+            Memory::ReloadTold(wishes) => self.reloading.retain(|waits| waits.number > *wishes),
             Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
             Memory::Policy(policy) => self.settle_on(policy),
             Memory::Renewed(app, expires) => self.renew(app, *expires),

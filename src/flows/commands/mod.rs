@@ -58,7 +58,7 @@ pub fn stopping(state: &State) -> Step {
     for waits in &state.reloading {
         step.answer(waits.ticket.clone(), Answer::Refused(Refusal::TryLater(Later::Full)));
     }
-    step.remember(Memory::ReloadTold);
+    step.remember(Memory::ReloadTold(u64::MAX));
     step
 }
 
@@ -70,11 +70,11 @@ pub fn stopped(state: &State, now: Now) -> Step {
     step
 }
 
-/// The configuration was read again: whoever asked for it hears what came of it.
+/// The configuration was read again: whoever asked for it before that hears what came of it.
 pub(super) fn reloaded(state: &State, reloaded: &Reloaded, step: &mut Step) {
-    for waits in &state.reloading {
+    for waits in state.reloading.iter().filter(|waits| waits.number <= reloaded.wishes) {
         let shown = standing::reloaded(waits, reloaded);
         step.answer(waits.ticket.clone(), Answer::Command(Box::new(shown)));
     }
-    step.remember(Memory::ReloadTold);
+    step.remember(Memory::ReloadTold(reloaded.wishes));
 }

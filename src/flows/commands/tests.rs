@@ -1,5 +1,6 @@
 //! What people ask and are shown, before it is XML.
 
+use super::Trial;
 use super::data::{Action, Answers, Asked, FieldKind, Name, Progress, Shown, Tone};
 use crate::domain::device::GoneReason;
 use crate::domain::ids::{Account, Node};
@@ -7,7 +8,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::Status;
 use crate::domain::session::Standing;
-use crate::flows::data::{Answer, Input, Reloaded, Ticket};
+use crate::flows::data::{Answer, Change, Input, Reloaded, Ticket};
+use crate::flows::memory::Memory;
 use crate::flows::policy::Policy;
 use crate::flows::rules::rig::{ALICE, Rig, THIRD, message, report, state};
 use crate::flows::signals::{Relayed, Turn};
@@ -166,7 +168,7 @@ fn an_admin_who_is_none_any_more_does_not_go_on() {
     let world = &mut rig.world;
     let form = begin(world, Name::ShowAccount, &[]);
     let policy = Policy { admins: Vec::new(), ..world.state.policy.clone() };
-    let reloaded = Reloaded { policy: Some(Box::new(policy)), said: Vec::new() };
+    let reloaded = Reloaded { policy: Some(Box::new(policy)), wishes: 0, said: Vec::new() };
     world.take(Input::Reloaded(Box::new(reloaded)));
     let fields = [("accountjid", "romeo@example.net")];
     assert_eq!(go_on(world, &form, Action::Execute, Some(&fields)), Err(Refusal::Forbidden));
@@ -341,6 +343,36 @@ fn a_test_push_to_a_device_of_ours_shows_its_stages() {
 }
 
 #[test]
+fn tests_of_strangers_keep_no_admin_from_one() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    for name in ["romeo", "juliet"] {
+        world.register(&format!("{name}@example.net"), "phone", &format!("token-{name}"));
+    }
+    for number in 0..100 {
+        let trial = Trial {
+            number,
+            ticket: world.ticket(),
+            name: Name::TestMyDevice,
+            session: "x".into(),
+            account: Account::new("mallory@mallory.example"),
+            registration: None,
+            node: None,
+            flight: None,
+            begun: world.now(),
+        };
+        world.state.apply(&Change::Memory(Memory::Testing(Box::new(trial))));
+    }
+    let form = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, None))).unwrap();
+    let target = options(&form)[0].clone();
+    let refused = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, Some(&[("target", &target)]))));
+    assert_eq!(notes(&refused.unwrap()), ["Too many tests; try again in a minute."]);
+    let fields = [("accountjid", "romeo@example.net"), ("target", &target)];
+    let sent = ask_as(world, ADMIN, asked(Name::SendTestPush, Some(&fields)));
+    assert_eq!((sent.answers.len(), sent.pushes.len()), (0, 1));
+}
+
+#[test]
 fn a_test_push_that_nobody_answers_is_reported_after_fifteen_seconds() {
     let mut rig = rig();
     let world = &mut rig.world;
@@ -410,9 +442,12 @@ fn whoever_asks_for_a_reload_hears_what_came_of_it() {
     let world = &mut rig.world;
     let first = ask_as(world, ADMIN, asked(Name::Reload, None));
     let second = ask_as(world, ADMIN, asked(Name::Reload, None));
-    assert_eq!((first.reloads, second.reloads, first.answers.len()), (1, 0, 0));
+    assert_eq!((first.reloads, second.reloads, first.answers.len()), (1, 1, 0));
     let said = vec!["rules.max_devices: 5 → 3".to_owned()];
-    let reloaded = Reloaded { policy: None, said: said.clone() };
+    // One that began before they asked, such as on a signal, tells them nothing.
+    let reloaded = Reloaded { policy: None, wishes: 0, said: Vec::new() };
+    assert_eq!(world.take(Input::Reloaded(Box::new(reloaded))).answers.len(), 0);
+    let reloaded = Reloaded { policy: None, wishes: 2, said: said.clone() };
     let told = world.take(Input::Reloaded(Box::new(reloaded)));
     assert_eq!(told.answers.len(), 2);
     let shown = answer(told).unwrap();

@@ -136,7 +136,9 @@ fn to_one_of(desk: &mut Desk<'_>, account: &Account) -> Played {
         (None, None) => return Played::Wrong(form(), More::Last, "That is not there any more.".to_owned()),
     };
     let bucket = state.testing.less_one(&desk.session.asker, RATE, desk.now.steady);
-    let Some(bucket) = bucket.filter(|_| state.trials.len() < MOST) else {
+    // Whatever others test keeps no admin from it.
+    let room = state.trials.len() < MOST || state.policy.admins.contains(&desk.session.asker);
+    let Some(bucket) = bucket.filter(|_| room) else {
         return Played::Done(vec![(Tone::Error, "Too many tests; try again in a minute.".to_owned())], None);
     };
     let asker = desk.session.asker.clone();

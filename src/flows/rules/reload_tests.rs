@@ -18,7 +18,7 @@ const HOUR: u64 = 3_600_000;
 fn change(rig: &mut Rig, change: impl FnOnce(&mut Policy)) -> Happened {
     let mut policy = rig.world.state.policy.clone();
     change(&mut policy);
-    let reloaded = Reloaded { policy: Some(Box::new(policy)), said: Vec::new() };
+    let reloaded = Reloaded { policy: Some(Box::new(policy)), wishes: 0, said: Vec::new() };
     rig.world.take(Input::Reloaded(Box::new(reloaded)))
 }
 
