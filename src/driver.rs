@@ -25,7 +25,7 @@ use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
 use crate::flows::data::{
-    Answer, Change, Decided, Door, Effect, Inner, Input, Line, Outgoing, Step, Ticket, Waiter, Weight,
+    Answer, Change, Decided, Door, Effect, Inner, Input, Line, Notice, Outgoing, Step, Ticket, Waiter, Weight,
 };
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
@@ -546,13 +546,15 @@ fn next_wake(state: &State, disk: &DiskQueue, pressed: bool, now: Now) -> Moment
     [late, disk, pause].into_iter().flatten().fold(now.steady + IDLE_TICK, Moment::min)
 }
 
-/// The same effects, where every answer says that the store takes no writes.
+/// The same effects, where every answer says that the store takes no writes, and the log tells of no registration what
+/// did not become of it.
 fn refused(effects: Vec<Effect>) -> Vec<Effect> {
     let refuse = |effect| match effect {
-        Effect::Answer(ticket, _) => Effect::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store))),
-        other => other,
+        Effect::Answer(ticket, _) => Some(Effect::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store)))),
+        Effect::Notice(Notice::Registration { .. }) => None,
+        other => Some(other),
     };
-    effects.into_iter().map(refuse).collect()
+    effects.into_iter().filter_map(refuse).collect()
 }
 
 /// What ended under the driver.

@@ -5,8 +5,8 @@ use super::*;
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::registration::tests::registration;
 use crate::domain::session::{Report, Sid, Standing};
-use crate::flows::data::Ticket;
 use crate::flows::data::commands::{Action, Answers, Asked, Name};
+use crate::flows::data::{Registered, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Batch, Event, HostState, NodeState, Order, OrderKind, Reply, What, Wish};
 use crate::flows::world::policy;
@@ -124,6 +124,15 @@ async fn what_the_store_did_not_take_is_not_told_as_if_it_had() {
     let rows = shown.form.unwrap().table.unwrap().rows;
     let of = |node: &str| rows.iter().filter(|row| row[2].contains(&Node::new(node).short())).count();
     assert_eq!((of("a"), of("b")), (1, 0), "{rows:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_refused_and_not_logged_as_done() {
+    let rig = Rig::new(policy());
+    let answer = |answer| Effect::Answer(rig.ticket("e1"), answer);
+    let notice = Notice::Registration { key: registration().key, what: Registered::Enabled };
+    let effects = vec![Effect::Notice(notice), answer(Answer::Done), Effect::Reload];
+    assert_eq!(refused(effects), [answer(STORE), Effect::Reload]);
 }
 
 /// What time would change, the disk cannot keep: the driver must not try again and again meanwhile.
