@@ -244,7 +244,9 @@ pub async fn run_under(
     let driver = tokio::spawn(driver.run());
     let reloading = tokio::spawn(reloader.run());
     let counters = watcher.counters();
-    tokio::spawn(manager.clone().tell_link(connect.clone(), counters.state()));
+    let current = target.clone();
+    let told = manager.clone().tell_link(move || current.borrow().connect.clone(), counters.state());
+    tokio::spawn(told);
     let settings = link::Settings { connect, secret, timing: Timing::default(), counters };
     let link = tokio::spawn(link::run_to(settings, Some(target), service, clock, requests, answer_queue));
     let watching = tokio::spawn(watcher.keep(store_path));

@@ -26,7 +26,9 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::registration::Said;
 use crate::domain::time::{Moment, Now};
 use crate::flows;
-use crate::flows::data::{Answer, Change, Door, Effect, Inner, Input, Outgoing, Step, Ticket, Waiter, Weight};
+use crate::flows::data::{
+    Answer, Change, Decided, Door, Effect, Inner, Input, Notice, Outgoing, Step, Ticket, Waiter, Weight,
+};
 use crate::flows::dice::Dice;
 use crate::flows::memory::Memory;
 use crate::flows::state::State;
@@ -167,6 +169,9 @@ impl Driver {
             self.order(stopping);
             self.send().await?;
         }
+        self.part(flows::commands::stopped(&self.state, self.clock.now()));
+        // If the link has ended, that is what stopped us.
+        let _unheard = self.send().await;
         Ok(())
     }
 
@@ -182,6 +187,13 @@ impl Driver {
         for ticket in inputs.into_iter().filter_map(Input::into_ticket) {
             self.answer(ticket, Answer::Refused(Refusal::TryLater(Later::Full)));
         }
+        self.part(flows::commands::stopping(&self.state));
+    }
+
+    /// A step that tells people who wait that nothing more will come.
+    fn part(&mut self, step: Step) {
+        step.changes.iter().for_each(|change| self.state.apply(change));
+        self.happen(step.effects);
     }
 
     /// One input, and all that it leads to.
@@ -247,7 +259,14 @@ impl Driver {
 
     /// A step while the store takes no writes: promises are not made, all else goes on.
     fn take_read_only(&mut self, step: Step, refuse: bool) -> Vec<Inner> {
-        for change in step.changes.iter().filter(|change| change.weight() != Weight::Promise) {
+        let kept = |change: &&Change| change.weight() != Weight::Promise;
+        // What did not become of a registration is not told to those who ask why.
+        let unkept = step.changes.iter().any(|change| !kept(&change));
+        let untrue = |change: &&Change| {
+            let Change::Memory(Memory::Noted(line)) = change else { return false };
+            unkept && matches!(line.what, Decided::Registration(_))
+        };
+        for change in step.changes.iter().filter(kept).filter(|change| !untrue(change)) {
             self.state.apply(change);
             self.watch(change);
         }
@@ -384,13 +403,15 @@ fn next_wake(state: &State, disk: &DiskQueue, pressed: bool, now: Now) -> Moment
     [late, disk, pause].into_iter().flatten().fold(now.steady + IDLE_TICK, Moment::min)
 }
 
-/// The same effects, where every answer says that the store takes no writes.
+/// The same effects, where every answer says that the store takes no writes, and the log tells of no registration what
+/// did not become of it.
 fn refused(effects: Vec<Effect>) -> Vec<Effect> {
     let refuse = |effect| match effect {
-        Effect::Answer(ticket, _) => Effect::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store))),
-        other => other,
+        Effect::Answer(ticket, _) => Some(Effect::Answer(ticket, Answer::Refused(Refusal::TryLater(Later::Store)))),
+        Effect::Notice(Notice::Registration { .. }) => None,
+        other => Some(other),
     };
-    effects.into_iter().map(refuse).collect()
+    effects.into_iter().filter_map(refuse).collect()
 }
 
 /// What ended under the driver.

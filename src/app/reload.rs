@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +91,8 @@ pub(super) struct Port {
 struct Shared {
     parts: Parts,
     log: Box<dyn Fn(&Log) + Send + Sync>,
+    /// How many wishes there were.
+    wished: AtomicU64,
     /// What takes its place when the driver says so.
     pending: Mutex<Option<Switch>>,
 }
@@ -110,6 +113,7 @@ struct Switch {
 
 impl driver::Reload for Port {
     fn reload(&self) {
+        self.shared.wished.fetch_add(1, Ordering::SeqCst);
         // There is no room only if one is remembered already.
         let _remembered = self.wishes.try_send(());
     }
@@ -191,7 +195,7 @@ impl Reloader {
     ) -> (Port, Self) {
         let Reloads { read, asked, log, stage } = reloads;
         let (wish, wishes) = mpsc::channel(1);
-        let shared = Arc::new(Shared { parts, log, pending: Mutex::default() });
+        let shared = Arc::new(Shared { parts, log, wished: AtomicU64::new(0), pending: Mutex::default() });
         let port = Port { wishes: wish, shared: shared.clone() };
         (port, Self { reloads: Reader { read, asked, stage }, wishes, inputs, shared, running, clock })
     }
@@ -213,19 +217,20 @@ impl Reloader {
 
     /// Reads it, has it hold if it is right, and returns whether it does, and what there is to say.
     async fn reload(&mut self) -> (bool, Vec<String>) {
+        let wishes = self.shared.wished.load(Ordering::SeqCst);
         let (read, running, clock) = (self.reloads.read.clone(), self.running.clone(), self.clock.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(read(), &running, &clock)).await;
         let prepared = match prepared {
             Ok(Ok(prepared)) => prepared,
-            Ok(Err(complaints)) => return (false, self.refuse(&complaints).await),
+            Ok(Err(complaints)) => return (false, self.refuse(&complaints, wishes).await),
             Err(_panicked) => {
                 let text = "reading it failed in a way that nobody foresaw".to_owned();
-                return (false, self.refuse(&[Complaint { key: String::new(), text }]).await);
+                return (false, self.refuse(&[Complaint { key: String::new(), text }], wishes).await);
             }
         };
         let Prepared { switch, done, running, policy, said } = prepared;
         *self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(switch);
-        self.tell(Some(policy), said.clone()).await;
+        self.tell(Some(policy), wishes, said.clone()).await;
         // Compared with the next one is what runs: so that one waits until this one does.
         tokio::select! {
             switched = done => if switched.is_ok() {
@@ -243,19 +248,19 @@ impl Reloader {
         (false, said)
     }
 
-    async fn refuse(&self, complaints: &[Complaint]) -> Vec<String> {
+    async fn refuse(&self, complaints: &[Complaint], wishes: u64) -> Vec<String> {
         error!("the configuration needs mending: nothing changes until it is");
         let mut said = vec!["nothing changed: the configuration needs mending".to_owned()];
         for complaint in complaints {
             error!("{complaint}");
             said.push(complaint.to_string());
         }
-        self.tell(None, said.clone()).await;
+        self.tell(None, wishes, said.clone()).await;
         said
     }
 
-    async fn tell(&self, policy: Option<Policy>, said: Vec<String>) {
-        let reloaded = Reloaded { policy: policy.map(Box::new), said };
+    async fn tell(&self, policy: Option<Policy>, wishes: u64, said: Vec<String>) {
+        let reloaded = Reloaded { policy: policy.map(Box::new), wishes, said };
         // Nobody listens any more only if the process is about to end.
         let _ended = self.inputs.send(Input::Reloaded(Box::new(reloaded))).await;
     }
@@ -348,7 +353,7 @@ pub(super) fn note_ends(policy: &mut Policy, gateways: &[(AppName, AppGateway)])
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::config::parse;
@@ -393,8 +398,8 @@ mod tests {
         });
         for number in 0..3 {
             port.reload();
-            let Reloaded { policy, said } = heard(&mut driver).await;
-            assert_eq!(policy, None);
+            let Reloaded { policy, wishes, said } = heard(&mut driver).await;
+            assert_eq!((policy, wishes), (None, number + 1));
             let expected = format!("rules: number {number}");
             assert_eq!(said, ["nothing changed: the configuration needs mending", expected.as_str()]);
         }
@@ -402,7 +407,7 @@ mod tests {
         for _ in 0..10 {
             port.reload();
         }
-        heard(&mut driver).await;
+        while heard(&mut driver).await.wishes < 13 {}
         assert!((4..=5).contains(&reads.load(Ordering::SeqCst)));
     }
 
@@ -410,7 +415,7 @@ mod tests {
     async fn nothing_takes_its_place_before_the_driver_says_so() {
         let (port, mut driver, gateways) = rig(|| read(&TEXT.replace("apps.try", "apps.new")));
         port.reload();
-        let Reloaded { policy, said } = heard(&mut driver).await;
+        let Reloaded { policy, said, .. } = heard(&mut driver).await;
         assert_eq!(said, ["[apps.try]: removed", "[apps.new]: new"]);
         assert_eq!(policy.unwrap().apps[0].name.as_str(), "new");
         assert_eq!(gateways.running(), 0);
@@ -429,7 +434,7 @@ mod tests {
         let renamed = TEXT.replace("push.example.org", "push.example.net");
         let (port, mut driver, _) = rig(move || read(&renamed));
         port.reload();
-        let Reloaded { policy, said } = heard(&mut driver).await;
+        let Reloaded { policy, said, .. } = heard(&mut driver).await;
         assert_eq!(policy.unwrap().own.as_str(), "push.example.org");
         let stays =
             "component.jid: push.example.org → push.example.net, which takes a restart; what runs stays as it is";
@@ -438,7 +443,7 @@ mod tests {
         let taken = TEXT.replace("push.example.org", "push.example.net") + "[[hosts]]\ndomain = 'push.example.org'\n";
         let (port, mut driver, _) = rig(move || read(&taken));
         port.reload();
-        let Reloaded { policy, said } = heard(&mut driver).await;
+        let Reloaded { policy, said, .. } = heard(&mut driver).await;
         assert_eq!(policy, None);
         assert!(said[1].starts_with("hosts: push.example.org is our own until a restart"), "{said:?}");
     }

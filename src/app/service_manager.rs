@@ -81,15 +81,16 @@ impl Service {
         self.tell(&format!("STATUS={}", one_line(text)));
     }
 
-    /// Tells how the link to the host at `connect` is, now and whenever that changes, until there is no more link.
-    pub async fn tell_link(self, connect: String, mut state: watch::Receiver<LinkState>) {
+    /// Tells how the link to the host is, now and whenever that changes, until there is no more link. `connect` says where
+    /// that is, which a reload can change.
+    pub async fn tell_link(self, connect: impl Fn() -> String + Send, mut state: watch::Receiver<LinkState>) {
         if self.socket.is_none() {
             return;
         }
         loop {
             let text = match &*state.borrow_and_update() {
-                LinkState::Connecting => format!("no link yet: connecting to {connect}"),
-                LinkState::Linked => format!("linked to {connect}"),
+                LinkState::Connecting => format!("no link yet: connecting to {}", connect()),
+                LinkState::Linked => format!("linked to {}", connect()),
                 LinkState::Down(why) => format!("no link: {why}"),
             };
             self.status(&text);
@@ -146,6 +147,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU16, Ordering};
+
     use super::*;
 
     /// A manager in the abstract name space, and its end of us.
@@ -241,13 +244,21 @@ mod tests {
     async fn the_link_is_told_as_it_changes() {
         let (manager, service) = manager("link", &[]);
         let (link, state) = watch::channel(LinkState::Connecting);
-        let telling = tokio::spawn(service.tell_link("127.0.0.1:5347".into(), state));
+        let port = Arc::new(AtomicU16::new(5347));
+        let current = port.clone();
+        let connect = move || format!("127.0.0.1:{}", current.load(Ordering::Relaxed));
+        let telling = tokio::spawn(service.tell_link(connect, state));
         let mut all = Vec::new();
         for (state, said) in [
             (None, "STATUS=no link yet: connecting to 127.0.0.1:5347"),
             (Some(LinkState::Linked), "STATUS=linked to 127.0.0.1:5347"),
             (Some(LinkState::Down("the host ended the stream".into())), "STATUS=no link: the host ended the stream"),
+            // A reload came in between.
+            (Some(LinkState::Linked), "STATUS=linked to 127.0.0.1:5348"),
         ] {
+            if matches!(state, Some(LinkState::Down(_))) {
+                port.store(5348, Ordering::Relaxed);
+            }
             if let Some(state) = state {
                 link.send_replace(state);
             }

@@ -5,7 +5,9 @@ use super::*;
 use crate::domain::ids::{Account, Domain, Node};
 use crate::domain::registration::tests::registration;
 use crate::domain::session::{Report, Sid, Standing};
-use crate::flows::data::Ticket;
+use crate::flows::data::commands::{Action, Answers, Asked, Name};
+use crate::flows::data::{Registered, Ticket};
+use crate::flows::policy::Policy;
 use crate::flows::signals::{Batch, Event, HostState, NodeState, Order, OrderKind, Reply, What, Wish};
 use crate::flows::world::policy;
 
@@ -100,6 +102,37 @@ async fn while_the_store_takes_no_writes_an_enable_is_put_off_and_events_are_ans
     assert!(matches!(&changes[..], [Change::Registration(_)]), "{changes:?}");
     rig.report(DiskReport::Committed).await;
     assert_eq!(rig.answer().await, ("e3".to_owned(), Answer::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_not_told_as_if_it_had() {
+    let admin = Account::new("admin@example.org");
+    let mut rig = Rig::new(Policy { admins: vec![admin.clone()], ..policy() });
+    rig.link().await;
+    rig.ask(vec![rig.wish("e1", 1, "a", false)]).await;
+    rig.commit_order().await;
+    rig.report(DiskReport::Failed("no space left".into())).await;
+    assert_eq!(rig.answer().await, ("e1".to_owned(), STORE));
+    rig.ask(vec![rig.wish("e2", 2, "b", false)]).await;
+    assert_eq!(rig.answer().await, ("e2".to_owned(), STORE));
+    let fields = [("accountjid", "romeo@example.org"), ("show", "decisions")];
+    let fields = fields.map(|(name, value)| (name.into(), vec![value.into()]));
+    let (session, fields) = (None, Some(Answers(fields.into())));
+    let asked = Box::new(Asked { name: Name::ShowAccount, session, action: Action::Execute, fields });
+    rig.ask(vec![Input::Command { ticket: rig.ticket("c1"), asker: admin, asked }]).await;
+    let (_, Answer::Command(shown)) = rig.answer().await else { panic!("nothing is shown") };
+    let rows = shown.form.unwrap().table.unwrap().rows;
+    let of = |node: &str| rows.iter().filter(|row| row[2].contains(&Node::new(node).short())).count();
+    assert_eq!((of("a"), of("b")), (1, 0), "{rows:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_refused_and_not_logged_as_done() {
+    let rig = Rig::new(policy());
+    let answer = |answer| Effect::Answer(rig.ticket("e1"), answer);
+    let notice = Notice::Registration { key: registration().key, what: Registered::Enabled };
+    let effects = vec![Effect::Notice(notice), answer(Answer::Done), Effect::Reload];
+    assert_eq!(refused(effects), [answer(STORE), Effect::Reload]);
 }
 
 /// What time would change, the disk cannot keep: the driver must not try again and again meanwhile.

@@ -11,6 +11,7 @@ use crate::domain::outcome::Verdict;
 use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 use crate::domain::time::Timestamp;
+use crate::flows::data::commands::{Action, Answers, Asked, Name};
 use crate::flows::data::{DeviceRegistration, DeviceUnregistration, Door, Reloaded, Ticket};
 use crate::flows::policy::Policy;
 use crate::flows::signals::{Order as BridgeOrder, OrderKind};
@@ -429,6 +430,33 @@ async fn stopping_waits_for_those_who_wait_and_for_the_disk() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_reload_or_a_test_push_is_answered_before_the_end() {
+    let admin = Account::new("admin@example.org");
+    let mut rig = Rig::new(Policy { admins: vec![admin.clone()], ..policy() });
+    rig.register("phone").await;
+    let ask = |rig: &Rig, id: &str, asker: &Account, name, fields| {
+        let asked = Box::new(Asked { name, session: None, action: Action::Execute, fields });
+        Input::Command { ticket: rig.ticket(id), asker: asker.clone(), asked }
+    };
+    let owner = Account::new("romeo@example.org");
+    rig.ask(vec![ask(&rig, "t1", &owner, Name::TestMyDevice, None)]).await;
+    let (_, Answer::Command(shown)) = rig.answer().await else { panic!("no form") };
+    let target = shown.form.unwrap().fields[0].values[0].as_str().into();
+    let fields = Some(Answers(vec![("target".into(), vec![target])]));
+    rig.ask(vec![ask(&rig, "t2", &owner, Name::TestMyDevice, fields), ask(&rig, "r1", &admin, Name::Reload, None)])
+        .await;
+    let _under_way = rig.pushes.recv().await.unwrap();
+    rig.stop = None;
+    assert_eq!(rig.answer().await, ("r1".to_owned(), Answer::Refused(Refusal::TryLater(Later::Full))));
+    // The vendor says nothing, so it is owed.
+    rig.commit_order().await;
+    rig.report(DiskReport::Committed).await;
+    let (id, Answer::Command(shown)) = rig.answer().await else { panic!("no report") };
+    assert_eq!((id.as_str(), shown.notes[0].1.split(' ').next()), ("t2", Some("Nothing")));
+    rig.driver.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_vendor_pauses_reading_when_many_wait_and_a_silent_one_does_not() {
     let mut rig = Rig::new(Policy { slots: 4, max_waiting: 6, ..policy() });
     let mut devices = Vec::new();
@@ -548,7 +576,7 @@ impl Reload for FakeReload {
 async fn what_goes_with_new_settings_is_switched_in_the_moment_in_which_they_hold() {
     let mut rig = Rig::new(policy());
     let reloaded = |policy: Option<Policy>| {
-        let reloaded = Reloaded { policy: policy.map(Box::new), said: Vec::new() };
+        let reloaded = Reloaded { policy: policy.map(Box::new), wishes: 0, said: Vec::new() };
         Input::Reloaded(Box::new(reloaded))
     };
     let said = rig.reloads.clone();

@@ -462,6 +462,8 @@ pub enum Effect {
 pub struct Reloaded {
     /// The operator's settings from now on; `None` if nothing changes, because the configuration needs mending.
     pub policy: Option<Box<Policy>>,
+    /// So many times somebody had wished for it when it began: who wished later hears of a later one.
+    pub wishes: u64,
     /// What changed, what did not because it takes a restart, and what needs mending: lines for people.
     pub said: Vec<String>,
 }

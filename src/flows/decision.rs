@@ -180,6 +180,8 @@ pub enum Decided {
         took: Duration,
         /// Whether it did not answer in time.
         silent: bool,
+        /// Whether its host carried it to a third party's service.
+        relayed: bool,
     },
     /// Its service did not take it.
     NotTaken(Reason),

@@ -52,6 +52,8 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     circuit::mind(state, &verdict, health(reaction), now, &mut step);
     let then = match reaction {
         Reaction::Forget(why) => Then::Gone(why),
+        // Nobody calls any more.
+        _ if lane.hung_up && lane.next.is_none() => Then::Dropped,
         _ if state.is_guest(&device.node) => Then::Dropped,
         _ => Then::Again,
     };

@@ -71,7 +71,16 @@ impl Lives {
 
     /// Nothing is known any more of the accounts of a host.
     pub(super) fn forget_host(&mut self, host: &Domain) {
-        self.all.retain(|account, _| !account.is_of(host));
+        let Sessions { connected, hibernated } = &mut self.sessions;
+        self.all.retain(|account, (live, _)| {
+            let forgotten = account.is_of(host);
+            if forgotten {
+                let its = Sessions::of(live);
+                *connected -= its.connected;
+                *hibernated -= its.hibernated;
+            }
+            !forgotten
+        });
         self.calendar.retain(|(_, account)| !account.is_of(host));
     }
 

@@ -138,8 +138,8 @@ pub enum Memory {
     Tested(u64),
     /// Somebody waits for the configuration to be read again.
     Reloading(Box<Waits>),
-    /// All of them were told what came of it.
-    ReloadTold,
+    /// Those of the first so many wishes were told what came of it.
+    ReloadTold(u64),
     /// What is known of the process and its link.
     Vitals(Box<Vitals>),
     /// The operator's settings from now on.

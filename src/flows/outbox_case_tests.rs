@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::circuit::Fault;
-use super::data::{Change, Inner, Input, Notice, Waiter};
+use super::data::{Change, Decided, Inner, Input, Notice, Then, Waiter};
 use super::policy::Policy;
 use super::world::{Happened, World, body, call, policy, wake};
 use crate::domain::class::Class;
-use crate::domain::ids::{AppName, Domain, Node};
+use crate::domain::ids::{Account, AppName, Domain, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::publish::{CallStep, Notification, Publish};
 use crate::domain::push::Push;
@@ -131,6 +131,15 @@ fn a_call_that_is_over_does_not_ring_again_but_a_new_one_does() {
         }
         let failed = world.verdict(&ringing.pushes[0], down(None));
         assert_eq!(failed.done().len(), 1 + rings, "{failed:?}");
+        let romeo = Account::new("romeo@example.org");
+        let history = world.state.history().of(&romeo);
+        let then: Vec<Then> = history
+            .filter_map(|entry| match entry.line.what {
+                Decided::NotAccepted { then, .. } => Some(then),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(then, [if calls_again { Then::Again } else { Then::Dropped }]);
         let later = world.pass(60_000);
         assert_eq!(later.pushes.iter().filter(|push| push.class == Class::Call).count(), rings);
     }

@@ -24,7 +24,8 @@ fn refused() -> Outcome {
 }
 
 fn take(world: &mut World, policy: Option<Policy>) -> Happened {
-    let reloaded = Reloaded { policy: policy.map(Box::new), said: vec!["rules.max_devices: 5 → 3".into()] };
+    let reloaded =
+        Reloaded { policy: policy.map(Box::new), wishes: 0, said: vec!["rules.max_devices: 5 → 3".into()] };
     world.take(Input::Reloaded(Box::new(reloaded)))
 }
 

@@ -99,8 +99,8 @@ impl fmt::Display for Decided {
             Self::Pushed { class, stanzas } => write!(f, "one push for {stanzas} stanzas ({})", class.name()),
             Self::Waits { unlinked: true } => f.write_str("waits: its host is not linked"),
             Self::Waits { unlinked: false } => f.write_str("waits: its host or its push service is busy"),
-            Self::HandedOver { took, silent: false } => write!(f, "handed over in {}", Span(*took)),
-            Self::HandedOver { took, silent: true } => {
+            Self::HandedOver { took, silent: false, .. } => write!(f, "handed over in {}", Span(*took)),
+            Self::HandedOver { took, silent: true, .. } => {
                 write!(f, "no answer within {}; taken as handed over", Span(*took))
             }
             Self::NotTaken(reason) => write!(f, "its push service did not take it: {reason}"),

@@ -88,6 +88,8 @@ pub struct State {
     pub trials: Trials,
     /// Those who wait for the configuration to be read again.
     pub reloading: Vec<Waits>,
+    /// How many there were since the start.
+    pub reload_wishes: u64,
     next_number: u64,
     /// Who is to be woken, each once, and when the next ones may be.
     to_wake: VecDeque<RegistrationKey>,
@@ -129,6 +131,7 @@ impl State {
             commands: Sessions::default(),
             trials: Trials::default(),
             reloading: Vec::new(),
+            reload_wishes: 0,
             next_number: 1,
             to_wake: VecDeque::new(),
             in_turn: HashSet::new(),

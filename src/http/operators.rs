@@ -109,8 +109,12 @@ impl<P: Page> Operators<P> {
     async fn ask(&self) -> Option<Box<Status>> {
         let mut waiter = self.waiting.wait();
         let ticket = Ticket::over_http(waiter.number, self.clock.steady());
-        self.inputs.try_send(Input::Status { ticket }).ok()?;
-        match timeout(self.answer_within, waiter.answer()).await {
+        let asking = async {
+            // What strangers ask has filled the queue: that is no reason to say that the driver is stuck.
+            self.inputs.send(Input::Status { ticket }).await.ok()?;
+            waiter.answer().await
+        };
+        match timeout(self.answer_within, asking).await {
             Ok(Some(Answer::Status(status))) => Some(status),
             _ => None,
         }

@@ -124,7 +124,7 @@ impl Metrics {
         }
         match (&line.what, &line.place) {
             (Decided::Resumed { woken: Some(span) }, _) => self.resumed.observe(*span),
-            (Decided::HandedOver { took, .. }, _) => self.relayed.observe(*took),
+            (Decided::HandedOver { took, relayed: true, .. }, _) => self.relayed.observe(*took),
             (what, Place::Device(app, _)) => self.noted_of_app(app, what),
             _ => {}
         }

@@ -67,7 +67,17 @@ fn what_happened_is_on_the_page() {
     for woken in [Some(Duration::from_secs(3)), None] {
         metrics.noted(&line("a@x", session(), Decided::Resumed { woken }));
     }
-    metrics.noted(&line("a@x", Place::Account, Decided::HandedOver { took: Duration::from_millis(30), silent: false }));
+    metrics.noted(&line(
+        "a@x",
+        Place::Account,
+        Decided::HandedOver { took: Duration::from_millis(30), silent: false, relayed: true },
+    ));
+    // To a device of our own: its vendor's time is counted for its app.
+    metrics.noted(&line(
+        "a@x",
+        Place::Account,
+        Decided::HandedOver { took: Duration::from_secs(30), silent: false, relayed: false },
+    ));
     for _ in 0..2 {
         metrics.decided("publish", Duration::from_micros(40));
     }
@@ -99,6 +109,8 @@ fn what_happened_is_on_the_page() {
         ("pushkeeper_wake_to_resume_seconds_count".into(), "1"),
         ("pushkeeper_wake_to_resume_seconds_sum".into(), "3"),
         ("pushkeeper_relay_seconds_bucket{le=\"0.05\"}".into(), "1"),
+        ("pushkeeper_relay_seconds_count".into(), "1"),
+        ("pushkeeper_decisions_total{decision=\"handed_over\",class=\"none\"}".into(), "2"),
         ("pushkeeper_http_requests_total{listener=\"operators\",status=\"2xx\"}".into(), "3"),
         ("pushkeeper_streams_total".into(), "2"),
         ("pushkeeper_uptime_seconds".into(), "2.5"),

@@ -20,6 +20,19 @@ const LONGEST_VALUE: usize = 4096;
 /// The longest id of a session: ours are shorter.
 const LONGEST_ID: usize = 128;
 
+/// How long an answer may get, in bytes. Much of it are other people's words, and a stanza that a host finds too long
+/// ends the stream: Prosody's limit for a component is 512 KiB, and the request's own `id` and addresses come on top.
+const LONGEST: usize = 256 * 1024;
+
+/// How long the lines of one field may get together, and one line, and one cell of a table: so that all that is shown
+/// in good faith, and a page of a list in any case, fits into [`LONGEST`].
+const LONGEST_FIELD: usize = 48 * 1024;
+const LONGEST_LINE: usize = 800;
+const LONGEST_CELL: usize = 600;
+
+/// How many notes there are at most. What they say of hosts and apps stands in the form, too.
+const MOST_NOTES: usize = 32;
+
 /// The node of a command.
 #[must_use]
 pub fn node(name: Name) -> String {
@@ -85,9 +98,12 @@ pub(super) fn write(out: &mut BytesMut, ticket: &Ticket, shown: &Shown) {
             actions(out, prev, next, default_next);
         }
         if let Some(form) = &shown.form {
-            write_form(out, form);
+            let left_out = write_form(out, form);
+            if left_out > 0 {
+                note(out, Tone::Warn, &format!("{left_out} more do not fit into one answer, and are left out."));
+            }
         }
-        for (tone, text) in &shown.notes {
+        for (tone, text) in shown.notes.iter().take(MOST_NOTES) {
             note(out, *tone, text);
         }
     });
@@ -119,32 +135,31 @@ fn note(out: &mut BytesMut, tone: Tone, said: &str) {
         },
     );
     put(out, "'>");
-    text(out, said);
+    text(out, said, LONGEST_LINE);
     put(out, "</note>");
 }
 
-fn write_form(out: &mut BytesMut, form: &Form) {
+/// Returns how many rows and options did not fit.
+fn write_form(out: &mut BytesMut, form: &Form) -> usize {
+    let end = out.len() + LONGEST;
     put(
         out,
         if form.result { "<x xmlns='jabber:x:data' type='result'>" } else { "<x xmlns='jabber:x:data' type='form'>" },
     );
-    element(out, "title", &form.title);
+    element(out, "title", &form.title, LONGEST_LINE);
     if !form.instructions.is_empty() {
-        element(out, "instructions", &form.instructions);
+        element(out, "instructions", &form.instructions, LONGEST_LINE);
     }
     put(out, "<field var='FORM_TYPE' type='hidden'><value>");
     put(out, ns::COMMAND);
     put(out, "</value></field>");
-    for field in &form.fields {
-        write_field(out, field);
-    }
-    if let Some(table) = &form.table {
-        write_table(out, table);
-    }
+    let options: usize = form.fields.iter().map(|field| write_field(out, field, end)).sum();
+    let rows = form.table.as_ref().map_or(0, |table| write_table(out, table, end));
     put(out, "</x>");
+    options + rows
 }
 
-fn write_field(out: &mut BytesMut, field: &Field) {
+fn write_field(out: &mut BytesMut, field: &Field, end: usize) -> usize {
     let (kind, options) = match &field.kind {
         FieldKind::Text => ("text-single", None),
         FieldKind::Lines => ("text-multi", None),
@@ -156,65 +171,97 @@ fn write_field(out: &mut BytesMut, field: &Field) {
     if field.required {
         put(out, "<required/>");
     }
-    for value in &field.values {
-        element(out, "value", value);
+    let lines_end = out.len() + LONGEST_FIELD;
+    let left_out = write_while_room(out, &field.values, lines_end, |out, line| {
+        element(out, "value", line, LONGEST_LINE);
+    });
+    if left_out > 0 {
+        element(out, "value", &format!("… and {left_out} more"), LONGEST_LINE);
     }
-    for (label, value) in options.into_iter().flatten() {
+    let options = options.map_or(&[][..], Vec::as_slice);
+    let left_out = write_while_room(out, options, end, |out, (label, value)| {
         put(out, "<option label='");
-        text(out, label);
+        text(out, label, LONGEST_LINE);
         put(out, "'>");
-        element(out, "value", value);
+        // Whole: it comes back.
+        element(out, "value", value, usize::MAX);
         put(out, "</option>");
-    }
+    });
     put(out, "</field>");
+    left_out
 }
 
-fn write_table(out: &mut BytesMut, table: &Table) {
+fn write_table(out: &mut BytesMut, table: &Table, end: usize) -> usize {
     put(out, "<reported>");
     for (name, label) in &table.columns {
         open_field(out, name, label, "text-single");
         put(out, "</field>");
     }
     put(out, "</reported>");
-    for row in &table.rows {
+    write_while_room(out, &table.rows, end, |out, row| {
         put(out, "<item>");
         for ((name, _), cell) in table.columns.iter().zip(row) {
             put(out, "<field var='");
             put(out, name);
             put(out, "'>");
-            element(out, "value", cell);
+            element(out, "value", cell, LONGEST_CELL);
             put(out, "</field>");
         }
         put(out, "</item>");
+    })
+}
+
+/// Writes as many of these as end before that length. Returns how many do not.
+fn write_while_room<T>(out: &mut BytesMut, all: &[T], end: usize, write: impl Fn(&mut BytesMut, &T)) -> usize {
+    for (written, one) in all.iter().enumerate() {
+        let before = out.len();
+        write(out, one);
+        if out.len() > end {
+            out.truncate(before);
+            return all.len() - written;
+        }
     }
+    0
 }
 
 fn open_field(out: &mut BytesMut, name: &str, label: &str, kind: &str) {
     for part in ["<field var='", name, "' type='", kind, "' label='"] {
         put(out, part);
     }
-    text(out, label);
+    text(out, label, LONGEST_LINE);
     put(out, "'>");
 }
 
-fn element(out: &mut BytesMut, name: &str, value: &str) {
+fn element(out: &mut BytesMut, name: &str, value: &str, longest: usize) {
     for part in ["<", name, ">"] {
         put(out, part);
     }
-    text(out, value);
+    text(out, value, longest);
     for part in ["</", name, ">"] {
         put(out, part);
     }
 }
 
 /// Text that may come from anywhere, a file that was imported among them: what XML cannot carry (XML 1.0 §2.2) is a
-/// question mark.
-fn text(out: &mut BytesMut, said: &str) {
+/// question mark, and what takes more than so many bytes is cut.
+fn text(out: &mut BytesMut, said: &str, longest: usize) {
     let bad = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    if said.contains(bad) {
-        return escape(out, &said.replace(bad, "?"));
+    let mut room = longest;
+    // The longest of the references that `escape` writes has six bytes.
+    let mut fits = |c: char| {
+        let takes = if matches!(c, '&' | '<' | '>' | '\'' | '\t' | '\n' | '\r') { 6 } else { c.len_utf8() };
+        room.checked_sub(takes).map(|left| room = left).is_some()
+    };
+    let cut = said.char_indices().find_map(|(at, c)| (!fits(c)).then_some(at));
+    let kept = cut.and_then(|at| said.get(..at)).unwrap_or(said);
+    if kept.contains(bad) {
+        escape(out, &kept.replace(bad, "?"));
+    } else {
+        escape(out, kept);
     }
-    escape(out, said);
+    if cut.is_some() {
+        put(out, "…");
+    }
 }
 
 fn put(out: &mut BytesMut, text: &str) {

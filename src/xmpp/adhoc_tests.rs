@@ -132,3 +132,77 @@ fn what_is_shown_is_read_as_it_was_meant() {
     let show = form.fields.iter().find(|field| field.var.as_deref() == Some("show")).unwrap();
     assert_eq!((show.required, show.options.len(), &*show.values), (true, 1, &["all".to_owned()][..]));
 }
+
+fn written(form: Form) -> (usize, Tree) {
+    let progress = Progress::Completed;
+    let notes = vec![(Tone::Warn, hostile()); form.fields.len() * 1000];
+    let shown = Shown { name: Name::ShowAccount, session: "7-x".into(), progress, notes, form: Some(form) };
+    let ticket = Ticket {
+        door: Door::Link,
+        id: "a1".into(),
+        to: "admin@example.org/x".into(),
+        from: "push.example.net".into(),
+        taken: Moment::default(),
+        for_client: false,
+    };
+    let mut out = BytesMut::new();
+    write(&mut out, &ticket, &shown);
+    let text = std::str::from_utf8(&out).unwrap().replacen("<iq ", "<iq xmlns='jabber:component:accept' ", 1);
+    (out.len(), text.parse().unwrap())
+}
+
+/// The longest that a resource can be, and the longest that it gets in XML.
+fn hostile() -> String {
+    "'".repeat(1023)
+}
+
+#[test]
+fn no_answer_is_too_long_for_a_host_whatever_people_call_their_sessions() {
+    let lines = |name| Field::lines(name, "Lines", vec![hostile(); 1002]);
+    let options = vec![(hostile(), "x".repeat(60)); 2000];
+    let forms = [
+        Form {
+            title: hostile(),
+            instructions: hostile(),
+            fields: vec![lines("why"), lines("sessions"), lines("decisions")],
+            table: Some(Table { columns: vec![("a", "A"), ("b", "B")], rows: vec![vec![hostile(); 2]; 1000] }),
+            ..Form::default()
+        },
+        Form { fields: vec![Field::new("chosen", "Which", FieldKind::Some(options))], ..Form::default() },
+    ];
+    for form in forms {
+        let (bytes, iq) = written(form);
+        assert!((100_000..300_000).contains(&bytes), "{bytes}");
+        let command = iq.get_child("command", ns::COMMANDS).unwrap();
+        let notes = command.children().filter(|child| child.name() == "note");
+        let notes: Vec<String> = notes.map(Tree::text).collect();
+        assert_eq!(notes.len(), 33);
+        let note = &notes[0];
+        assert!(note.ends_with(" more do not fit into one answer, and are left out."), "{note}");
+        let x = command.get_child("x", ns::DATA_FORM).unwrap();
+        for field in x.children().filter(|child| child.attr("type") == Some("text-multi")) {
+            let last = field.children().last().unwrap().text();
+            let kept = field.children().count() - 1;
+            assert_eq!(last, format!("… and {} more", 1002 - kept));
+            assert_eq!(field.children().next().unwrap().text(), format!("{}…", "'".repeat(133)));
+        }
+    }
+}
+
+#[test]
+fn a_page_of_a_list_and_an_accounts_decisions_fit_whole() {
+    let columns = vec![("c", "C"); 13];
+    // Account, service, client and error are other people's words; the rest are ours.
+    let row: Vec<String> = (0..13).map(|n| if n < 4 { hostile() } else { "2026-11-22T12:00:00.000Z".into() }).collect();
+    let page = Form { table: Some(Table { columns, rows: vec![row; 50] }), ..Form::default() };
+    let decisions = Form { fields: vec![Field::lines("d", "D", vec![hostile(); 50])], ..Form::default() };
+    for (form, rows) in [(page, 50), (decisions, 0)] {
+        let (_, iq) = written(form);
+        let command = iq.get_child("command", ns::COMMANDS).unwrap();
+        assert!(!command.children().any(|child| child.text().contains(" more do not fit")));
+        let x = command.get_child("x", ns::DATA_FORM).unwrap();
+        assert_eq!(x.children().filter(|child| child.name() == "item").count(), rows);
+        let lines = x.children().find(|child| child.attr("var") == Some("d"));
+        assert_eq!(lines.map_or(50, |field| field.children().count()), 50);
+    }
+}

@@ -198,7 +198,7 @@ mod tests {
             drop(store);
             let (found, state) = examine(&path, kind);
             assert_eq!(state, State::Free);
-            let opens = format!("{} opens ({}, schema 5)", path.display(), kind.name());
+            let opens = format!("{} opens ({}, schema 6)", path.display(), kind.name());
             assert_eq!(said(&found)[0], (Verdict::Fine, opens.as_str()));
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
             let (found, _) = examine(&path, kind);

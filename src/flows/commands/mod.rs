@@ -36,6 +36,7 @@ use super::dice::Dice;
 use super::memory::Memory;
 use super::state::State;
 use crate::domain::ids::Account;
+use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::Now;
 use data::Asked;
 pub use standing::Waits;
@@ -56,11 +57,30 @@ pub(super) fn due(state: &State, now: Now, step: &mut Step) {
     trials::due(state, now, step);
 }
 
-/// The configuration was read again: whoever asked for it hears what came of it.
-pub(super) fn reloaded(state: &State, reloaded: &Reloaded, step: &mut Step) {
+/// Nothing is read again any more: whoever waits for that is told to come again.
+#[must_use]
+pub fn stopping(state: &State) -> Step {
+    let mut step = Step::default();
     for waits in &state.reloading {
+        step.answer(waits.ticket.clone(), Answer::Refused(Refusal::TryLater(Later::Full)));
+    }
+    step.remember(Memory::ReloadTold(u64::MAX));
+    step
+}
+
+/// It is the end: whoever waits for what becomes of a test push hears what is known.
+#[must_use]
+pub fn stopped(state: &State, now: Now) -> Step {
+    let mut step = Step::default();
+    trials::stopped(state, now, &mut step);
+    step
+}
+
+/// The configuration was read again: whoever asked for it before that hears what came of it.
+pub(super) fn reloaded(state: &State, reloaded: &Reloaded, step: &mut Step) {
+    for waits in state.reloading.iter().filter(|waits| waits.number <= reloaded.wishes) {
         let shown = standing::reloaded(waits, reloaded);
         step.answer(waits.ticket.clone(), Answer::Command(Box::new(shown)));
     }
-    step.remember(Memory::ReloadTold);
+    step.remember(Memory::ReloadTold(reloaded.wishes));
 }

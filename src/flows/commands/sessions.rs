@@ -16,6 +16,12 @@ const PER_ACCOUNT: usize = 4;
 /// How many of all.
 const MOST: usize = 1000;
 
+/// How much may be filled in, in bytes: it is kept while the command is under way, and anybody may begin one.
+pub(super) const HEAVIEST: usize = 32 * 1024;
+
+/// What a name or a value takes besides its text.
+const OVERHEAD: usize = 32;
+
 /// How long one may rest.
 pub(super) const RESTS: Duration = Duration::from_secs(600);
 
@@ -58,6 +64,13 @@ impl Session {
     #[must_use]
     pub fn answers(&self) -> Answers {
         Answers(self.stages.iter().flat_map(|stage| stage.0.iter().cloned()).collect())
+    }
+
+    /// What was filled in takes so many bytes, about.
+    pub(super) fn weight(&self) -> usize {
+        let fields = self.stages.iter().flat_map(|stage| &stage.0);
+        let texts = fields.flat_map(|(name, values)| std::iter::once(name).chain(values));
+        texts.map(|text| text.len() + OVERHEAD).sum()
     }
 }
 

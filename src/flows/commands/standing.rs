@@ -17,6 +17,8 @@ const MOST_WAITING: usize = 16;
 /// One who waits for the configuration to be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
+    /// Which wish it is, counted from the start.
+    pub number: u64,
     /// Where the answer goes.
     pub ticket: Ticket,
     /// In which session.
@@ -28,10 +30,9 @@ pub(super) fn reload(desk: &mut Desk<'_>) -> Played {
     if desk.state.reloading.len() >= MOST_WAITING {
         return Played::Done(vec![(Tone::Error, "It is being read already.".to_owned())], None);
     }
-    if desk.state.reloading.is_empty() {
-        desk.step.effects.push(Effect::Reload);
-    }
-    let waits = Waits { ticket: desk.ticket.clone(), session: desk.session.id.clone() };
+    desk.step.effects.push(Effect::Reload);
+    let number = desk.state.reload_wishes + 1;
+    let waits = Waits { number, ticket: desk.ticket.clone(), session: desk.session.id.clone() };
     desk.step.remember(Memory::Reloading(Box::new(waits)));
     Played::Later
 }

@@ -1,13 +1,16 @@
 //! What people ask and are shown, before it is XML.
 
+use super::Trial;
 use super::data::{Action, Answers, Asked, FieldKind, Name, Progress, Shown, Tone};
 use crate::domain::device::GoneReason;
-use crate::domain::ids::Account;
+use crate::domain::ids::{Account, Node};
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
 use crate::domain::registration::Status;
 use crate::domain::session::Standing;
-use crate::flows::data::{Answer, Input, Ticket};
+use crate::flows::data::{Answer, Change, Input, Reloaded, Ticket};
+use crate::flows::memory::Memory;
+use crate::flows::policy::Policy;
 use crate::flows::rules::rig::{ALICE, Rig, THIRD, message, report, state};
 use crate::flows::signals::{Relayed, Turn};
 use crate::flows::world::{Happened, World, body};
@@ -160,6 +163,18 @@ fn a_session_ends_by_itself_is_cancelled_and_is_nobody_elses() {
 }
 
 #[test]
+fn an_admin_who_is_none_any_more_does_not_go_on() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    let form = begin(world, Name::ShowAccount, &[]);
+    let policy = Policy { admins: Vec::new(), ..world.state.policy.clone() };
+    let reloaded = Reloaded { policy: Some(Box::new(policy)), wishes: 0, said: Vec::new() };
+    world.take(Input::Reloaded(Box::new(reloaded)));
+    let fields = [("accountjid", "romeo@example.net")];
+    assert_eq!(go_on(world, &form, Action::Execute, Some(&fields)), Err(Refusal::Forbidden));
+}
+
+#[test]
 fn what_is_filled_in_wrongly_is_asked_again_with_a_reason() {
     let mut rig = rig();
     let world = &mut rig.world;
@@ -197,6 +212,58 @@ fn an_admin_removes_a_registration_and_it_says_so_from_then_on() {
         lines(&shown, "decisions").iter().any(|line| line.contains("gone: an admin removed it (admin)")),
         "{shown:?}"
     );
+}
+
+#[test]
+fn of_two_registrations_whose_short_names_are_the_same_each_can_be_chosen() {
+    let mut rig = rig();
+    rig.phone();
+    // Short names have 32 bits: some 77,000 tries are enough for two that are the same.
+    let mut seen = std::collections::HashMap::new();
+    let names = (0_u32..).map(|number| format!("node-{number}"));
+    let found = names.into_iter().find_map(|name| {
+        let other = seen.insert(Node::new(&*name).short(), name.clone());
+        other.map(|other| (other, name))
+    });
+    let (one, other) = found.unwrap();
+    rig.enabled_at("push.other.example", &one, "tablet");
+    rig.enabled_at("push.other.example", &other, "laptop");
+    let form = begin(&mut rig.world, Name::RemoveRegistration, &[("accountjid", ALICE)]);
+    let chosen = options(&form);
+    assert_eq!(chosen.len(), 3);
+    let done = go_on(&mut rig.world, &form, Action::Complete, Some(&[("chosen", &chosen[2])])).unwrap();
+    assert!(notes(&done)[0].starts_with("1 registration removed"), "{done:?}");
+}
+
+#[test]
+fn strangers_cannot_have_much_kept_nor_keep_an_admin_out() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    world.register("romeo@example.net", "phone", "token-1");
+    // A form that leaves out what is asked for is kept, and asked for once more.
+    let heavy = [("a", "x".repeat(4000)), ("b", "y".repeat(4000)), ("c", "|".repeat(255))];
+    let heavy: Vec<(&str, &str)> = heavy.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut shown = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, Some(&heavy)))).unwrap();
+    let mut go_on = |shown: &Shown| {
+        let asked = Asked { session: Some((*shown.session).into()), ..asked(Name::TestMyDevice, Some(&heavy)) };
+        answer(ask_as(world, "romeo@example.net", asked))
+    };
+    let refused = std::iter::from_fn(|| match go_on(&shown) {
+        Ok(next) => {
+            shown = next;
+            Some(Ok(()))
+        }
+        Err(refusal) => Some(Err(refusal)),
+    });
+    assert_eq!(refused.take(2).collect::<Vec<_>>(), [Ok(()), Err(Refusal::BadPayload)]);
+
+    for number in 0..1000 {
+        let stranger = format!("m{number}@mallory.example");
+        let _full = ask_as(world, &stranger, asked(Name::MyDevices, None));
+    }
+    let ask = |world: &mut World, asker, name| answer(ask_as(world, asker, asked(name, None))).map(|_| ());
+    assert_eq!(ask(world, "juliet@example.net", Name::MyDevices), Err(Refusal::TooManySessions));
+    assert_eq!(ask(world, ADMIN, Name::ShowAccount), Ok(()));
 }
 
 #[test]
@@ -278,6 +345,36 @@ fn a_test_push_to_a_device_of_ours_shows_its_stages() {
 }
 
 #[test]
+fn tests_of_strangers_keep_no_admin_from_one() {
+    let mut rig = rig();
+    let world = &mut rig.world;
+    for name in ["romeo", "juliet"] {
+        world.register(&format!("{name}@example.net"), "phone", &format!("token-{name}"));
+    }
+    for number in 0..100 {
+        let trial = Trial {
+            number,
+            ticket: world.ticket(),
+            name: Name::TestMyDevice,
+            session: "x".into(),
+            account: Account::new("mallory@mallory.example"),
+            registration: None,
+            node: None,
+            flight: None,
+            begun: world.now(),
+        };
+        world.state.apply(&Change::Memory(Memory::Testing(Box::new(trial))));
+    }
+    let form = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, None))).unwrap();
+    let target = options(&form)[0].clone();
+    let refused = answer(ask_as(world, "romeo@example.net", asked(Name::TestMyDevice, Some(&[("target", &target)]))));
+    assert_eq!(notes(&refused.unwrap()), ["Too many tests; try again in a minute."]);
+    let fields = [("accountjid", "romeo@example.net"), ("target", &target)];
+    let sent = ask_as(world, ADMIN, asked(Name::SendTestPush, Some(&fields)));
+    assert_eq!((sent.answers.len(), sent.pushes.len()), (0, 1));
+}
+
+#[test]
 fn a_test_push_that_nobody_answers_is_reported_after_fifteen_seconds() {
     let mut rig = rig();
     let world = &mut rig.world;
@@ -347,9 +444,12 @@ fn whoever_asks_for_a_reload_hears_what_came_of_it() {
     let world = &mut rig.world;
     let first = ask_as(world, ADMIN, asked(Name::Reload, None));
     let second = ask_as(world, ADMIN, asked(Name::Reload, None));
-    assert_eq!((first.reloads, second.reloads, first.answers.len()), (1, 0, 0));
+    assert_eq!((first.reloads, second.reloads, first.answers.len()), (1, 1, 0));
     let said = vec!["rules.max_devices: 5 → 3".to_owned()];
-    let reloaded = crate::flows::data::Reloaded { policy: None, said: said.clone() };
+    // One that began before they asked, such as on a signal, tells them nothing.
+    let reloaded = Reloaded { policy: None, wishes: 0, said: Vec::new() };
+    assert_eq!(world.take(Input::Reloaded(Box::new(reloaded))).answers.len(), 0);
+    let reloaded = Reloaded { policy: None, wishes: 2, said: said.clone() };
     let told = world.take(Input::Reloaded(Box::new(reloaded)));
     assert_eq!(told.answers.len(), 2);
     let shown = answer(told).unwrap();

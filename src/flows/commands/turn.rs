@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::data::{Action, Answers, Asked, Field, FieldKind, Form, Name, Progress, Shown, Tone};
-use super::sessions::{Cursor, Found, Session};
+use super::sessions::{Cursor, Found, HEAVIEST, Session};
 use super::{accounts, changes, lists, standing, trials};
-use crate::domain::ids::Account;
+use crate::domain::ids::{Account, DeviceHash, Node};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Now;
 use crate::flows::data::{Answer, Step, Ticket};
@@ -57,7 +57,8 @@ pub(super) enum More {
 pub(super) fn take(state: &State, ticket: Ticket, asker: &Account, asked: Asked, now: Now, dice: &mut Dice) -> Step {
     let step = Step::default();
     let Asked { name, session, action, fields } = asked;
-    if !name.is_for_owners() && !state.policy.admins.contains(asker) {
+    let is_admin = state.policy.admins.contains(asker);
+    if !name.is_for_owners() && !is_admin {
         return step.refuse(ticket, Refusal::Forbidden);
     }
     let mut session = match session {
@@ -67,7 +68,8 @@ pub(super) fn take(state: &State, ticket: Ticket, asker: &Account, asked: Asked,
             Found::Never => return step.refuse(ticket, Refusal::BadSession),
         },
         None if action == Action::Prev => return step.refuse(ticket, Refusal::BadAction),
-        None if !state.commands.has_room(asker) => return step.refuse(ticket, Refusal::TooManySessions),
+        // Strangers who take all the room keep no admin out: these are few.
+        None if !is_admin && !state.commands.has_room(asker) => return step.refuse(ticket, Refusal::TooManySessions),
         None => begin(state, &ticket, asker, name, now, dice),
     };
     let new = state.commands.next() <= session.number;
@@ -94,6 +96,9 @@ pub(super) fn take(state: &State, ticket: Ticket, asker: &Account, asked: Asked,
             None if !new => session.stages.push(Answers::default()),
             None => {}
         },
+    }
+    if session.weight() > HEAVIEST {
+        return step.refuse(ticket, Refusal::BadPayload);
     }
     let answers = session.answers();
     let mut desk = Desk { state, ticket: &ticket, session, answers, now, dice, step };
@@ -278,7 +283,7 @@ pub(super) fn after<'a, K>(session: &'a Session, kind: impl Fn(&'a Cursor) -> Op
     session.pages.last().and_then(kind)
 }
 
-/// A name that fits no other: for choosing one of several.
-pub(super) fn handle(kind: &str, service: &str, node: &crate::domain::ids::Node) -> String {
-    format!("{kind} {} {service}", node.short())
+/// A name that fits no other, however the nodes are chosen: for choosing one of several.
+pub(super) fn handle(kind: &str, service: &str, node: &Node) -> String {
+    format!("{kind} {}", DeviceHash::of(service, node.as_str()).hex())
 }

@@ -132,7 +132,11 @@ fn judge(edit: &mut Edit<'_>, registration: &Registration, flight: &Flight, said
             record.keys.add(*stanza);
         }
         let took = edit.now.steady - flight.sent;
-        edit.decided_on(key, flight.id, Decided::HandedOver { took, silent: *said == Said::Silence });
+        edit.decided_on(
+            key,
+            flight.id,
+            Decided::HandedOver { took, silent: *said == Said::Silence, relayed: flight.relayed },
+        );
         for sid in &flight.burst.sids {
             keeper::handed_over(edit, sid);
         }

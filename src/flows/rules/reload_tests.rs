@@ -18,7 +18,7 @@ const HOUR: u64 = 3_600_000;
 fn change(rig: &mut Rig, change: impl FnOnce(&mut Policy)) -> Happened {
     let mut policy = rig.world.state.policy.clone();
     change(&mut policy);
-    let reloaded = Reloaded { policy: Some(Box::new(policy)), said: Vec::new() };
+    let reloaded = Reloaded { policy: Some(Box::new(policy)), wishes: 0, said: Vec::new() };
     rig.world.take(Input::Reloaded(Box::new(reloaded)))
 }
 
@@ -49,6 +49,17 @@ fn a_host_that_is_new_is_linked_at_once_if_there_is_a_stream() {
     rig.world.take(Input::Link(false));
     assert!(change(&mut rig, |policy| policy.hosts.push(Domain::new("late.example"))).orders.is_empty());
     assert_eq!(rig.world.take(Input::Link(true)).orders.len(), 3);
+}
+
+#[test]
+fn the_sessions_of_a_host_that_is_removed_are_not_counted_any_more() {
+    let mut rig = Rig::new();
+    rig.phone();
+    rig.enabled_at(THIRD, "node-2", "tablet");
+    rig.turn(report("phone", Standing::Hibernated), Turn::Hibernated, &[]);
+    assert_eq!(rig.world.state.lives.sessions(), (1, 1));
+    change(&mut rig, |policy| policy.hosts.clear());
+    assert_eq!(rig.world.state.lives.sessions(), (0, 0));
 }
 
 #[test]

@@ -157,8 +157,11 @@ impl State {
             Memory::CommandOver(number) => self.commands.end(*number),
             Memory::Testing(trial) => self.trials.put(trial),
             Memory::Tested(number) => self.trials.end(*number),
-            Memory::Reloading(waits) => self.reloading.push((**waits).clone()),
-            Memory::ReloadTold => self.reloading.clear(),
+            Memory::Reloading(waits) => {
+                self.reload_wishes = waits.number;
+                self.reloading.push((**waits).clone());
+            }
+            Memory::ReloadTold(wishes) => self.reloading.retain(|waits| waits.number > *wishes),
             Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
             Memory::Policy(policy) => self.settle_on(policy),
             Memory::Renewed(app, expires) => self.renew(app, *expires),
