@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::store::{self, EngineKind, StoreError};
+use crate::store::{self, EngineKind, Owner, StoreError};
 
 const WHAT: &str = "store";
 
@@ -110,11 +110,11 @@ fn is_writable(path: &Path) -> bool {
 /// Opens it, unless that would leave files of another user in it.
 fn open(path: &Path, engine: EngineKind) -> Finding {
     let shown = path.display();
-    let owner = std::fs::metadata(path).map(|it| it.uid()).unwrap_or_default();
     let us = rustix::process::geteuid().as_raw();
-    if owner != us {
-        let said = format!("{shown} was not opened: it belongs to the user {owner}, and we are {us}");
-        return Finding::advice(WHAT, said, format!("to try that, too: sudo -u '#{owner}' pushkeeper doctor"));
+    if let Some(owner) = Owner::of(path).filter(|owner| owner.uid != us) {
+        let said =
+            format!("{shown} was not opened: it belongs to the user {owner}, and this one's files may not lie in it");
+        return Finding::advice(WHAT, said, format!("to try that, too: {} pushkeeper doctor", owner.runs()));
     }
     match store::examine(path, engine) {
         Ok(it) if it.schema == it.newest => {
@@ -198,7 +198,7 @@ mod tests {
             drop(store);
             let (found, state) = examine(&path, kind);
             assert_eq!(state, State::Free);
-            let opens = format!("{} opens ({}, schema 5)", path.display(), kind.name());
+            let opens = format!("{} opens ({}, schema 6)", path.display(), kind.name());
             assert_eq!(said(&found)[0], (Verdict::Fine, opens.as_str()));
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
             let (found, _) = examine(&path, kind);
