@@ -8,7 +8,7 @@ use crate::domain::time::Now;
 use crate::flows::circuit::Fault;
 use crate::flows::data::{Effect, Reloaded, Ticket};
 use crate::flows::memory::Memory;
-use crate::flows::saying::Span;
+use crate::flows::saying::{Span, how_to_link};
 use crate::flows::status::{AppStatus, HostStatus, Status};
 
 /// How many may wait for the configuration to be read again.
@@ -76,7 +76,8 @@ pub(super) fn troubles(status: &Status) -> Vec<(Tone, String)> {
     }
     for of in status.hosts.iter().filter(|of| !of.linked) {
         let why = of.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-        said.push(format!("{} is not linked{why}: its users' messages are not pushed.", of.domain));
+        let mend = of.why.as_deref().map_or("", how_to_link);
+        said.push(format!("{} is not linked{why}: its users' messages are not pushed{mend}.", of.domain));
     }
     for of in &status.apps {
         if let Some(circuit) = &of.circuit {
@@ -117,7 +118,11 @@ fn host(of: &HostStatus) -> String {
     said.extend(of.software.clone().filter(|_| of.linked));
     said.extend(of.why.as_deref().filter(|_| !of.linked).map(|why| format!("because: {why}")));
     said.extend(of.lag.map(|lag| format!("answers in {}", Span(lag))));
-    said.extend(of.nodes.iter().map(|(name, epoch, taken)| format!("node {name}, epoch {epoch}, event {taken}")));
+    said.extend(of.nodes.iter().map(|(name, epoch, taken)| {
+        // Prosody has one node, without a name.
+        let name = if name.is_empty() { String::new() } else { format!("node {name}, ") };
+        format!("{name}epoch {epoch}, event {taken}")
+    }));
     said.push(format!("{} relays under way, {} wait, {} orders unanswered", of.relays, of.relays_waiting, of.orders));
     said.join("; ")
 }
