@@ -112,8 +112,9 @@ fn open(path: &Path, engine: EngineKind) -> Finding {
     let shown = path.display();
     let us = rustix::process::geteuid().as_raw();
     if let Some(owner) = Owner::of(path).filter(|owner| owner.uid != us) {
-        let said =
-            format!("{shown} was not opened: it belongs to the user {owner}, and this one's files may not lie in it");
+        let said = format!(
+            "{shown} was not opened: it belongs to the user {owner}, who could not open what we might leave in it"
+        );
         return Finding::advice(WHAT, said, format!("to try that, too: {} pushkeeper doctor", owner.runs()));
     }
     match store::examine(path, engine) {
