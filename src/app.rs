@@ -34,7 +34,7 @@ use crate::flows::memory::Memory;
 use crate::flows::policy::Policy;
 use crate::flows::state::State;
 use crate::gateway::{AppGateway, Gateways};
-use crate::store::{EngineKind, Store, StoreError};
+use crate::store::{EngineKind, Store, StoreError, not_for_root};
 use crate::xmpp::link::{self, Target, Timing};
 use crate::xmpp::service::Service;
 use crate::xmpp::trouble::LinkError;
@@ -353,6 +353,7 @@ type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
 fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+    not_for_root(path)?;
     let store = Store::open(path, kind)?;
     for change in store.load()? {
         state.apply(&change?);

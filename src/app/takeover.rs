@@ -7,7 +7,7 @@ use crate::admin::import::{self, Existing, ForeignError, Kind, Plan, Wanted};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::time::Timestamp;
-use crate::store::{EngineKind, Import, Store};
+use crate::store::{EngineKind, Import, Store, not_for_root};
 
 /// What is to be taken over, and how.
 #[derive(Clone, Debug)]
@@ -36,6 +36,9 @@ pub fn take_over(config: &Config, takeover: &Takeover, clock: &Clock) -> Result<
     let now = clock.wall();
     let taken = import::read(takeover.kind, &takeover.sources, wanted(config, takeover, now)?)?;
     let (path, kind) = (&config.store.path, super::engine(config.store.engine));
+    if !takeover.dry_run {
+        not_for_root(path)?;
+    }
     let store = match takeover.merge && EngineKind::found_in(path).is_some() {
         true => Some(Store::open(path, kind)?),
         false => None,

@@ -9,7 +9,8 @@ use crate::admin::import::ForeignError;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::store::{
-    EngineKind, ExportError, Exported, Import, ImportError, Store, StoreError, read_import, snapshots, write_export,
+    EngineKind, ExportError, Exported, Import, ImportError, Store, StoreError, not_for_root, read_import, snapshots,
+    write_export,
 };
 
 /// Why nothing was exported or imported.
@@ -122,6 +123,7 @@ pub fn import(config: &Config, file: &Path, dry_run: bool) -> Result<String, Tra
         Import::would_fit(path, kind)?;
         return Ok(format!("would import {of}{unknown}"));
     }
+    not_for_root(path)?;
     import.fill(path, kind)?;
     Ok(format!("imported {of}{unknown}"))
 }

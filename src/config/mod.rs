@@ -15,6 +15,7 @@ mod units;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -160,7 +161,13 @@ pub fn load(
     let found = |text: String| vec![Complaint { key: String::new(), text }];
     let path = find(path)?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        found(format!("cannot read {}: {error}; say where the configuration is with --config FILE", path.display()))
+        let mend = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "it is for root, and for the group that pushkeeper runs as, which must be its group"
+            }
+            _ => "say where the configuration is with --config FILE",
+        };
+        found(format!("cannot read {}: {error}; {mend}", path.display()))
     })?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let (mut config, mut warnings) = parse(&text, folder, env)?;

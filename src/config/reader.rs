@@ -285,7 +285,10 @@ impl<'a> Section<'a> {
         if let Some(path) = path
             && is_readable_by_all(&path)
         {
-            let text = format!("every user of this machine can read {0}; run: chmod 640 {0}", path.display());
+            let text = format!(
+                "every user of this machine can read {0}; run: chmod 640 {0}, and give it to the group that pushkeeper runs as",
+                path.display()
+            );
             found.warning(self.key(key), text);
         }
         Some(bytes)

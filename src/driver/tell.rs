@@ -7,6 +7,7 @@ use crate::domain::push::Push;
 use crate::domain::registration::RegistrationKey;
 use crate::flows::circuit::Fault;
 use crate::flows::data::{LaneKind, Line, Notice, Place, Registered, Trail, Waiter};
+use crate::flows::saying::how_to_link;
 use crate::flows::state::State;
 
 /// Tells the operator.
@@ -34,29 +35,14 @@ pub(super) fn tell(notice: &Notice) {
             info!("{host} is linked: {software}, bridge {bridge}; its users can enable push");
         }
         Notice::Unlinked { host, why, was_linked: true } => {
-            let mend = mend(why);
+            let mend = how_to_link(why);
             warn!("{host} is not linked any more: {why}; its users' messages are not pushed until it is{mend}");
         }
         Notice::Unlinked { host, why, was_linked: false } => {
-            let mend = mend(why);
+            let mend = how_to_link(why);
             warn!("{host} is not linked: {why}; its users cannot enable push until it is{mend}");
         }
         Notice::Registration { key, what } => tell_of_registration(key, *what),
-    }
-}
-
-/// What an operator can do about a host that is not linked, by the condition of its answer.
-fn mend(why: &str) -> &'static str {
-    match why {
-        "forbidden" => ". Make its pushkeeper_component and our component.jid the same",
-        "unexpected-request" => ". Another module there stands in the way: unload mod_cloud_notify",
-        "service-unavailable" => {
-            ". Load mod_pushkeeper on that VirtualHost; if it is, the host's log says what it lacks"
-        }
-        "remote-server-not-found" | "remote-server-timeout" | "not-allowed" => {
-            ". The server that we are a component of does not have this domain: mend [[hosts]]"
-        }
-        _ => "",
     }
 }
 

@@ -185,6 +185,22 @@ impl fmt::Display for Then {
     }
 }
 
+/// What an operator can do about a host that is not linked, by the condition of its answer: another sentence, or nothing.
+#[must_use]
+pub fn how_to_link(why: &str) -> &'static str {
+    match why {
+        "forbidden" => ". Make its pushkeeper_component and our component.jid the same",
+        "unexpected-request" => ". Another module there stands in the way: unload mod_cloud_notify",
+        "service-unavailable" => {
+            ". Load mod_pushkeeper on that VirtualHost; if it is, the host's log says what it lacks"
+        }
+        "remote-server-not-found" | "remote-server-timeout" | "not-allowed" => {
+            ". The server that we are a component of does not have this domain: mend [[hosts]]"
+        }
+        _ => "",
+    }
+}
+
 impl GoneReason {
     /// In words.
     #[must_use]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::engine::EngineKind;
+use super::owner::Owner;
 use super::snapshots;
 
 /// Why the store cannot be opened, read or written. Never holds a record's content.
@@ -34,6 +35,18 @@ pub enum StoreError {
         path: PathBuf,
         /// Something that was found in it.
         found: String,
+    },
+    /// Root would write into it, and it is another user's.
+    #[error(
+        "the store in {path} belongs to the user {owner}, who could not open what root writes there; \
+         run this as that user: {} pushkeeper …",
+        owner.runs()
+    )]
+    NotRoots {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Owner,
     },
     /// The system does not let us.
     #[error("cannot {doing} the store in {path}: {source}; check the owner, the mode and the space of that folder")]
@@ -105,7 +118,8 @@ pub enum StoreError {
     /// It holds something, and an import would mix with it.
     #[error(
         "the store in {path} is not empty: it holds {devices} devices and {registrations} registrations, and {owed} \
-         pushes are owed. import only fills an empty one: move that folder away, or set another store.path"
+         pushes are owed. import only fills an empty one: move that folder away, or set another store.path \
+         (import --from takes --merge, and adds to what is there)"
     )]
     NotEmpty {
         /// The folder.

@@ -18,6 +18,7 @@
 //! | `snapshots` | exports that are made by themselves, the newest three |
 //! | `error` | what an operator reads |
 //! | `examine` | who has it open, and whether it opens, without changing it |
+//! | `owner` | whose a folder is; that root does not write into another's |
 //!
 //! On disk it is a database of sled or redb: a table `meta` for the schema number, and one table `records` for all
 //! kinds, whose keys begin with the kind. The bytes in both are the same. Every value carries a version and a checksum
@@ -41,6 +42,7 @@ mod journal;
 mod load;
 mod migrate;
 mod open;
+mod owner;
 mod record;
 mod registrations;
 pub mod snapshots;
@@ -57,6 +59,7 @@ pub use examine::{Examined, Holder, examine, holder};
 pub use export::{ExportError, Exported, write_export};
 pub use import::{Import, ImportError, read_import};
 pub use load::Stored;
+pub use owner::{Owner, not_for_root};
 
 use open::Engine;
 

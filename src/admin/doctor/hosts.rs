@@ -29,7 +29,8 @@ pub(super) fn judge(host: &Domain, jid: &Domain, info: &Heard, check: &Heard) ->
     let install = format!(
         "load mod_pushkeeper there in place of the host's own push module (Prosody: \"pushkeeper\", not \"cloud_notify\", in \
          modules_enabled, and pushkeeper_component = {jid:?}; ejabberd: mod_pushkeeper with component: {jid:?}, not \
-         mod_push and mod_push_keepalive), or take {host} out of [[hosts]]"
+         mod_push and mod_push_keepalive; if it is there, the server's log says what it lacks), or take {host} out of \
+         [[hosts]]"
     );
     match check {
         Heard::Linked(version) => {

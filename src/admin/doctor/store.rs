@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::store::{self, EngineKind, StoreError};
+use crate::store::{self, EngineKind, Owner, StoreError};
 
 const WHAT: &str = "store";
 
@@ -110,11 +110,12 @@ fn is_writable(path: &Path) -> bool {
 /// Opens it, unless that would leave files of another user in it.
 fn open(path: &Path, engine: EngineKind) -> Finding {
     let shown = path.display();
-    let owner = std::fs::metadata(path).map(|it| it.uid()).unwrap_or_default();
     let us = rustix::process::geteuid().as_raw();
-    if owner != us {
-        let said = format!("{shown} was not opened: it belongs to the user {owner}, and we are {us}");
-        return Finding::advice(WHAT, said, format!("to try that, too: sudo -u '#{owner}' pushkeeper doctor"));
+    if let Some(owner) = Owner::of(path).filter(|owner| owner.uid != us) {
+        let said = format!(
+            "{shown} was not opened: it belongs to the user {owner}, who could not open what we might leave in it"
+        );
+        return Finding::advice(WHAT, said, format!("to try that, too: {} pushkeeper doctor", owner.runs()));
     }
     match store::examine(path, engine) {
         Ok(it) if it.schema == it.newest => {

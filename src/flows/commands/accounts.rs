@@ -6,9 +6,10 @@ use super::turn::{Desk, More, Played};
 use crate::domain::device::Device;
 use crate::domain::ids::{Account, Domain};
 use crate::domain::registration::{Registration, Status};
+use crate::domain::session::Standing;
 use crate::domain::time::Now;
 use crate::flows::history::Entry;
-use crate::flows::saying::Span;
+use crate::flows::saying::{Span, how_to_link};
 use crate::flows::state::State;
 
 /// What can be looked at.
@@ -68,7 +69,10 @@ fn everything(desk: &Desk<'_>, account: &Account) -> Form {
     let live = state.lives.of(account);
     let sessions = live.sessions.iter().map(|session| {
         let cells = tables::session(account, session, live, now);
-        cells.into_iter().skip(1).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(", ")
+        let labelled = tables::SESSION_COLUMNS.iter().zip(cells).skip(2).filter(|(_, cell)| !cell.is_empty());
+        let said: Vec<String> =
+            labelled.map(|((_, label), cell)| format!("{}: {cell}", label.to_lowercase())).collect();
+        format!("{}; {}", session.report.resource, said.join("; "))
     });
     let old = live.old.iter().map(|old| format!("{}, ended by timeout, {}", old.resource, old.at));
     let sessions: Vec<String> = sessions.chain(old).collect();
@@ -130,8 +134,9 @@ pub(super) fn standing(state: &State, account: &Account, now: Now) -> Vec<String
         }
         None => said.push(format!("{domain} is not among [[hosts]] any more: nothing tells us of its messages.")),
         Some(host) if !host.is_linked() => {
-            let why = host.link.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-            said.push(format!("{domain} is not linked{why}; nothing tells us of its messages."));
+            let why = host.link.why.as_deref();
+            let (reason, mend) = (why.map(|why| format!(": {why}")).unwrap_or_default(), why.map_or("", how_to_link));
+            said.push(format!("{domain} is not linked{reason}; nothing tells us of its messages{mend}."));
         }
         Some(_) => {}
     }
@@ -151,11 +156,17 @@ fn obstacle(state: &State, of: &Registration) -> Option<String> {
     if let Status::Disabled { why, at } = of.status {
         return Some(format!("{name} is disabled since {at}: {}; it is tried once a day.", why.name()));
     }
+    // What waits for a session that hibernates, or that acknowledges nothing, is pushed. Of a host that is not linked
+    // we know only how it was.
+    let linked = state.hosts.get(&of.key.account.domain()).is_some_and(|host| host.is_linked());
     let live = state.lives.of(&of.key.account);
-    let session = live.session_of(&of.key).filter(|_| of.is_enabled());
-    if let Some(session) = session {
-        let (resource, how) = (&session.report.resource, session.report.state.name());
-        return Some(format!("{name}: session {:?} is there ({how}), so what is archived is not pushed.", &**resource));
+    let session = live.session_of(&of.key).filter(|_| of.is_enabled() && linked);
+    if let Some(session) = session.filter(|of| matches!(of.report.state, Standing::Plain | Standing::Active)) {
+        let resource = &session.report.resource;
+        return Some(format!(
+            "{name}: session {:?} is connected and hears of everything there, so nothing is pushed.",
+            &**resource
+        ));
     }
     let own = of.is_enabled() && is_own(&of.key.service, &state.policy.own);
     match state.device(&of.key.node).filter(|_| own) {

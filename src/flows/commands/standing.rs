@@ -8,7 +8,7 @@ use crate::domain::time::Now;
 use crate::flows::circuit::Fault;
 use crate::flows::data::{Effect, Reloaded, Ticket};
 use crate::flows::memory::Memory;
-use crate::flows::saying::Span;
+use crate::flows::saying::{Span, how_to_link};
 use crate::flows::status::{AppStatus, HostStatus, Status};
 
 /// How many may wait for the configuration to be read again.
@@ -77,7 +77,8 @@ pub(super) fn troubles(status: &Status) -> Vec<(Tone, String)> {
     }
     for of in status.hosts.iter().filter(|of| !of.linked) {
         let why = of.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-        said.push(format!("{} is not linked{why}: its users' messages are not pushed.", of.domain));
+        let mend = of.why.as_deref().map_or("", how_to_link);
+        said.push(format!("{} is not linked{why}: its users' messages are not pushed{mend}.", of.domain));
     }
     for of in &status.apps {
         if let Some(circuit) = &of.circuit {

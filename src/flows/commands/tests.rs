@@ -292,6 +292,26 @@ fn what_was_disabled_for_errors_is_enabled_again() {
 }
 
 #[test]
+fn only_a_session_that_hears_of_everything_stands_in_the_way() {
+    let mut rig = rig();
+    rig.phone();
+    let why = |rig: &mut Rig, field: &str| {
+        let shown = begin(&mut rig.world, Name::ShowAccount, &[("accountjid", ALICE), ("show", "everything")]);
+        lines(&shown, field)
+    };
+    let said = why(&mut rig, "why");
+    assert!(said[0].ends_with("session \"phone\" is connected and hears of everything there, so nothing is pushed."));
+    rig.turn(report("phone", Standing::Hibernated), Turn::Hibernated, &[]);
+    assert_eq!(why(&mut rig, "why"), ["Nothing stands in the way of a push."]);
+    let session = &why(&mut rig, "sessions")[0];
+    assert!(session.starts_with("phone; state: hibernated; since: "), "{session}");
+    assert!(session.contains("; resumption window: stretched: nobody woke it yet; left of it: "), "{session}");
+    rig.turn(report("phone", Standing::Active), Turn::Resumed, &[]);
+    rig.world.take(Input::Link(false));
+    assert_eq!(why(&mut rig, "why"), ["example.org is not linked; nothing tells us of its messages."]);
+}
+
+#[test]
 fn the_last_decisions_say_why_a_phone_was_not_woken() {
     let mut rig = Rig::with(|policy| {
         policy.admins = vec![Account::new(ADMIN)];
