@@ -228,9 +228,10 @@ impl fmt::Display for Span {
             0 => write!(f, "{millis} ms"),
             1..=9 if !millis.is_multiple_of(1000) => write!(f, "{:.1} s", self.0.as_secs_f64()),
             secs @ 0..=119 => write!(f, "{secs} s"),
-            secs @ 120..=7199 => write!(f, "{} min", secs / 60),
-            secs @ 7200..=172_799 => write!(f, "{} h", secs / 3600),
-            secs => write!(f, "{} days", secs / 86_400),
+            // To the nearest: what is a second short of three days is no two days.
+            secs @ 120..=7199 => write!(f, "{} min", (secs + 30) / 60),
+            secs @ 7200..=172_799 => write!(f, "{} h", (secs + 1800) / 3600),
+            secs => write!(f, "{} days", (secs + 43_200) / 86_400),
         }
     }
 }
@@ -354,9 +355,11 @@ mod tests {
             (1240, "1.2 s"),
             (119_999, "119 s"),
             (600_000, "10 min"),
-            (7_199_999, "119 min"),
+            (7_199_999, "120 min"),
+            (599_999, "10 min"),
+            (259_199_000, "3 days"),
             (259_200_000, "3 days"),
-            (172_799_000, "47 h"),
+            (172_799_000, "48 h"),
         ];
         for (millis, said) in rows {
             assert_eq!(Span(Duration::from_millis(millis)).to_string(), said);
