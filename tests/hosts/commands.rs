@@ -148,7 +148,7 @@ async fn an_admin_sees_an_account_and_removes_and_enables_what_it_has() {
     let shown = admin.fill(&form, "complete", json!({"accountjid": ALICE})).await;
     assert_eq!((how(&shown), column(&shown, "kind")), ("completed", vec!["registration", "device"]));
     assert_eq!(column(&shown, "state"), ["enabled", "enabled"]);
-    assert!(field(&shown, "why")[0].contains("session \"phone\" is there"), "{shown}");
+    assert!(field(&shown, "why")[0].contains("session \"phone\" is connected and hears of everything there"), "{shown}");
     assert!(field(&shown, "sessions")[0].starts_with("phone"), "{shown}");
     assert!(field(&shown, "decisions")[0].ends_with(": enabled"), "{shown}");
     assert!(!shown.to_string().contains(&device.secret), "a secret is nobody's to see");
@@ -222,11 +222,15 @@ async fn a_test_push_goes_all_the_way_and_shows_its_stages() {
     let form = admin.fill(&form, "next", json!({"accountjid": ALICE})).await;
     let targets: Vec<String> = options(&form, "target").into_iter().map(str::to_owned).collect();
     assert_eq!(targets.len(), 3, "two registrations and a device: {form}");
-    let to = |what: &str| targets.iter().find(|target| target.contains(what)).expect(what).clone();
+    // The values are for programs; the labels say where to.
+    let labels = form["form"]["fields"]["target"]["labels"].as_array().expect("labels");
+    let to = |what: &str| {
+        let at = labels.iter().position(|label| label.as_str().is_some_and(|label| label.contains(what)));
+        targets[at.expect(what)].clone()
+    };
 
     // By the registration, through our own push service, to the vendor.
-    let ours = |target: &&String| target.starts_with("registration ") && target.ends_with(SERVICE);
-    let to_ours = targets.iter().find(ours).expect("ours").clone();
+    let to_ours = to(&format!("at {SERVICE} "));
     let sent = admin.fill(&form, "complete", json!({"target": to_ours})).await;
     assert_eq!((how(&sent), notes(&sent)[0].0), ("completed", "info"), "{sent}");
     assert_eq!(column(&sent, "stage"), ["rules", "route", "app", "rules", "vendor", "rules"], "{sent}");
@@ -237,7 +241,7 @@ async fn a_test_push_goes_all_the_way_and_shows_its_stages() {
 
     // Straight to the device.
     let form = admin.start_with("send-test-push", json!({"accountjid": ALICE})).await;
-    let sent = admin.fill(&form, "complete", json!({"target": to("device ")})).await;
+    let sent = admin.fill(&form, "complete", json!({"target": to("Device ")})).await;
     assert_eq!(
         (column(&sent, "stage"), notes(&sent)[0].0),
         (vec!["rules", "route", "app", "vendor"], "info"),
@@ -255,12 +259,12 @@ async fn a_test_push_goes_all_the_way_and_shows_its_stages() {
     // The owner's own; then one that the vendor calls gone.
     let form = alice.start("test-my-device").await;
     assert_eq!(options(&form, "target"), targets);
-    let sent = alice.fill(&form, "complete", json!({"target": to("device ")})).await;
+    let sent = alice.fill(&form, "complete", json!({"target": to("Device ")})).await;
     assert_eq!(notes(&sent)[0].0, "info", "{sent}");
     assert_eq!(office.vendors.pushes(3).await[2].token, TOKEN);
     office.vendors.is_gone(TOKEN, Clock::system().wall().millis() + 60_000);
     let form = alice.start("test-my-device").await;
-    let sent = alice.fill(&form, "complete", json!({"target": to("device ")})).await;
+    let sent = alice.fill(&form, "complete", json!({"target": to("Device ")})).await;
     assert_eq!(notes(&sent)[0].0, "error", "{sent}");
     let said = column(&sent, "what")[3];
     assert!(said.contains("the vendor did not take it") && said.contains("vendor-gone"), "{said}");
