@@ -148,7 +148,10 @@ async fn an_admin_sees_an_account_and_removes_and_enables_what_it_has() {
     let shown = admin.fill(&form, "complete", json!({"accountjid": ALICE})).await;
     assert_eq!((how(&shown), column(&shown, "kind")), ("completed", vec!["registration", "device"]));
     assert_eq!(column(&shown, "state"), ["enabled", "enabled"]);
-    assert!(field(&shown, "why")[0].contains("session \"phone\" is connected and hears of everything there"), "{shown}");
+    assert!(
+        field(&shown, "why")[0].contains("session \"phone\" is connected and hears of everything there"),
+        "{shown}"
+    );
     assert!(field(&shown, "sessions")[0].starts_with("phone"), "{shown}");
     assert!(field(&shown, "decisions")[0].ends_with(": enabled"), "{shown}");
     assert!(!shown.to_string().contains(&device.secret), "a secret is nobody's to see");
