@@ -1,8 +1,8 @@
 //! Ad-hoc commands for people (XEP-0050): read from the wire, and shown there. What they do is decided elsewhere; a
 //! session is named by its id alone here.
 
+use crate::xmpp::xml::Element;
 use bytes::BytesMut;
-use roxmltree::Node as Element;
 
 use super::answer::{StanzaError, command_result, escape};
 use super::forms::Form as Read;
@@ -50,7 +50,7 @@ pub fn name(node: &str) -> Option<Name> {
 /// # Errors
 ///
 /// Says what to answer: the action is none, or the form holds more than we ask for.
-pub fn read(name: Name, command: Element<'_, '_>) -> Result<Asked, StanzaError> {
+pub fn read(name: Name, command: Element<'_>) -> Result<Asked, StanzaError> {
     let mut action = match command.attribute("action").unwrap_or_default() {
         "" | "execute" => Action::Execute,
         "next" => Action::Next,
@@ -73,7 +73,7 @@ pub fn read(name: Name, command: Element<'_, '_>) -> Result<Asked, StanzaError> 
     Ok(Asked { name, session: session.map(Into::into), action, fields })
 }
 
-fn answers(form: Read<'_, '_>) -> Result<Answers, StanzaError> {
+fn answers(form: Read<'_>) -> Result<Answers, StanzaError> {
     let mut all = Vec::new();
     for (name, values) in form.fields().filter(|(name, _)| *name != "FORM_TYPE") {
         let values: Vec<Box<str>> = values.take(MOST_VALUES + 1).map(Into::into).collect();

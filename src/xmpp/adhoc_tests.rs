@@ -6,7 +6,7 @@ use crate::domain::time::Moment;
 use crate::flows::data::Door;
 
 fn asked(xml: &str) -> Result<Asked, StanzaError> {
-    let document = roxmltree::Document::parse(xml).unwrap();
+    let document = crate::xmpp::xml::Document::parse(xml).unwrap();
     read(Name::Status, document.root_element())
 }
 

@@ -441,7 +441,7 @@ mod tests {
             escape(&mut out, &text);
             out.extend_from_slice(b"</a>");
             let written = std::str::from_utf8(&out).unwrap();
-            let document = roxmltree::Document::parse(written).unwrap();
+            let document = crate::xmpp::xml::Document::parse(written).unwrap();
             let root = document.root_element();
             prop_assert_eq!(root.attribute("b").unwrap_or_default(), &text);
             prop_assert_eq!(root.text().unwrap_or_default(), &text);

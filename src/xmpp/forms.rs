@@ -1,28 +1,28 @@
 //! Forms (XEP-0004), read leniently: real senders omit `type`, FORM_TYPE, and field types.
 
-use roxmltree::Node;
+use crate::xmpp::xml::Element;
 
 use super::{ns, read};
 
 /// A form that came with a request.
 #[derive(Clone, Copy)]
-pub struct Form<'a, 'i>(Node<'a, 'i>);
+pub struct Form<'a>(Element<'a>);
 
-impl<'a, 'i> Form<'a, 'i> {
+impl<'a> Form<'a> {
     /// The first form inside an element, of any `type`.
     #[must_use]
-    pub fn inside(node: Node<'a, 'i>) -> Option<Self> {
+    pub fn inside(node: Element<'a>) -> Option<Self> {
         read::child(node, ns::DATA_FORM, "x").map(Self)
     }
 
     /// All forms inside an element.
-    pub fn all_inside(node: Node<'a, 'i>) -> impl Iterator<Item = Self> {
+    pub fn all_inside(node: Element<'a>) -> impl Iterator<Item = Self> {
         node.children().filter(|&child| read::is(child, ns::DATA_FORM, "x")).map(Self)
     }
 
     /// The form's element.
     #[must_use]
-    pub const fn element(self) -> Node<'a, 'i> {
+    pub const fn element(self) -> Element<'a> {
         self.0
     }
 
@@ -71,7 +71,7 @@ mod tests {
             <field var='twice'><value>first</value></field><field var='twice'><value>second</value></field>
             <field><value>nameless</value></field>
             <other xmlns='x' var='one'><value>no</value></other></x>";
-        let document = roxmltree::Document::parse(text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(text).unwrap();
         let form = Form(document.root_element());
         let rows = [
             ("one", Some("1")),

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::xmpp::xml::Element;
 use bytes::BytesMut;
 use jid::BareJid;
-use roxmltree::Node as Element;
 
 use super::answer::{self, StanzaError};
 use super::frame::{Fault, Frame};
@@ -137,7 +137,7 @@ fn bridge(service: &Service, from: &Sender) -> Option<Domain> {
     service.host(from.bare.as_str()).filter(|_| !from.full)
 }
 
-fn element(service: &Service, root: Element<'_, '_>, now: Moment) -> Inbound {
+fn element(service: &Service, root: Element<'_>, now: Moment) -> Inbound {
     if read::is_stanza(root, "iq") {
         return iq(service, root, now).unwrap_or_else(Inbound::Ignored);
     }
@@ -151,7 +151,7 @@ fn element(service: &Service, root: Element<'_, '_>, now: Moment) -> Inbound {
     Inbound::Ignored(if known { Ignored::NoRequest } else { Ignored::Unknown })
 }
 
-fn iq(service: &Service, iq: Element<'_, '_>, now: Moment) -> Result<Inbound, Ignored> {
+fn iq(service: &Service, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignored> {
     let get = match iq.attribute("type") {
         Some("result" | "error") => {
             return Ok(answered_order(service, iq.attribute("id"), iq.attribute("from"), || reply::read(iq)));
@@ -228,7 +228,7 @@ fn address(
     Ok((ticket, sender))
 }
 
-fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
+fn pubsub(ticket: Ticket, pubsub: Element<'_>, from: &Sender, get: bool) -> Inbound {
     if let Some(element) = read::child(pubsub, ns::PUBSUB, "publish") {
         let publish = if get { Err(StanzaError::BAD_PUBLISH) } else { publish::publish(pubsub, element, from) };
         return match publish {
@@ -253,7 +253,7 @@ fn pubsub(ticket: Ticket, pubsub: Element<'_, '_>, from: &Sender, get: bool) -> 
 
 /// Apps written for MongooseIM let their server publish to their node by its affiliations; our nodes know whom they
 /// take publishes from.
-fn owner(ticket: &Ticket, pubsub: Element<'_, '_>, get: bool) -> Inbound {
+fn owner(ticket: &Ticket, pubsub: Element<'_>, get: bool) -> Inbound {
     let known = ["affiliations", "configure"].iter().any(|name| read::child(pubsub, ns::PUBSUB_OWNER, name).is_some());
     if known && !get {
         return answered(|out| answer::empty_result(out, ticket));
@@ -261,7 +261,7 @@ fn owner(ticket: &Ticket, pubsub: Element<'_, '_>, get: bool) -> Inbound {
     refuse(ticket, StanzaError::NOT_IMPLEMENTED)
 }
 
-fn command(service: &Service, ticket: Ticket, element: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
+fn command(service: &Service, ticket: Ticket, element: Element<'_>, from: &Sender, get: bool) -> Inbound {
     if get {
         return refuse(&ticket, StanzaError::BAD_REQUEST);
     }
@@ -287,7 +287,7 @@ fn command(service: &Service, ticket: Ticket, element: Element<'_, '_>, from: &S
 }
 
 /// What a bridge says. Nobody else has anything to say in its namespace.
-fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_, '_>, from: &Sender, get: bool) -> Inbound {
+fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_>, from: &Sender, get: bool) -> Inbound {
     let Some(host) = bridge(service, from) else { return refuse(&ticket, StanzaError::FORBIDDEN) };
     if get {
         return refuse(&ticket, StanzaError::BAD_REQUEST);
@@ -300,7 +300,7 @@ fn signals(service: &Service, mut ticket: Ticket, payload: Element<'_, '_>, from
 }
 
 /// An `<enable/>` or `<disable/>` sent to us and not to the own account: for those of our hosts' users it is the same.
-fn enable(service: &Service, ticket: Ticket, element: Element<'_, '_>, get: bool) -> Inbound {
+fn enable(service: &Service, ticket: Ticket, element: Element<'_>, get: bool) -> Inbound {
     let Some((account, resource)) = client(service, &ticket.to) else { return refuse(&ticket, StanzaError::FORBIDDEN) };
     if get {
         return refuse(&ticket, StanzaError::NOT_ALLOWED);
@@ -340,7 +340,7 @@ fn answered(write: impl FnOnce(&mut BytesMut)) -> Inbound {
     Inbound::Answer(out)
 }
 
-fn stream_error(error: Element<'_, '_>) -> StreamError {
+fn stream_error(error: Element<'_>) -> StreamError {
     let mut known = error.children().filter(|child| child.tag_name().namespace() == Some(ns::STREAM_ERROR));
     let condition = known.clone().find(|child| child.tag_name().name() != "text");
     let text = known.find(|child| child.tag_name().name() == "text").and_then(read::text);

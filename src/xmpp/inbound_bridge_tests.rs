@@ -294,7 +294,7 @@ proptest! {
             match receive(&service, &mut Opening::read(TAG).expect("a stream"), frame, NOW) {
                 Ok(Some(Inbound::Answer(answer))) => {
                     let text = String::from_utf8(answer.to_vec()).expect("UTF-8");
-                    prop_assert!(roxmltree::Document::parse(&text).is_ok(), "{}", text);
+                    prop_assert!(crate::xmpp::xml::Document::parse(&text).is_ok(), "{}", text);
                 }
                 Ok(Some(Inbound::Request(Input::Signals { host, batch, .. }))) => {
                     prop_assert_eq!(host.as_str().get(..8), Some("example."));

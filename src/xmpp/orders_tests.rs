@@ -1,6 +1,6 @@
 //! Each order as it is on the wire.
 
-use roxmltree::Document;
+use crate::xmpp::xml::Document;
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element as Tree;

@@ -1,7 +1,7 @@
 //! Publishes (XEP-0357 §7), read as leniently as real servers need it: Prosody, ejabberd, MongooseIM and Tigase
 //! each write the same thing differently.
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::answer::StanzaError;
 use super::forms::Form;
@@ -20,7 +20,7 @@ const MAX_MODULE: usize = 256;
 /// # Errors
 ///
 /// There is no node or no notification in it.
-pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &Sender) -> Result<Publish, StanzaError> {
+pub fn publish(pubsub: Element<'_>, publish: Element<'_>, from: &Sender) -> Result<Publish, StanzaError> {
     let node = publish.attribute("node").filter(|node| !node.is_empty()).ok_or(StanzaError::BAD_PUBLISH)?;
     let mut items = publish.children().filter(|&child| read::is(child, ns::PUBSUB, "item"));
     let notification =
@@ -38,7 +38,7 @@ pub fn publish(pubsub: Element<'_, '_>, publish: Element<'_, '_>, from: &Sender)
     })
 }
 
-fn notification(element: Element<'_, '_>) -> Notification {
+fn notification(element: Element<'_>) -> Notification {
     let mut out = Notification::default();
     if let Some(form) = Form::all_inside(element).find(|form| form.may_be(ns::PUSH_SUMMARY)) {
         out.count = form.value("message-count").and_then(|count| count.trim().parse().ok());
@@ -84,7 +84,7 @@ fn priority(text: &str) -> Option<Priority> {
 
 /// What only the client can open, without the white space that some put into the base64. Without a nonce or a text
 /// nobody can open it.
-fn sealed(element: Element<'_, '_>) -> Option<Sealed> {
+fn sealed(element: Element<'_>) -> Option<Sealed> {
     let compact = |text: &str| text.split_ascii_whitespace().collect::<String>();
     let iv = compact(element.attribute("iv").unwrap_or_default());
     let payload = compact(element.text().unwrap_or_default());

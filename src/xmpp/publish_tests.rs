@@ -4,7 +4,7 @@ use super::*;
 
 fn read(from: &str, inner: &str) -> Result<Publish, StanzaError> {
     let text = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inner}</pubsub>");
-    let document = roxmltree::Document::parse(&text).expect("the test's XML");
+    let document = crate::xmpp::xml::Document::parse(&text).expect("the test's XML");
     let pubsub = document.root_element();
     let element = read::child(pubsub, ns::PUBSUB, "publish").expect("a publish");
     publish(pubsub, element, &Sender::read(from).expect("the test's JID"))

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
+use crate::xmpp::xml::Element;
 use bytes::BytesMut;
-use roxmltree::Node as Element;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
@@ -187,7 +187,7 @@ enum Meaning {
     Nothing,
 }
 
-fn meaning(stanza: Element<'_, '_>, jid: &Domain, first: usize, questions: &[(String, Question)]) -> Meaning {
+fn meaning(stanza: Element<'_>, jid: &Domain, first: usize, questions: &[(String, Question)]) -> Meaning {
     let attribute = |name| stanza.attribute(name).unwrap_or_default();
     let to = attribute("to");
     let bare = to.split('/').next().unwrap_or_default();
@@ -222,7 +222,7 @@ fn meaning(stanza: Element<'_, '_>, jid: &Domain, first: usize, questions: &[(St
     }
 }
 
-fn heard(iq: Element<'_, '_>, question: Question) -> Heard {
+fn heard(iq: Element<'_>, question: Question) -> Heard {
     if iq.attribute("type") == Some("error") {
         return refused(iq);
     }
@@ -245,7 +245,7 @@ fn heard(iq: Element<'_, '_>, question: Question) -> Heard {
     heard.unwrap_or(Heard::Done)
 }
 
-fn info(query: Element<'_, '_>) -> Heard {
+fn info(query: Element<'_>) -> Heard {
     let children = |name| query.children().filter(move |&child| read::is(child, ns::DISCO_INFO, name));
     let server = children("identity").find(|identity| identity.attribute("category") == Some("server"));
     let features = children("feature").filter_map(|feature| feature.attribute("var"));
@@ -255,10 +255,10 @@ fn info(query: Element<'_, '_>) -> Heard {
     }
 }
 
-fn refused(iq: Element<'_, '_>) -> Heard {
+fn refused(iq: Element<'_>) -> Heard {
     let error = iq.children().find(|child| child.tag_name().name() == "error");
     let parts = || error.into_iter().flat_map(|error| error.children()).filter(Element::is_element);
-    let standard = |child: &Element<'_, '_>| child.tag_name().namespace() == Some(ns::STANZA_ERROR);
+    let standard = |child: &Element<'_>| child.tag_name().namespace() == Some(ns::STANZA_ERROR);
     let condition = parts().filter(standard).find(|child| child.tag_name().name() != "text");
     let text = parts().filter(standard).find(|child| child.tag_name().name() == "text");
     let bridge = parts().find(|&child| read::is(child, ns::HOST, "unlinked"));

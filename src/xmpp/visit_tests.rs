@@ -5,7 +5,7 @@ use super::*;
 const JID: &str = "push.example.org";
 
 fn mean(text: &str, question: Question) -> Meaning {
-    let document = roxmltree::Document::parse(text).unwrap();
+    let document = crate::xmpp::xml::Document::parse(text).unwrap();
     let questions = [("other.example".to_owned(), Question::Ping), ("example.org".to_owned(), question)];
     meaning(document.root_element(), &Domain::new(JID), 3, &questions)
 }

@@ -13,14 +13,14 @@ const MAX_TOKEN: usize = 4096;
 const MAX_DEVICE_ID: usize = 256;
 
 /// A vendor's token, if the field holds what may be one. White space around it is none of it.
-pub(super) fn token(form: Form<'_, '_>, name: &str) -> Option<DeviceToken> {
+pub(super) fn token(form: Form<'_>, name: &str) -> Option<DeviceToken> {
     let text = form.value(name)?.trim();
     let fits = (1..=MAX_TOKEN).contains(&text.len()) && !text.contains(char::is_control);
     fits.then(|| DeviceToken::new(text))
 }
 
 /// What the app calls the device, under the newer or the older name, verbatim: the app makes a hash of it and compares.
-pub(super) fn device_id<'a>(form: Form<'a, '_>) -> Option<&'a str> {
+pub(super) fn device_id<'a>(form: Form<'a>) -> Option<&'a str> {
     let id = form.value("device-id").or_else(|| form.value("android-id"));
     id.filter(|id| id.len() <= MAX_DEVICE_ID)
 }

@@ -15,7 +15,7 @@ mod fields;
 mod tigase;
 mod webpush;
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::answer::StanzaError;
 use super::forms::Form;
@@ -57,7 +57,7 @@ pub(super) fn is_command(name: &str) -> bool {
 /// Says what to answer: there is no such command, the asker is not an account, the action is none, or something
 /// in the form is missing or malformed.
 pub fn command(
-    command: Element<'_, '_>,
+    command: Element<'_>,
     from: &Sender,
     providers: impl FnOnce() -> Vec<String>,
 ) -> Result<Command, StanzaError> {
@@ -141,7 +141,7 @@ struct Request<'a> {
     command: &'a str,
     /// Who asks.
     owner: Account,
-    form: Form<'a, 'a>,
+    form: Form<'a>,
 }
 
 impl Request<'_> {

@@ -12,7 +12,7 @@ pub(super) const ROMEO: &str = "romeo@example.org/phone";
 /// A command with this content.
 pub(super) fn read_from(from: &str, node: &str, attributes: &str, content: &str) -> Result<Command, StanzaError> {
     let text = format!("<command xmlns='{}' node='{node}' {attributes}>{content}</command>", ns::COMMANDS);
-    let document = roxmltree::Document::parse(&text).expect("the test's XML");
+    let document = crate::xmpp::xml::Document::parse(&text).expect("the test's XML");
     let providers = || vec!["snikket:apns:1".to_owned(), "tigase:messenger:apns:1".to_owned()];
     command(document.root_element(), &Sender::read(from).expect("the test's JID"), providers)
 }

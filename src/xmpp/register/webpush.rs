@@ -14,12 +14,12 @@ use crate::xmpp::forms::Form;
 const MAX_JSON: usize = 4096;
 
 /// Whether a registration is of this kind, rather than one with a vendor's token.
-pub(super) fn is_meant(service: &str, form: Form<'_, '_>) -> bool {
+pub(super) fn is_meant(service: &str, form: Form<'_>) -> bool {
     service == "webpush" || form.value("token").is_none() && has_subscription(form)
 }
 
 /// Whether an unregistration names the device by its subscription.
-pub(super) fn names_device(form: Form<'_, '_>) -> bool {
+pub(super) fn names_device(form: Form<'_>) -> bool {
     fields::device_id(form).is_none() && has_subscription(form)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn fields(registers: bool) -> Vec<Field> {
     ]
 }
 
-fn has_subscription(form: Form<'_, '_>) -> bool {
+fn has_subscription(form: Form<'_>) -> bool {
     form.value("endpoint").is_some() || form.value("subscription").is_some()
 }
 
@@ -79,7 +79,7 @@ struct Keys {
 
 impl Given {
     /// Of single fields, or of the one; the single ones count where there are both.
-    fn read(form: Form<'_, '_>) -> Option<Self> {
+    fn read(form: Form<'_>) -> Option<Self> {
         let text = |name| form.value(name).unwrap_or_default().to_owned();
         if form.value("endpoint").is_some() {
             return Some(Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::words::{Malformed, account, count, flag, stamp, text, word};
 use super::{REGISTRATION, report, shape, wish};
@@ -26,7 +26,7 @@ pub struct Number<'a> {
 /// # Errors
 ///
 /// It is one that we know, but it cannot be understood.
-pub fn read(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Result<Event, Malformed> {
+pub fn read(element: Element<'_>, host: &Domain, number: Number<'_>) -> Result<Event, Malformed> {
     let name = element.tag_name().name();
     if let Some(turn) = turn(element, name) {
         return Ok(event(element, session(element, host, turn)?));
@@ -67,7 +67,7 @@ pub fn read(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Resu
 /// # Errors
 ///
 /// It cannot be understood.
-pub fn alone(element: Element<'_, '_>, host: &Domain) -> Result<Event, Malformed> {
+pub fn alone(element: Element<'_>, host: &Domain) -> Result<Event, Malformed> {
     if element.tag_name().name() != REGISTRATION {
         return Ok(event(element, What::Hello));
     }
@@ -78,16 +78,16 @@ pub fn alone(element: Element<'_, '_>, host: &Domain) -> Result<Event, Malformed
 
 /// An event that we do not know.
 #[must_use]
-pub fn unknown(element: Element<'_, '_>) -> Event {
+pub fn unknown(element: Element<'_>) -> Event {
     event(element, What::Unknown)
 }
 
-fn event(element: Element<'_, '_>, what: What) -> Event {
+fn event(element: Element<'_>, what: What) -> Event {
     Event { stamp: stamp(element), token: word(element, "token").map(Arc::from), what }
 }
 
 /// What happened to a session, if it is about one.
-fn turn(element: Element<'_, '_>, name: &str) -> Option<Turn> {
+fn turn(element: Element<'_>, name: &str) -> Option<Turn> {
     Some(match name {
         "session" => Turn::Described,
         "bind" => Turn::Bound,
@@ -107,7 +107,7 @@ fn turn(element: Element<'_, '_>, name: &str) -> Option<Turn> {
     })
 }
 
-fn session(element: Element<'_, '_>, host: &Domain, turn: Turn) -> Result<What, Malformed> {
+fn session(element: Element<'_>, host: &Domain, turn: Turn) -> Result<What, Malformed> {
     let standing = match turn {
         Turn::Described | Turn::Bound | Turn::Ended(_) => Standing::Plain,
         Turn::AckDelayed => Standing::Unresponsive,
@@ -127,17 +127,17 @@ fn session(element: Element<'_, '_>, host: &Domain, turn: Turn) -> Result<What, 
 }
 
 /// The `<stanza>`s of an event.
-fn shapes<'a, 'i>(element: Element<'a, 'i>) -> impl Iterator<Item = Element<'a, 'i>> {
+fn shapes<'a>(element: Element<'a>) -> impl Iterator<Item = Element<'a>> {
     element.children().filter(|&child| xml::is(child, ns::HOST, "stanza"))
 }
 
 /// The stanza of an event that is about one.
-fn stanza(element: Element<'_, '_>, account: &Account) -> Result<Stanza, Malformed> {
+fn stanza(element: Element<'_>, account: &Account) -> Result<Stanza, Malformed> {
     let shape = shapes(element).next().ok_or(Malformed("an event without its stanza"))?;
     Ok(shape::read(shape, account))
 }
 
-fn missed(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Result<What, Malformed> {
+fn missed(element: Element<'_>, host: &Domain, number: Number<'_>) -> Result<What, Malformed> {
     let missed = count(element, "count")?.unwrap_or_default();
     let Some(_) = element.attribute("user") else {
         return Ok(What::Missed { account: None, count: missed, keys: Vec::new(), newest: None });
@@ -151,7 +151,7 @@ fn missed(element: Element<'_, '_>, host: &Domain, number: Number<'_>) -> Result
 
 /// The key of a missed message. One that has nothing to be known by is like no other: it gets a key that no other
 /// message will ever have.
-fn key(element: Element<'_, '_>, at: u32, Number { epoch, seq }: Number<'_>) -> Key {
+fn key(element: Element<'_>, at: u32, Number { epoch, seq }: Number<'_>) -> Key {
     match (element.attribute("from"), element.attribute("id").filter(|id| !id.is_empty())) {
         (Some(from), Some(id)) if flag(element, "call") && !from.is_empty() => Key::call(from, id),
         (Some(from), Some(id)) if !from.is_empty() => Key::sent(from, id),

@@ -1,6 +1,6 @@
 //! One row per event.
 
-use roxmltree::Document;
+use crate::xmpp::xml::Document;
 
 use super::*;
 use crate::domain::secret::Private;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::xmpp::xml::Element;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jid::Jid;
-use roxmltree::Node as Element;
 
 use crate::domain::extensions::{Allow, Encrypt, Extensions, MAX_SIZE, MAX_SIZES, Room};
 use crate::domain::refusal::Refusal;
@@ -40,7 +40,7 @@ pub enum Unfit {
 /// # Errors
 ///
 /// They are too long, or want another encryption than AES-128-GCM, or with a key that is none.
-pub fn read(enable: Element<'_, '_>) -> Result<Option<Arc<Extensions>>, Unfit> {
+pub fn read(enable: Element<'_>) -> Result<Option<Arc<Extensions>>, Unfit> {
     let child = |namespace, name| xml::child(enable, namespace, name);
     let extensions = Extensions {
         ignore_unknown: child(ns::TIGASE_IGNORE_UNKNOWN, "ignore-unknown").is_some(),
@@ -59,9 +59,9 @@ pub fn read(enable: Element<'_, '_>) -> Result<Option<Arc<Extensions>>, Unfit> {
     if rooms + muted > MAX_NAMES { Err(Unfit::TooLong) } else { Ok(extensions.kept()) }
 }
 
-fn rooms(groupchat: Element<'_, '_>) -> Vec<Room> {
+fn rooms(groupchat: Element<'_>) -> Vec<Room> {
     let rooms = groupchat.children().filter(|&child| xml::is(child, ns::TIGASE_ROOMS, "room"));
-    let room = |room: Element<'_, '_>| {
+    let room = |room: Element<'_>| {
         let nick = || room.attribute("nick").map(str::trim).filter(|nick| !nick.is_empty()).map(Box::from);
         let allow = match room.attribute("allow") {
             Some("mentioned") => Allow::Mentioned(nick()),
@@ -74,17 +74,17 @@ fn rooms(groupchat: Element<'_, '_>) -> Vec<Room> {
     rooms.filter_map(room).collect()
 }
 
-fn muted(muted: Element<'_, '_>) -> Vec<Box<str>> {
+fn muted(muted: Element<'_>) -> Vec<Box<str>> {
     let items = muted.children().filter(|&child| xml::is(child, ns::TIGASE_MUTED, "item"));
     items.filter_map(bare).collect()
 }
 
 /// The attribute `jid`, normalised as the senders of stanzas are, without its resource.
-fn bare(element: Element<'_, '_>) -> Option<Box<str>> {
+fn bare(element: Element<'_>) -> Option<Box<str>> {
     Some(Jid::new(element.attribute("jid")?).ok()?.to_bare().as_str().into())
 }
 
-fn encrypt(encrypt: Element<'_, '_>) -> Result<Encrypt, Refusal> {
+fn encrypt(encrypt: Element<'_>) -> Result<Encrypt, Refusal> {
     if encrypt.attribute("alg") != Some(AES_128_GCM) {
         return Err(Refusal::NoSuchEncryption);
     }
@@ -101,7 +101,7 @@ mod tests {
 
     fn read_(content: &str) -> Result<Option<Arc<Extensions>>, Unfit> {
         let text = format!("<enable xmlns='urn:xmpp:push:0' jid='push.example.net'>{content}</enable>");
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         read(document.root_element())
     }
 

@@ -15,7 +15,7 @@ pub mod words;
 
 use std::sync::Arc;
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use self::event::Number;
 use self::words::{Malformed, seq, word};
@@ -34,7 +34,7 @@ pub const REGISTRATION: &str = "registration";
 /// # Errors
 ///
 /// Part of it cannot be understood: none of it is taken, and the bridge links anew.
-pub fn read(payload: Element<'_, '_>, host: &Domain) -> Result<Batch, Malformed> {
+pub fn read(payload: Element<'_>, host: &Domain) -> Result<Batch, Malformed> {
     let envelope = Envelope::read(payload)?;
     let name = payload.tag_name().name();
     let events = match name {
@@ -54,7 +54,7 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn read(payload: Element<'_, '_>) -> Result<Self, Malformed> {
+    fn read(payload: Element<'_>) -> Result<Self, Malformed> {
         let node = match payload.attribute("name") {
             None => "",
             Some(_) => word(payload, "name").ok_or(Malformed("an unreadable name"))?,
@@ -64,7 +64,7 @@ impl Envelope {
     }
 }
 
-fn events(payload: Element<'_, '_>, host: &Domain, envelope: &Envelope) -> Result<Vec<Event>, Malformed> {
+fn events(payload: Element<'_>, host: &Domain, envelope: &Envelope) -> Result<Vec<Event>, Malformed> {
     let children = payload.children().filter(Element::is_element);
     let count = children.clone().count();
     if !(1..=MAX_EVENTS).contains(&count) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::report;
 use super::words::{Malformed, seq, word};
@@ -16,7 +16,7 @@ const MAX_NODES: usize = 256;
 
 /// Reads an iq of type result or error.
 #[must_use]
-pub fn read(iq: Element<'_, '_>) -> Reply {
+pub fn read(iq: Element<'_>) -> Reply {
     if iq.attribute("type") == Some("error") {
         let (kind, condition) = said(error(iq));
         return Reply::Refused(kind, condition);
@@ -31,7 +31,7 @@ pub fn read(iq: Element<'_, '_>) -> Reply {
     }
 }
 
-fn known(payload: Element<'_, '_>) -> Result<Reply, Malformed> {
+fn known(payload: Element<'_>) -> Result<Reply, Malformed> {
     match payload.tag_name().name() {
         "state" => Ok(Reply::State(state(payload)?)),
         "session" => Ok(Reply::Session(report::read(payload, Standing::Plain)?.into())),
@@ -40,7 +40,7 @@ fn known(payload: Element<'_, '_>) -> Result<Reply, Malformed> {
     }
 }
 
-fn state(element: Element<'_, '_>) -> Result<HostState, Malformed> {
+fn state(element: Element<'_>) -> Result<HostState, Malformed> {
     let mut nodes = Vec::new();
     for child in element.children().filter(|&child| xml::is(child, ns::HOST, "node")) {
         if nodes.len() == MAX_NODES {
@@ -68,7 +68,7 @@ fn state(element: Element<'_, '_>) -> Result<HostState, Malformed> {
     })
 }
 
-fn relayed(element: Element<'_, '_>) -> Result<Relayed, Malformed> {
+fn relayed(element: Element<'_>) -> Result<Relayed, Malformed> {
     let error = error(element);
     match element.attribute("origin") {
         Some("service") if error.is_none() => Ok(Relayed::Taken),
@@ -83,13 +83,13 @@ fn relayed(element: Element<'_, '_>) -> Result<Relayed, Malformed> {
 }
 
 /// The `<error/>` inside an element, in whatever default namespace its sender has for stanzas.
-fn error<'a, 'i>(element: Element<'a, 'i>) -> Option<Element<'a, 'i>> {
+fn error<'a>(element: Element<'a>) -> Option<Element<'a>> {
     element.children().find(|child| child.is_element() && child.tag_name().name() == "error")
 }
 
 /// The type and condition of a stanza error (RFC 6120 §8.3). Only those that the RFC has: what a stranger makes up
 /// does not reach a log.
-fn said(error: Option<Element<'_, '_>>) -> (Reason, Reason) {
+fn said(error: Option<Element<'_>>) -> (Reason, Reason) {
     let kind = error.and_then(|error| error.attribute("type")).unwrap_or_default();
     let conditions = error.into_iter().flat_map(|error| error.children());
     let mut conditions = conditions.filter(|child| child.tag_name().namespace() == Some(ns::STANZA_ERROR));
@@ -135,7 +135,7 @@ mod tests {
 
     fn reply(kind: &str, content: &str) -> Reply {
         let text = format!("<iq xmlns='jabber:component:accept' type='{kind}'>{content}</iq>");
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         read(document.root_element())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::words::{Malformed, count, flag, part, seconds, word};
 use crate::domain::session::{Report, Sid, Standing};
@@ -12,7 +12,7 @@ use crate::domain::session::{Report, Sid, Standing};
 /// # Errors
 ///
 /// What names the session is missing, or something that is there cannot be read.
-pub fn read(element: Element<'_, '_>, standing: Standing) -> Result<Report, Malformed> {
+pub fn read(element: Element<'_>, standing: Standing) -> Result<Report, Malformed> {
     let sid = word(element, "sid").ok_or(Malformed("a session without a readable sid"))?;
     let resource = part(element, "resource").ok_or(Malformed("a session without a readable resource"))?;
     let state = match element.attribute("state") {
@@ -51,7 +51,7 @@ mod tests {
 
     fn report(attributes: &str) -> Result<Report, Malformed> {
         let text = format!("<hibernate {attributes}/>");
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         read(document.root_element(), Standing::Plain)
     }
 

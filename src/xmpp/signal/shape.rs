@@ -1,7 +1,7 @@
 //! A stanza, whole or as a shape (docs/signals.md §2, Stanzas), as far as rules care.
 
+use crate::xmpp::xml::Element;
 use jid::BareJid;
-use roxmltree::Node as Element;
 
 use super::words::{flag, text};
 use crate::domain::ids::Account;
@@ -11,7 +11,7 @@ use crate::xmpp::{ns, read as xml};
 
 /// Reads what a `<stanza>` holds, with a carbon unwrapped. `account` is whose session or archive it came to.
 #[must_use]
-pub fn read(wrapper: Element<'_, '_>, account: &Account) -> Stanza {
+pub fn read(wrapper: Element<'_>, account: &Account) -> Stanza {
     let Some(outer) = wrapper.first_element_child() else {
         return Stanza { kind: Kind::Iq, ..Stanza::default() };
     };
@@ -26,7 +26,7 @@ pub fn read(wrapper: Element<'_, '_>, account: &Account) -> Stanza {
 }
 
 /// What the host knows of the stanza beside what it says; of a carbon, it is about what was forwarded.
-fn told(wrapper: Element<'_, '_>, stanza: &mut Stanza) {
+fn told(wrapper: Element<'_>, stanza: &mut Stanza) {
     stanza.contact = match wrapper.attribute("contact") {
         Some("true" | "1") => Some(true),
         Some("false" | "0") => Some(false),
@@ -37,11 +37,7 @@ fn told(wrapper: Element<'_, '_>, stanza: &mut Stanza) {
 
 /// What a carbon forwards (XEP-0280). Only the account itself can send one (§11); what anybody else sends is a message
 /// with a strange child.
-fn forwarded<'a, 'i>(
-    outer: Element<'a, 'i>,
-    stanza: &Stanza,
-    account: &Account,
-) -> Option<(Carbon, Option<Element<'a, 'i>>)> {
+fn forwarded<'a>(outer: Element<'a>, stanza: &Stanza, account: &Account) -> Option<(Carbon, Option<Element<'a>>)> {
     let own = stanza.from.as_deref().is_none_or(|from| from == account.as_str());
     if !own || outer.tag_name().name() != "message" || stanza.kind == Kind::Error {
         return None;
@@ -58,7 +54,7 @@ fn forwarded<'a, 'i>(
 }
 
 /// A stanza without a look at what it may forward.
-fn plain(element: Element<'_, '_>, account: &Account) -> Stanza {
+fn plain(element: Element<'_>, account: &Account) -> Stanza {
     let mut stanza =
         Stanza { kind: kind(element), from: text(element, "from"), id: text(element, "id"), ..Stanza::default() };
     if element.tag_name().name() != "iq" {
@@ -67,7 +63,7 @@ fn plain(element: Element<'_, '_>, account: &Account) -> Stanza {
     stanza
 }
 
-fn kind(element: Element<'_, '_>) -> Kind {
+fn kind(element: Element<'_>) -> Kind {
     match (element.tag_name().name(), element.attribute("type")) {
         ("message", Some("groupchat")) => Kind::Groupchat,
         ("message", Some("headline")) => Kind::Headline,
@@ -80,7 +76,7 @@ fn kind(element: Element<'_, '_>) -> Kind {
     }
 }
 
-fn content(element: Element<'_, '_>, account: &Account, stanza: &mut Stanza) {
+fn content(element: Element<'_>, account: &Account, stanza: &mut Stanza) {
     let own = element.tag_name().namespace();
     let (mut keys_only, mut said_encrypted) = (false, false);
     for child in element.children().filter(Element::is_element) {
@@ -127,7 +123,7 @@ fn content(element: Element<'_, '_>, account: &Account, stanza: &mut Stanza) {
 }
 
 /// What a call is about, each once, the loudest first.
-fn media(call: Element<'_, '_>) -> Vec<&'static str> {
+fn media(call: Element<'_>) -> Vec<&'static str> {
     let descriptions = || call.children().filter(|&child| xml::is(child, ns::JINGLE_RTP, "description"));
     let is_about = |media: &&str| descriptions().any(|child| child.attribute("media") == Some(media));
     ["audio", "video"].into_iter().filter(is_about).collect()

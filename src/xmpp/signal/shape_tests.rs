@@ -1,6 +1,6 @@
 //! One row per thing that a stanza can say.
 
-use roxmltree::Document;
+use crate::xmpp::xml::Document;
 
 use super::*;
 use crate::domain::class::Class;

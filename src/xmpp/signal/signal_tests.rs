@@ -1,6 +1,6 @@
 //! The envelope, and whole batches.
 
-use roxmltree::Document;
+use crate::xmpp::xml::Document;
 
 use super::*;
 use crate::domain::ids::{Account, Node};

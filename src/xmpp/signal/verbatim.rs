@@ -1,7 +1,7 @@
 //! Writes a parsed element out again, so that it needs nothing around it and means what it meant.
 
+use crate::xmpp::xml::Element;
 use bytes::BytesMut;
-use roxmltree::Node as Element;
 
 use crate::xmpp::{answer, ns};
 
@@ -9,14 +9,14 @@ use crate::xmpp::{answer, ns};
 /// not kept, they mean nothing: elements are in default namespaces (the parser knows none in the XML namespace, which
 /// cannot be one), attributes get prefixes of our own.
 #[must_use]
-pub fn write(element: Element<'_, '_>, longest: usize) -> Option<String> {
+pub fn write(element: Element<'_>, longest: usize) -> Option<String> {
     let mut out = BytesMut::new();
     // No default namespace is in force: one that says so, too, so that the first one is always written.
     put_element(&mut out, element, None, longest)?;
     String::from_utf8(out.to_vec()).ok()
 }
 
-fn put_element(out: &mut BytesMut, element: Element<'_, '_>, outer: Option<&str>, longest: usize) -> Option<()> {
+fn put_element(out: &mut BytesMut, element: Element<'_>, outer: Option<&str>, longest: usize) -> Option<()> {
     let tag = element.tag_name();
     let namespace = tag.namespace().unwrap_or_default();
     put(out, &["<", tag.name()]);
@@ -24,12 +24,12 @@ fn put_element(out: &mut BytesMut, element: Element<'_, '_>, outer: Option<&str>
         put_value(out, "xmlns", namespace);
     }
     for (at, attribute) in element.attributes().enumerate() {
-        match attribute.namespace() {
-            None => put_value(out, attribute.name(), attribute.value()),
-            Some(ns::XML) => put_value(out, &format!("xml:{}", attribute.name()), attribute.value()),
+        match attribute.namespace {
+            None => put_value(out, attribute.name, attribute.value),
+            Some(ns::XML) => put_value(out, &format!("xml:{}", attribute.name), attribute.value),
             Some(namespace) => {
                 put_value(out, &format!("xmlns:a{at}"), namespace);
-                put_value(out, &format!("a{at}:{}", attribute.name()), attribute.value());
+                put_value(out, &format!("a{at}:{}", attribute.name), attribute.value);
             }
         }
     }
@@ -79,7 +79,7 @@ mod tests {
         Text(String),
     }
 
-    fn meaning(node: Element<'_, '_>) -> Meaning {
+    fn meaning(node: Element<'_>) -> Meaning {
         if !node.is_element() {
             return Meaning::Text(node.text().unwrap_or_default().to_owned());
         }
@@ -87,13 +87,13 @@ mod tests {
         let tag = node.tag_name();
         let attributes = node
             .attributes()
-            .map(|attribute| (owned(attribute.namespace()), attribute.name().to_owned(), attribute.value().to_owned()));
+            .map(|attribute| (owned(attribute.namespace), attribute.name.to_owned(), attribute.value.to_owned()));
         let name = (owned(tag.namespace()), tag.name().to_owned());
         Meaning::Element(name, attributes.collect(), node.children().map(meaning).collect())
     }
 
     fn written(text: &str) -> String {
-        let document = roxmltree::Document::parse(text).expect(text);
+        let document = crate::xmpp::xml::Document::parse(text).expect(text);
         write(document.root_element(), usize::MAX).expect("it fits")
     }
 
@@ -120,8 +120,10 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(written(text), expected, "{text}");
-            let (one, other) =
-                (roxmltree::Document::parse(text).unwrap(), roxmltree::Document::parse(expected).unwrap());
+            let (one, other) = (
+                crate::xmpp::xml::Document::parse(text).unwrap(),
+                crate::xmpp::xml::Document::parse(expected).unwrap(),
+            );
             assert_eq!(meaning(one.root_element()), meaning(other.root_element()), "{text}");
         }
     }
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_written() {
         let text = format!("<x xmlns='u'><a>{}</a></x>", "&lt;".repeat(100));
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         assert_eq!(write(document.root_element(), text.len()).as_deref(), Some(&*text));
         for longest in [0, 1, 13, 100, text.len() - 1] {
             assert_eq!(write(document.root_element(), longest), None, "{longest}");
@@ -159,9 +161,9 @@ mod tests {
         #[test]
         fn what_is_written_means_what_was_read(content in content()) {
             let text = format!("<x xmlns='jabber:x:data' xmlns:p='urn:p' xmlns:q='urn:q'>{content}</x>");
-            let document = roxmltree::Document::parse(&text).unwrap();
+            let document = crate::xmpp::xml::Document::parse(&text).unwrap();
             let written = written(&text);
-            let again = roxmltree::Document::parse(&written).unwrap();
+            let again = crate::xmpp::xml::Document::parse(&written).unwrap();
             prop_assert_eq!(meaning(document.root_element()), meaning(again.root_element()), "{}", &written);
             prop_assert_eq!(write(again.root_element(), usize::MAX), Some(written.clone()));
         }

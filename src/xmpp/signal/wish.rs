@@ -1,6 +1,6 @@
 //! `<enable/>` and `<disable/>` as account owners send them (XEP-0357 §5, §6), handed on by their host untouched.
 
-use roxmltree::Node as Element;
+use crate::xmpp::xml::Element;
 
 use super::extensions::{self, Unfit};
 use super::verbatim;
@@ -23,7 +23,7 @@ const MAX_NODE: usize = 4 * 1024;
 /// # Errors
 ///
 /// There is no `<enable/>` or `<disable/>` in it, or more than one: no client can cause that.
-pub fn read(registration: Element<'_, '_>) -> Result<Wish, Malformed> {
+pub fn read(registration: Element<'_>) -> Result<Wish, Malformed> {
     let mut children = registration.children().filter(Element::is_element);
     let (Some(wish), None) = (children.next(), children.next()) else {
         return Err(Malformed("neither one enable nor one disable"));
@@ -36,7 +36,7 @@ pub fn read(registration: Element<'_, '_>) -> Result<Wish, Malformed> {
 /// # Errors
 ///
 /// It is neither.
-pub fn one(wish: Element<'_, '_>) -> Result<Wish, Malformed> {
+pub fn one(wish: Element<'_>) -> Result<Wish, Malformed> {
     let tag = wish.tag_name();
     let node = wish.attribute("node");
     let fits = node.is_none_or(|node| node.len() <= MAX_NODE);
@@ -59,8 +59,8 @@ pub fn one(wish: Element<'_, '_>) -> Result<Wish, Malformed> {
 struct TooLong;
 
 /// The publish-options: the form that says so, or, as nobody checks, the first there is.
-fn options(enable: Element<'_, '_>) -> Result<Option<Options>, TooLong> {
-    let named = |form: &Form<'_, '_>| form.value("FORM_TYPE").map(str::trim) == Some(ns::PUBLISH_OPTIONS);
+fn options(enable: Element<'_>) -> Result<Option<Options>, TooLong> {
+    let named = |form: &Form<'_>| form.value("FORM_TYPE").map(str::trim) == Some(ns::PUBLISH_OPTIONS);
     let Some(form) = Form::all_inside(enable).find(named).or_else(|| Form::inside(enable)) else { return Ok(None) };
     let xml = verbatim::write(form.element(), MAX_OPTIONS).ok_or(TooLong)?;
     Ok(Some(Options { xml: xml.into(), secret: form.value("secret").map(Secret::new) }))
@@ -73,7 +73,7 @@ mod tests {
 
     fn wish(content: &str) -> Result<Wish, Malformed> {
         let text = format!("<registration xmlns='urn:pushkeeper:host:0'>{content}</registration>");
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         read(document.root_element())
     }
 

@@ -1,7 +1,7 @@
 //! The small parts of what bridges say: attributes, read strictly where we depend on them.
 
+use crate::xmpp::xml::Element;
 use jid::BareJid;
-use roxmltree::Node as Element;
 use xmpp_parsers::date::DateTime;
 
 use crate::domain::ids::{Account, Domain};
@@ -24,19 +24,19 @@ pub struct Malformed(pub &'static str);
 
 /// An attribute that is a word: there, not too long, and printable.
 #[must_use]
-pub fn word<'a>(element: Element<'a, '_>, name: &str) -> Option<&'a str> {
+pub fn word<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
     element.attribute(name).filter(|word| is_printable(word, MAX_WORD))
 }
 
 /// An attribute that is a part of a JID.
 #[must_use]
-pub fn part<'a>(element: Element<'a, '_>, name: &str) -> Option<&'a str> {
+pub fn part<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
     element.attribute(name).filter(|part| is_printable(part, MAX_PART))
 }
 
 /// An attribute that says something; an empty one counts as absent.
 #[must_use]
-pub fn text(element: Element<'_, '_>, name: &str) -> Option<Box<str>> {
+pub fn text(element: Element<'_>, name: &str) -> Option<Box<str>> {
     element.attribute(name).filter(|text| !text.is_empty()).map(Box::from)
 }
 
@@ -52,7 +52,7 @@ pub fn digits(text: &str) -> Option<u64> {
 /// # Errors
 ///
 /// It is missing, or none.
-pub fn seq(element: Element<'_, '_>) -> Result<u64, Malformed> {
+pub fn seq(element: Element<'_>) -> Result<u64, Malformed> {
     let seq = element.attribute("seq").and_then(digits).filter(|&seq| seq <= MAX_SEQ);
     seq.ok_or(Malformed("no readable seq"))
 }
@@ -62,7 +62,7 @@ pub fn seq(element: Element<'_, '_>) -> Result<u64, Malformed> {
 /// # Errors
 ///
 /// It is there, but no number, or one that is too large.
-pub fn count(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malformed> {
+pub fn count(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed> {
     let number = |text| digits(text).and_then(|number| u32::try_from(number).ok());
     element.attribute(name).map(|text| number(text).ok_or(Malformed("a count that is none"))).transpose()
 }
@@ -73,7 +73,7 @@ pub fn count(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malfor
 /// # Errors
 ///
 /// It is there, but no number.
-pub fn seconds(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malformed> {
+pub fn seconds(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed> {
     let Some(text) = element.attribute(name) else { return Ok(None) };
     let number: f64 = text.parse().map_err(|_| Malformed("a time that is none"))?;
     if !number.is_finite() {
@@ -86,13 +86,13 @@ pub fn seconds(element: Element<'_, '_>, name: &str) -> Result<Option<u32>, Malf
 
 /// An attribute that is true; one that is missing is not.
 #[must_use]
-pub fn flag(element: Element<'_, '_>, name: &str) -> bool {
+pub fn flag(element: Element<'_>, name: &str) -> bool {
     matches!(element.attribute(name), Some("true" | "1"))
 }
 
 /// When it happened (XEP-0082).
 #[must_use]
-pub fn stamp(element: Element<'_, '_>) -> Option<Timestamp> {
+pub fn stamp(element: Element<'_>) -> Option<Timestamp> {
     let stamp: DateTime = element.attribute("stamp")?.parse().ok()?;
     Some(Timestamp::from_millis(stamp.0.timestamp_millis()))
 }
@@ -102,7 +102,7 @@ pub fn stamp(element: Element<'_, '_>) -> Option<Timestamp> {
 /// # Errors
 ///
 /// It is missing, or no localpart.
-pub fn account(element: Element<'_, '_>, host: &Domain) -> Result<Account, Malformed> {
+pub fn account(element: Element<'_>, host: &Domain) -> Result<Account, Malformed> {
     let user = part(element, "user").filter(|user| !user.contains(['@', '/'])).ok_or(Malformed("no readable user"))?;
     Ok(Account::new(format!("{user}@{host}")))
 }
@@ -124,9 +124,9 @@ fn is_printable(text: &str, longest: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn with<T>(attributes: &str, read: impl FnOnce(Element<'_, '_>) -> T) -> T {
+    fn with<T>(attributes: &str, read: impl FnOnce(Element<'_>) -> T) -> T {
         let text = format!("<a {attributes}/>");
-        let document = roxmltree::Document::parse(&text).unwrap();
+        let document = crate::xmpp::xml::Document::parse(&text).unwrap();
         read(document.root_element())
     }
 
