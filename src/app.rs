@@ -208,7 +208,7 @@ pub async fn run_under(
     let (answers, answer_queue) = mpsc::channel(QUEUE);
     let (verdicts, verdict_queue) = mpsc::channel(QUEUE);
     let (stopper, stop_queue) = mpsc::channel(1);
-    let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts));
+    let gateways = Arc::new(Gateways::start(gateways, state.policy.slots, verdicts, clock.clone()));
     let watcher = Watcher::new(state.policy.apps.iter().map(|app| &app.name), clock.clone());
     let desk = Desk::open(listeners, &config.component.jid, &clock, &watcher)?;
     let (inputs, certificate) = (desk.inputs(), desk.certificate());

@@ -17,6 +17,7 @@ use crate::xmpp::frame::{Frame, Framer};
 use crate::xmpp::inbound::{self, Inbound};
 use crate::xmpp::read::Opening;
 use crate::xmpp::service::Service;
+use crate::xmpp::xml::Tree;
 
 const OPEN: &str = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' from='push.example.net' id='1' \
                     xmlns='jabber:component:accept'>";
@@ -29,21 +30,29 @@ const MOST: usize = 1 << 16;
 pub fn framing(data: &[u8]) {
     let Some((&piece, stream)) = data.split_first() else { return };
     let stream = stream.get(..MOST).unwrap_or(stream);
-    let whole = frames(stream, stream.len().max(1));
-    let pieces = frames(stream, usize::from(piece).max(1));
+    let whole = frames(stream, stream.len().max(1), None);
+    let pieces = frames(stream, usize::from(piece).max(1), None);
     assert_eq!(whole, pieces, "the pieces make a difference");
+    let parsed = frames(stream, usize::from(piece).max(1), Some(Tree::default()));
+    assert_eq!(whole, parsed, "where stanzas are parsed makes a difference");
 }
 
 /// What was cut out of a stream, and how it ended.
-fn frames(stream: &[u8], piece: usize) -> (Vec<String>, Option<Fault>) {
+fn frames(stream: &[u8], piece: usize, mut tree: Option<Tree>) -> (Vec<String>, Option<Fault>) {
     let mut framer = Framer::new();
     let mut cut = Vec::new();
     for piece in stream.chunks(piece) {
         framer.feed(piece);
         loop {
-            match framer.next_frame() {
+            let next = match &mut tree {
+                Some(tree) => framer.next_parsed(tree),
+                None => framer.next_frame(),
+            };
+            match next {
                 Ok(None) => break,
-                Ok(Some(Frame::StreamOpen(text) | Frame::Stanza(text))) => cut.push(text.to_owned()),
+                Ok(Some(Frame::StreamOpen(text) | Frame::Stanza(text) | Frame::Parsed(text))) => {
+                    cut.push(text.to_owned());
+                }
                 Ok(Some(frame @ Frame::TooBig(_))) => cut.push(format!("{frame:?}")),
                 Ok(Some(Frame::StreamClose)) => return (cut, None),
                 Err(fault) => return (cut, Some(fault)),

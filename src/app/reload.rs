@@ -369,7 +369,7 @@ mod tests {
     fn rig(read: impl Fn() -> Read + Send + Sync + 'static) -> (Port, mpsc::Receiver<Input>, Arc<Gateways>) {
         let (config, _) = self::read(TEXT).unwrap();
         let (verdicts, _nobody) = mpsc::channel(1);
-        let gateways = Arc::new(Gateways::start(Vec::new(), 1, verdicts));
+        let gateways = Arc::new(Gateways::start(Vec::new(), 1, verdicts, Clock::system()));
         let service = Arc::new(Service::new(config.component.jid.clone(), []));
         let (targets, _) = watch::channel(Target { connect: String::new(), secret: config.component.secret.clone() });
         let (patience, _) = watch::channel(Duration::ZERO);

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `mod.rs` | the switchboard: one task per app, one verdict per push |
+//! | `flights.rs` | the pushes of an app that are under way |
 //! | `verdicts.rs` | sees to it that no push is without its verdict |
 //! | `apns/`, `fcm/` | a vendor each: `payload`, `reply`, `auth`, and `mod` that sends |
 //! | `webpush/` | the push services of browsers, whichever a page's endpoint names |
@@ -19,6 +20,7 @@ mod credential;
 mod endpoint;
 pub mod fcm;
 mod fit;
+mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod jwt;
@@ -34,21 +36,22 @@ pub mod webpush;
 mod words;
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use self::credential::CredentialError;
 pub use self::endpoint::{Endpoint, EndpointError};
+use self::flights::Flights;
+use self::pool::{Failed, Flight, Response};
 pub use self::probe::{Dated, HostSeen, Probe, Probed};
-use self::verdicts::{Batch, Owed, Returns, Settled};
+use self::verdicts::{Batch, Returns};
+use crate::clock::Clock;
 use crate::domain::ids::AppName;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::push::Push;
@@ -56,6 +59,9 @@ use crate::domain::time::Timestamp;
 
 /// The most verdicts that travel together.
 const BATCH: usize = 256;
+
+/// When there is nothing to wait for.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// An app's way to its vendor.
 pub enum AppGateway {
@@ -109,14 +115,53 @@ impl AppGateway {
         }
     }
 
-    async fn send(&self, push: &Push) -> Outcome {
+    /// Puts a push on its way, if that takes no waiting.
+    fn start(&self, push: &Push) -> Start {
         match self {
-            Self::Apns(apns) => apns.send(push).await,
-            Self::Fcm(fcm) => fcm.send(push).await,
+            Self::Apns(apns) => apns.start(push),
+            Self::Fcm(fcm) => fcm.start(push),
+            Self::WebPush(_) | Self::Stub(_) => Start::Waits,
+        }
+    }
+
+    /// What an answer to a push that was put on its way means; `None` if the last word is not spoken.
+    fn hear(&self, response: &Response, credentials: u64) -> Option<Outcome> {
+        match self {
+            Self::Apns(apns) => apns.hear(response),
+            Self::Fcm(fcm) => fcm.hear(response, credentials),
+            Self::WebPush(_) | Self::Stub(_) => None,
+        }
+    }
+
+    /// Sends a push with all the patience that it needs.
+    async fn send(&self, push: &Push, before: Before) -> Outcome {
+        match self {
+            Self::Apns(apns) => apns.send(push, before).await,
+            Self::Fcm(fcm) => fcm.send(push, before).await,
             Self::WebPush(webpush) => webpush.send(push).await,
             Self::Stub(stub) => stub.send(push).await,
         }
     }
+}
+
+/// What can be done for a push at once.
+enum Start {
+    /// It is on its way, with the credentials of this number.
+    Flies(Flight, u64),
+    /// There is nothing to send.
+    Known(Outcome),
+    /// It has to wait: for a connection, a stream, a token.
+    Waits,
+}
+
+/// What was done for a push before.
+pub(crate) enum Before {
+    /// Nothing.
+    Nothing,
+    /// It was sent, and not answered.
+    Failed(Failed),
+    /// It was answered, when it was sent with the credentials of this number; but that was not the last word.
+    Answered(Response, u64),
 }
 
 /// All apps. Every push that is delivered gets exactly one verdict, whatever happens.
@@ -126,6 +171,7 @@ pub struct Gateways {
     returns: Arc<Returns>,
     returning: JoinHandle<()>,
     slots: usize,
+    clock: Clock,
 }
 
 /// The apps, and all tasks that still run: also those of apps that were replaced or removed, until their pushes landed.
@@ -143,10 +189,15 @@ impl Gateways {
     /// Starts a task for each app. At most `slots` pushes of an app are under way at once; verdicts go to
     /// `verdicts`, several together when they come together.
     #[must_use]
-    pub fn start(apps: Vec<(AppName, AppGateway)>, slots: usize, verdicts: mpsc::Sender<Vec<Verdict>>) -> Self {
+    pub fn start(
+        apps: Vec<(AppName, AppGateway)>,
+        slots: usize,
+        verdicts: mpsc::Sender<Vec<Verdict>>,
+        clock: Clock,
+    ) -> Self {
         let (returns, returning) = Returns::start(verdicts.clone());
         let table = Mutex::new(Table { apps: HashMap::new(), tasks: Vec::new() });
-        let gateways = Self { table, verdicts, returns, returning, slots };
+        let gateways = Self { table, verdicts, returns, returning, slots, clock };
         for (name, gateway) in apps {
             gateways.put(name, gateway);
         }
@@ -159,7 +210,8 @@ impl Gateways {
         // Each batch holds a push at least, so there are never more batches than slots.
         let (pushes, inbox) = mpsc::channel(self.slots.max(1));
         let under_way = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(run(gateway, inbox, under_way.clone(), self.verdicts.clone()));
+        let (verdicts, returns) = (self.verdicts.clone(), self.returns.clone());
+        let task = tokio::spawn(run(gateway, inbox, under_way.clone(), verdicts, returns, self.clock.clone()));
         let mut table = self.table();
         table.tasks.retain(|task| !task.is_finished());
         table.tasks.push(task);
@@ -228,44 +280,46 @@ async fn run(
     mut inbox: mpsc::Receiver<Batch>,
     under_way: Arc<AtomicUsize>,
     verdicts: mpsc::Sender<Vec<Verdict>>,
+    returns: Arc<Returns>,
+    clock: Clock,
 ) {
-    let mut sending = FuturesUnordered::new();
+    let mut flights = Flights::new(&gateway, returns);
     let mut open = true;
-    while open || !sending.is_empty() {
-        let done = tokio::select! {
+    let mut look = pin!(sleep(Duration::ZERO));
+    let mut look_at = clock.steady();
+    while open || !flights.is_empty() {
+        // Never later than needed; too early does no harm, and moving a timer costs more than waking up once a second.
+        let wanted = flights.next_look();
+        if wanted.is_some_and(|at| at < look_at) {
+            look_at = wanted.unwrap_or(look_at);
+            look.as_mut().reset(clock.instant(look_at));
+        }
+        tokio::select! {
             biased;
-            batch = inbox.recv(), if open => {
-                match batch {
-                    Some(batch) => sending.extend(batch.each().map(|(push, owed)| one(&gateway, push, owed))),
-                    None => open = false,
+            batch = inbox.recv(), if open => match batch {
+                Some(batch) => {
+                    flights.begin(batch, clock.steady());
+                    continue;
                 }
-                continue;
+                None => open = false,
+            },
+            () = flights.ready() => {}
+            () = &mut look, if wanted.is_some() => {
+                flights.look(clock.steady());
+                look_at = flights.next_look().unwrap_or(look_at + FAR);
+                look.as_mut().reset(clock.instant(look_at));
             }
-            Some(settled) = sending.next() => settled,
-        };
-        let mut ready = done;
-        while ready.len() < BATCH {
-            match sending.next().now_or_never() {
-                Some(Some(settled)) => ready.join(settled),
-                _ => break,
-            }
+        }
+        let landed = flights.land(BATCH);
+        if landed == 0 {
+            continue;
         }
         // Nobody wants verdicts any more if there is no permit.
         let Ok(permit) = verdicts.reserve().await else { return };
         // Before the verdicts are out, so that who counts them never finds a slot taken that is free.
-        under_way.fetch_sub(ready.len(), Ordering::Relaxed);
-        permit.send(ready.take());
+        under_way.fetch_sub(landed, Ordering::Relaxed);
+        permit.send(flights.take());
     }
-}
-
-/// Sends one push. A panic costs that push its delivery, and nobody else's.
-async fn one(gateway: &AppGateway, push: Push, owed: Owed) -> Settled {
-    let outcome = AssertUnwindSafe(gateway.send(&push)).catch_unwind().await;
-    owed.settle(outcome.unwrap_or_else(|_| unavailable("internal error")))
-}
-
-const fn unavailable(reason: &'static str) -> Outcome {
-    Outcome::Unavailable { retry_after: None, reason: std::borrow::Cow::Borrowed(reason) }
 }
 
 #[cfg(test)]
@@ -301,7 +355,7 @@ mod tests {
     fn stub(slots: usize) -> (Gateways, mpsc::Receiver<Vec<Verdict>>) {
         let (out, verdicts) = mpsc::channel(4);
         let apps = vec![(AppName::new("chat"), AppGateway::Stub(stub::Stub))];
-        (Gateways::start(apps, slots, out), verdicts)
+        (Gateways::start(apps, slots, out, Clock::system()), verdicts)
     }
 
     /// All verdicts up to the end, as push number and outcome, sorted.

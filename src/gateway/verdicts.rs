@@ -1,5 +1,5 @@
-//! Exactly one verdict per push. Whoever holds a push holds a guard; a guard that is dropped, by a panic, an abort
-//! or for want of a slot, gives its push back as unavailable.
+//! Exactly one verdict per push. Whoever holds pushes gives those back as unavailable that it has when it is dropped, by a
+//! panic, an abort or for want of a slot.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,71 +33,16 @@ impl Batch {
         Self { pushes: rest, returns: self.returns.clone() }
     }
 
-    /// The pushes one by one, each with its own guard.
-    pub(super) fn each(mut self) -> impl Iterator<Item = (Push, Owed)> {
-        let returns = self.returns.clone();
-        let pushes = std::mem::take(&mut self.pushes);
-        pushes.into_iter().map(move |push| {
-            let owed = Owed { verdict: Some(not_sent(&push)), returns: returns.clone() };
-            (push, owed)
-        })
+    /// The pushes, now the caller's to account for.
+    pub(super) fn into_pushes(mut self) -> Vec<Push> {
+        std::mem::take(&mut self.pushes)
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
         if !self.pushes.is_empty() {
-            self.returns.give(self.pushes.iter().map(not_sent));
-        }
-    }
-}
-
-/// The verdict on one push that is being sent.
-pub(super) struct Owed {
-    verdict: Option<Verdict>,
-    returns: Arc<Returns>,
-}
-
-impl Owed {
-    pub(super) fn settle(mut self, outcome: Outcome) -> Settled {
-        let verdict = self.verdict.take().map(|verdict| Verdict { outcome, ..verdict });
-        Settled { verdicts: verdict.into_iter().collect(), returns: self.returns.clone() }
-    }
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        if self.verdict.is_some() {
-            self.returns.give(self.verdict.take());
-        }
-    }
-}
-
-/// Verdicts that wait to be reported.
-pub(super) struct Settled {
-    verdicts: Vec<Verdict>,
-    returns: Arc<Returns>,
-}
-
-impl Settled {
-    pub(super) const fn len(&self) -> usize {
-        self.verdicts.len()
-    }
-
-    pub(super) fn join(&mut self, mut other: Self) {
-        self.verdicts.append(&mut other.verdicts);
-    }
-
-    /// The verdicts, now the caller's to report.
-    pub(super) fn take(mut self) -> Vec<Verdict> {
-        std::mem::take(&mut self.verdicts)
-    }
-}
-
-impl Drop for Settled {
-    fn drop(&mut self) {
-        if !self.verdicts.is_empty() {
-            self.returns.give(self.verdicts.drain(..));
+            self.returns.give_back(self.pushes.drain(..), Vec::new());
         }
     }
 }
@@ -127,8 +72,12 @@ impl Returns {
         (Arc::new(Self { inner }), task)
     }
 
-    fn give(&self, verdicts: impl IntoIterator<Item = Verdict>) {
-        self.inner.change(|state| state.verdicts.extend(verdicts));
+    /// Takes pushes that were not sent, and verdicts that nobody has reported.
+    pub(super) fn give_back(&self, pushes: impl IntoIterator<Item = Push>, verdicts: Vec<Verdict>) {
+        self.inner.change(|state| {
+            state.verdicts.extend(verdicts);
+            state.verdicts.extend(pushes.into_iter().map(not_sent));
+        });
     }
 }
 
@@ -165,12 +114,11 @@ impl Inner {
     }
 }
 
-fn not_sent(push: &Push) -> Verdict {
-    Verdict {
-        push: push.id,
-        app: push.app.clone(),
-        node: push.node.clone(),
-        generation: push.generation,
-        outcome: Outcome::Unavailable { retry_after: None, reason: NOT_SENT.into() },
-    }
+fn not_sent(push: Push) -> Verdict {
+    verdict(push, Outcome::Unavailable { retry_after: None, reason: NOT_SENT.into() })
+}
+
+/// What became of a push.
+pub(super) fn verdict(push: Push, outcome: Outcome) -> Verdict {
+    Verdict { push: push.id, app: push.app, node: push.node, generation: push.generation, outcome }
 }

@@ -11,13 +11,11 @@ use memchr::{memchr, memchr2, memmem};
 
 pub use super::fault::{Excess, Fault, TooBig};
 use super::head::Head;
+use super::xml::Tree;
+pub use super::xml::{MAX_ATTRIBUTES, MAX_DEPTH};
 
 /// The longest stanza that is parsed, in bytes.
 pub const MAX_STANZA: usize = 1024 * 1024;
-/// How deep a stanza's elements may be nested, the stanza itself included.
-pub const MAX_DEPTH: usize = 64;
-/// How many attributes one element may have: checking that they differ takes the square of it.
-pub const MAX_ATTRIBUTES: u32 = 256;
 
 /// The longest XML declaration or `<stream:stream>` tag, in bytes.
 const MAX_HEADER: usize = 64 * 1024;
@@ -31,6 +29,8 @@ pub enum Frame<'a> {
     StreamOpen(&'a str),
     /// A stanza, or another child of the stream, whole.
     Stanza(&'a str),
+    /// The same, and it has been parsed into the tree that was given.
+    Parsed(&'a str),
     /// A stanza that was skipped.
     TooBig(TooBig),
     /// The stream's end tag. Nothing comes after it.
@@ -43,6 +43,7 @@ impl fmt::Debug for Frame<'_> {
         match self {
             Self::StreamOpen(_) => f.write_str("StreamOpen(..)"),
             Self::Stanza(text) => write!(f, "Stanza({} bytes)", text.len()),
+            Self::Parsed(text) => write!(f, "Parsed({} bytes)", text.len()),
             Self::TooBig(too_big) => write!(f, "TooBig({:?})", too_big.why),
             Self::StreamClose => f.write_str("StreamClose"),
         }
@@ -65,11 +66,13 @@ pub struct Framer {
     /// Nothing came yet: an XML declaration may.
     untouched: bool,
     /// Attributes of the tag under way.
-    attributes: u32,
+    attributes: usize,
     /// The length of the stanza's start tag, once it is there.
     tag_len: Option<usize>,
     /// Set while the stanza under way is skipped.
     skipped: Option<TooBig>,
+    /// The stanza under way could not be parsed as it stood there: it is not tried again.
+    tried: bool,
 }
 
 /// Where in the XML the next byte is.
@@ -121,6 +124,7 @@ impl Framer {
             attributes: 0,
             tag_len: None,
             skipped: None,
+            tried: false,
         }
     }
 
@@ -181,6 +185,38 @@ impl Framer {
                 Step::Closed => return Ok(Some(Frame::StreamClose)),
             }
         }
+    }
+
+    /// As [`next_frame`](Self::next_frame), but a stanza that is here whole is looked at once only: parsed where it
+    /// stands, its end is found by the way. What cannot be parsed so, for it has not all come yet or breaks a limit, is
+    /// cut out first as ever; so what is refused, and how, is one place's to say.
+    ///
+    /// # Errors
+    ///
+    /// As `next_frame`.
+    pub fn next_parsed(&mut self, tree: &mut Tree) -> Result<Option<Frame<'_>>, Fault> {
+        match self.parsed(tree) {
+            Some(range) => Ok(Some(Frame::Parsed(self.text(range)?))),
+            None => self.next_frame(),
+        }
+    }
+
+    fn parsed(&mut self, tree: &mut Tree) -> Option<Range<usize>> {
+        if !matches!(self.place, Place::Text) || self.level != 1 || self.tried {
+            return None;
+        }
+        let unseen = self.buf.get(self.pos..self.end).unwrap_or_default();
+        let begin = self.pos + unseen.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let stanza = self.buf.get(begin..self.end).unwrap_or_default();
+        // What would be a second stream is none of ours to judge.
+        let parsed = if stanza.starts_with(b"<stream:stream") { None } else { tree.parse_front(stanza, 0).ok() };
+        let Some(end) = parsed.filter(|&length| length <= MAX_STANZA).map(|length| begin + length) else {
+            self.tried = true;
+            return None;
+        };
+        self.untouched = false;
+        (self.start, self.pos) = (end, end);
+        Some(begin..end)
     }
 
     fn shift(&mut self, by: usize) {
@@ -401,6 +437,7 @@ impl Framer {
             }
         }
         self.level = 1;
+        self.tried = false;
         if self.skipped.is_none() && self.pos - self.start > MAX_STANZA {
             self.skip(Excess::Size);
         }

@@ -14,16 +14,28 @@ enum Seen {
     Fault(Fault),
 }
 
+/// The frames of these bytes; they are the same whether stanzas are parsed where they stand or not.
 fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
+    let chunks: Vec<_> = chunks.into_iter().collect();
+    let [cut, parsed] = [None, Some(Tree::default())].map(|tree| frames(&chunks, tree));
+    assert_eq!(cut, parsed);
+    cut
+}
+
+fn frames(chunks: &[&[u8]], mut tree: Option<Tree>) -> Vec<Seen> {
     let mut framer = Framer::new();
     let mut seen = Vec::new();
     for chunk in chunks {
         framer.feed(chunk);
         loop {
-            seen.push(match framer.next_frame() {
+            let next = match &mut tree {
+                Some(tree) => framer.next_parsed(tree),
+                None => framer.next_frame(),
+            };
+            seen.push(match next {
                 Ok(None) => break,
                 Ok(Some(Frame::StreamOpen(tag))) => Seen::Open(tag.to_owned()),
-                Ok(Some(Frame::Stanza(text))) => Seen::Stanza(text.to_owned()),
+                Ok(Some(Frame::Stanza(text) | Frame::Parsed(text))) => Seen::Stanza(text.to_owned()),
                 Ok(Some(Frame::TooBig(big))) => {
                     Seen::TooBig(big.head.and_then(|head| head.id).map(String::from), big.why)
                 }

@@ -92,6 +92,7 @@ pub fn receive(
         Frame::StreamClose => return Ok(None),
         Frame::StreamOpen(_) => Inbound::Ignored(Ignored::Unknown),
         Frame::TooBig(too_big) => broken(service, too_big.head, StanzaError::TOO_BIG, now),
+        Frame::Parsed(text) => element(service, opening.parsed(text).root(), now),
         Frame::Stanza(text) => match opening.stanza(text) {
             Ok(stanza) => element(service, stanza.root(), now),
             Err(Unreadable::NotWellFormed) => return Err(Fault::NotWellFormed),

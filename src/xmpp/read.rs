@@ -66,9 +66,21 @@ impl Opening {
             xml::Fault::NotWellFormed => Unreadable::NotWellFormed,
             xml::Fault::Namespace => Unreadable::BadNamespace,
             xml::Fault::Nodes => Unreadable::TooBig(Excess::Size),
-            xml::Fault::Prefixes => Unreadable::TooBig(Excess::Attributes),
+            xml::Fault::Depth => Unreadable::TooBig(Excess::Depth),
+            xml::Fault::Prefixes | xml::Fault::Attributes => Unreadable::TooBig(Excess::Attributes),
         })?;
         Ok(Stanza { tree: &self.tree, text })
+    }
+
+    /// The memory that stanzas are parsed into.
+    pub const fn tree(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+
+    /// The stanza of this text, which was parsed into [`tree`](Self::tree) last.
+    #[must_use]
+    pub const fn parsed<'a>(&'a self, text: &'a str) -> Stanza<'a> {
+        Stanza { tree: &self.tree, text }
     }
 }
 

@@ -181,7 +181,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
     /// answered.
     fn take(&mut self, link: &mut Link) -> Result<(), Trouble> {
         let now = link.clock.steady();
-        while let Some(frame) = self.framer.next_frame()? {
+        while let Some(frame) = self.framer.next_parsed(self.opening.tree())? {
             let counts = &link.settings.counters;
             counts.stanzas.add(1);
             if matches!(frame, Frame::TooBig(_)) {

@@ -120,7 +120,7 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn start(app: AppGateway, slots: usize) -> Self {
         let (out, verdicts) = mpsc::channel(8);
-        Self { gateways: Gateways::start(vec![(AppName::new(APP), app)], slots, out), verdicts }
+        Self { gateways: Gateways::start(vec![(AppName::new(APP), app)], slots, out, Clock::system()), verdicts }
     }
 
     pub(crate) fn apns(vendor: &Vendor, limits: Limits) -> Self {

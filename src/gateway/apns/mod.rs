@@ -16,7 +16,8 @@ use self::auth::ProviderToken;
 use self::payload::Notification;
 use super::credential::{self, CredentialError, Identity};
 use super::endpoint::Endpoint;
-use super::pool::{Limits, Pool};
+use super::pool::{Limits, Pool, Response};
+use super::{Before, Start};
 use crate::clock::Clock;
 use crate::domain::app::Style;
 use crate::domain::look::Look;
@@ -157,40 +158,65 @@ impl Apns {
         self.expires
     }
 
-    /// Sends a push and says what became of it.
-    pub async fn send(&self, push: &Push) -> Outcome {
-        let notification = Notification::of(push, self.style, &self.look, &self.important_body);
-        let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
-        let Some(uri) = self.uri(token.reveal()) else {
-            return Outcome::Unfit("malformed device token".into());
+    /// Puts a push on its way, if there is a stream for it right now.
+    pub(in crate::gateway) fn start(&self, push: &Push) -> Start {
+        let request = match Prepared::new(self, push) {
+            Ok(request) => request,
+            Err(outcome) => return Start::Known(outcome),
         };
-        let headers = Headers::new(self, push, &notification);
-        let body = Bytes::from(notification.body);
-
-        let mut signed = match self.authorization() {
+        let signed = match self.authorization() {
             Ok(signed) => signed,
+            Err(outcome) => return Start::Known(outcome),
+        };
+        let serial = signed.as_ref().map_or(0, |(_, serial)| *serial);
+        let Prepared { uri, headers, body } = request;
+        let head = || headers.request(uri, signed.map(|(value, _)| value));
+        self.pool.start(head, &body).map_or(Start::Waits, |flight| Start::Flies(flight, serial))
+    }
+
+    /// What an answer means; `None` if the push should be sent again with a newer token.
+    pub(in crate::gateway) fn hear(&self, response: &Response) -> Option<Outcome> {
+        let status = response.status.as_u16();
+        if status == 403 && self.token.is_some() && reply::is_expired_token(&response.body) {
+            return None;
+        }
+        Some(reply::outcome(status, response.retry_after(), &response.body, self.clock.wall()))
+    }
+
+    /// Sends a push and says what became of it.
+    pub(in crate::gateway) async fn send(&self, push: &Push, before: Before) -> Outcome {
+        let Prepared { uri, headers, body } = match Prepared::new(self, push) {
+            Ok(request) => request,
             Err(outcome) => return outcome,
         };
         let mut again = true;
+        let mut before = Some(before);
         loop {
-            let head = || headers.request(&uri, signed.as_ref().map(|(value, _)| value));
-            let response = match self.pool.post(head, body.clone()).await {
-                Ok(response) => response,
-                Err(error) => return error.outcome(),
+            let (response, serial) = match before.take() {
+                Some(Before::Answered(response, serial)) => (response, serial),
+                other => {
+                    let failed = if let Some(Before::Failed(failed)) = other { Some(failed) } else { None };
+                    let signed = match self.authorization() {
+                        Ok(signed) => signed,
+                        Err(outcome) => return outcome,
+                    };
+                    let authorization = || signed.as_ref().map(|(value, _)| value.clone());
+                    let head = || headers.clone().request(uri.clone(), authorization());
+                    match self.pool.post(head, body.clone(), failed).await {
+                        Ok(response) => (response, signed.map_or(0, |(_, serial)| serial)),
+                        Err(error) => return error.outcome(),
+                    }
+                }
             };
-            if let (403, true, Some(token), Some((_, serial))) = (response.status.as_u16(), again, &self.token, &signed)
-                && reply::is_expired_token(&response.body)
-                && token.renew(*serial, self.clock.now())
-            {
-                again = false;
-                signed = match self.authorization() {
-                    Ok(signed) => signed,
-                    Err(outcome) => return outcome,
-                };
-                continue;
+            if let Some(outcome) = self.hear(&response) {
+                return outcome;
             }
-            let status = response.status.as_u16();
-            return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+            let renewed = |token: &ProviderToken| token.renew(serial, self.clock.now());
+            if !(again && self.token.as_ref().is_some_and(renewed)) {
+                let status = response.status.as_u16();
+                return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+            }
+            again = false;
         }
     }
 
@@ -218,7 +244,26 @@ impl Apns {
     }
 }
 
-/// The headers of one push, ready to be sent as often as it takes.
+/// One push as a request that can be sent as often as it takes.
+struct Prepared {
+    uri: Uri,
+    headers: Headers,
+    body: Bytes,
+}
+
+impl Prepared {
+    fn new(apns: &Apns, push: &Push) -> Result<Self, Outcome> {
+        let notification = Notification::of(push, apns.style, &apns.look, &apns.important_body);
+        let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
+        let Some(uri) = apns.uri(token.reveal()) else {
+            return Err(Outcome::Unfit("malformed device token".into()));
+        };
+        let headers = Headers::new(apns, push, &notification);
+        Ok(Self { uri, headers, body: Bytes::from(notification.body) })
+    }
+}
+
+#[derive(Clone)]
 struct Headers {
     topic: HeaderValue,
     push_type: HeaderValue,
@@ -241,25 +286,25 @@ impl Headers {
         }
     }
 
-    fn request(&self, uri: &Uri, authorization: Option<&HeaderValue>) -> Request<()> {
+    fn request(self, uri: Uri, authorization: Option<HeaderValue>) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.reserve(8);
         if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value.clone());
+            headers.insert(AUTHORIZATION, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TOPIC, self.topic.clone());
-        headers.insert(PUSH_TYPE, self.push_type.clone());
-        headers.insert(PRIORITY, self.priority.clone());
-        headers.insert(EXPIRATION, self.expiration.clone());
-        if let Some(value) = &self.collapse_id {
-            headers.insert(COLLAPSE_ID, value.clone());
+        headers.insert(TOPIC, self.topic);
+        headers.insert(PUSH_TYPE, self.push_type);
+        headers.insert(PRIORITY, self.priority);
+        headers.insert(EXPIRATION, self.expiration);
+        if let Some(value) = self.collapse_id {
+            headers.insert(COLLAPSE_ID, value);
         }
-        headers.insert(ID, self.id.clone());
+        headers.insert(ID, self.id);
         request
     }
 }

@@ -30,9 +30,9 @@ impl Apns {
             Ok(signed) => signed,
             Err(outcome) => return alone(outcome),
         };
-        let head = || headers.request(&uri, signed.as_ref().map(|(value, _)| value));
+        let head = || headers.clone().request(uri.clone(), signed.as_ref().map(|(value, _)| value.clone()));
         let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
-        match self.pool.post(head, body).await {
+        match self.pool.post(head, body, None).await {
             Ok(response) => {
                 let (status, now) = (response.status.as_u16(), self.clock.wall());
                 let outcome = reply::outcome(status, response.retry_after(), &response.body, now);

@@ -207,7 +207,7 @@ impl AccessToken {
     }
 
     /// What is known without waiting; starts a fetch if one is due.
-    fn known(&self) -> Option<Result<(HeaderValue, u64), AuthError>> {
+    pub(super) fn known(&self) -> Option<Result<(HeaderValue, u64), AuthError>> {
         let mut state = self.shared.lock();
         let now = self.shared.clock.steady();
         let fresh = state.token.as_ref().is_some_and(|token| now < token.refresh);

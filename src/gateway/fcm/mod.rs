@@ -16,7 +16,8 @@ use http::{HeaderValue, Method, Request, Uri, Version};
 use self::auth::{AccessToken, AuthError, ServiceAccount};
 use super::credential::{self, CredentialError};
 use super::endpoint::Endpoint;
-use super::pool::{Limits, Pool};
+use super::pool::{Limits, Pool, Response};
+use super::{Before, Start};
 use crate::clock::Clock;
 use crate::domain::app::Style;
 use crate::domain::look::Look;
@@ -78,37 +79,62 @@ impl Fcm {
         Ok(Self { pool, token, uri, style: settings.style, look: settings.look, clock })
     }
 
+    /// Puts a push on its way, if there are a stream and a token for it right now.
+    pub(in crate::gateway) fn start(&self, push: &Push) -> Start {
+        let Some(Ok((authorization, serial))) = self.token.known() else { return Start::Waits };
+        let body = Bytes::from(payload::message(push, self.style, &self.look));
+        let flight = self.pool.start(|| self.head(authorization), &body);
+        flight.map_or(Start::Waits, |flight| Start::Flies(flight, serial))
+    }
+
+    /// What an answer means; `None` if the push should be sent again with a newer token.
+    pub(in crate::gateway) fn hear(&self, response: &Response, serial: u64) -> Option<Outcome> {
+        let status = response.status.as_u16();
+        if reply::wants_new_token(status, &response.body) {
+            return None;
+        }
+        self.token.accept(serial);
+        Some(reply::outcome(status, response.retry_after(), &response.body, self.clock.wall()))
+    }
+
     /// Sends a push and says what became of it.
-    pub async fn send(&self, push: &Push) -> Outcome {
+    pub(in crate::gateway) async fn send(&self, push: &Push, before: Before) -> Outcome {
         let body = Bytes::from(payload::message(push, self.style, &self.look));
         let mut again = true;
+        let mut before = Some(before);
         loop {
-            let (authorization, serial) = match self.token.current().await {
-                Ok(token) => token,
-                Err(error) => return refused(error),
+            let (response, serial) = match before.take() {
+                Some(Before::Answered(response, serial)) => (response, serial),
+                other => {
+                    let failed = if let Some(Before::Failed(failed)) = other { Some(failed) } else { None };
+                    let (authorization, serial) = match self.token.current().await {
+                        Ok(token) => token,
+                        Err(error) => return refused(error),
+                    };
+                    match self.pool.post(|| self.head(authorization.clone()), body.clone(), failed).await {
+                        Ok(response) => (response, serial),
+                        Err(error) => return error.outcome(),
+                    }
+                }
             };
-            let response = match self.pool.post(|| self.head(&authorization), body.clone()).await {
-                Ok(response) => response,
-                Err(error) => return error.outcome(),
-            };
-            let status = response.status.as_u16();
-            if !reply::wants_new_token(status, &response.body) {
-                self.token.accept(serial);
-            } else if again && self.token.reject(serial) {
-                again = false;
-                continue;
+            if let Some(outcome) = self.hear(&response, serial) {
+                return outcome;
             }
-            return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+            if !(again && self.token.reject(serial)) {
+                let status = response.status.as_u16();
+                return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+            }
+            again = false;
         }
     }
 
-    fn head(&self, authorization: &HeaderValue) -> Request<()> {
+    fn head(&self, authorization: HeaderValue) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, authorization.clone());
+        headers.insert(AUTHORIZATION, authorization);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request
     }

@@ -18,7 +18,7 @@ impl Fcm {
             Ok((authorization, _)) => authorization,
             Err(error) => return Probed::Fcm { signed_in: false, probe: Probe { outcome: refused(error), dated } },
         };
-        let probe = match self.pool.post(|| self.head(&authorization), Bytes::from_static(MESSAGE)).await {
+        let probe = match self.pool.post(|| self.head(authorization.clone()), Bytes::from_static(MESSAGE), None).await {
             Ok(response) => {
                 let (status, now) = (response.status.as_u16(), self.clock.wall());
                 let outcome = reply::outcome(status, response.retry_after(), &response.body, now);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | [`Pool`]: finds a stream for each request, retries what can be retried |
 //! | `shared.rs` | which connections there are, who may use them, when another is made |
+//! | `flight.rs` | one request that has its stream |
 //! | `connection.rs` | one connection: streams, keep-alive, end |
 //! | `wire.rs` | TCP and TLS beneath it |
 //! | `error.rs` | what can go wrong |
@@ -17,20 +18,24 @@
 
 mod connection;
 mod error;
+mod flight;
 mod shared;
 mod wire;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream};
+use bytes::Bytes;
+use h2::Reason;
 use http::{HeaderMap, Request, StatusCode, header};
 use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 
 use self::connection::NotSent;
 pub use self::error::PoolError;
+use self::flight::Body;
+pub use self::flight::{Failed, Flight};
 use self::shared::Shared;
 use super::endpoint::Endpoint;
 use super::words;
@@ -138,26 +143,49 @@ impl Pool {
         &self.shared.endpoint
     }
 
-    /// Sends a request and waits for its answer. `head` is asked for the request's head at each attempt.
+    /// Puts a request on its way if there is a stream for it right now; `None` if it has to wait for one, which
+    /// [`post`](Self::post) does.
+    pub fn start(&self, head: impl FnOnce() -> Request<()>, body: &Bytes) -> Option<Flight> {
+        let lease = self.shared.try_lease()?;
+        let response = lease.connection.send(head(), body).ok()?;
+        Some(Flight::new(lease, response))
+    }
+
+    /// Sends a request and waits for its answer. `head` is asked for the request's head at each attempt; `failed` is
+    /// what became of one before.
     ///
     /// # Errors
     /// When no answer came within the deadline, or none can be expected.
-    pub async fn post(&self, head: impl Fn() -> Request<()>, body: Bytes) -> Result<Response, PoolError> {
-        let answer = timeout(self.shared.limits.deadline, self.attempts(head, body)).await;
+    pub async fn post(
+        &self,
+        head: impl Fn() -> Request<()>,
+        body: Bytes,
+        failed: Option<Failed>,
+    ) -> Result<Response, PoolError> {
+        let deadline = self.shared.limits.deadline;
+        let gone = failed.as_ref().map_or(Duration::ZERO, |failed| self.shared.clock.steady() - failed.begun);
+        let answer = timeout(deadline.saturating_sub(gone), self.attempts(head, body, failed)).await;
         answer.unwrap_or(Err(PoolError::Late))
     }
 
-    async fn attempts(&self, head: impl Fn() -> Request<()>, body: Bytes) -> Result<Response, PoolError> {
-        let mut newer_than = 0;
-        let mut again = true;
-        let (mut attempt, mut moves) = (0, 0);
-        while attempt < ATTEMPTS {
-            let lease = self.shared.lease(newer_than).await?;
+    async fn attempts(
+        &self,
+        head: impl Fn() -> Request<()>,
+        body: Bytes,
+        failed: Option<Failed>,
+    ) -> Result<Response, PoolError> {
+        let mut tries = Tries::default();
+        if let Some(failed) = failed {
+            tries.attempt = 1;
+            tries.after(&failed, &self.shared).await?;
+        }
+        while tries.attempt < ATTEMPTS {
+            let lease = self.shared.lease(tries.newer_than).await?;
             let answer = match lease.connection.send(head(), &body) {
                 Ok(response) => lease.hear(response).await?,
                 Err(NotSent::Ending) => {
                     self.shared.retire(lease.connection.serial);
-                    attempt += 1;
+                    tries.attempt += 1;
                     continue;
                 }
                 Err(NotSent::Full) => {
@@ -166,42 +194,68 @@ impl Pool {
                     continue;
                 }
             };
-            attempt += 1;
-            let error = match answer {
-                Ok(response) => {
-                    self.shared.prove(&lease);
-                    let (parts, body) = response.into_parts();
-                    let body = read(body, self.shared.limits.body).await;
-                    return Ok(Response { status: parts.status, headers: parts.headers, body });
+            tries.attempt += 1;
+            match answer {
+                Ok(answer) => {
+                    lease.prove();
+                    let mut body = Body::new(answer, self.shared.limits.body);
+                    return Ok(poll_fn(|cx| body.poll(cx)).await);
                 }
-                Err(error) => error,
-            };
-            if error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM) {
-                drop(lease);
-                sleep(pause(attempt)).await;
-                continue;
-            }
-            if !error.is_reset() {
-                self.shared.retire(lease.connection.serial);
-            }
-            // h2 reports GOAWAY only to streams above the last one that the vendor will process.
-            if error.is_go_away() && error.is_remote() {
-                moves += 1;
-                if moves < MOVES {
-                    attempt -= 1;
+                Err(error) => {
+                    let failed = lease.failed(error);
+                    drop(lease);
+                    tries.after(&failed, &self.shared).await?;
                 }
-                continue;
-            }
-            if !again {
-                return Err(PoolError::Cut(words::reason(&error.to_string()).into()));
-            }
-            again = false;
-            if !error.is_reset() {
-                // Others that were there when it was sent may have died of the same cause, unnoticed.
-                newer_than = lease.newest;
             }
         }
         Err(PoolError::Refused)
+    }
+}
+
+/// How often a request was tried, and what may be tried yet.
+struct Tries {
+    /// Connections up to this one are not to be trusted.
+    newer_than: u64,
+    /// Whether it may be sent once more although the vendor may have processed it.
+    again: bool,
+    attempt: u32,
+    moves: u32,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { newer_than: 0, again: true, attempt: 0, moves: 0 }
+    }
+}
+
+impl Tries {
+    /// What comes after an attempt that failed; waits if it is too early for the next.
+    async fn after(&mut self, failed: &Failed, shared: &Shared) -> Result<(), PoolError> {
+        let error = &failed.error;
+        if error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM) {
+            sleep(pause(self.attempt)).await;
+            return Ok(());
+        }
+        if !error.is_reset() {
+            shared.retire(failed.serial);
+        }
+        // h2 reports GOAWAY only to streams above the last one that the vendor will process.
+        if error.is_go_away() && error.is_remote() {
+            self.moves += 1;
+            if self.moves < MOVES {
+                self.attempt -= 1;
+            }
+            return Ok(());
+        }
+        if !self.again {
+            return Err(PoolError::Cut(words::reason(&error.to_string()).into()));
+        }
+        self.again = false;
+        if !error.is_reset() {
+            // Others that were there when it was sent may have died of the same cause, unnoticed.
+            self.newer_than = failed.newest;
+        }
+        Ok(())
     }
 }
 
@@ -214,22 +268,4 @@ impl Drop for Pool {
 /// Before a stream is tried again: 2 ms, doubling to 256 ms.
 fn pause(attempt: u32) -> Duration {
     Duration::from_millis(2 << attempt.min(7))
-}
-
-/// Reads a body up to `most` bytes. What the vendor said with its status counts even if the rest is lost.
-async fn read(mut stream: RecvStream, most: usize) -> Bytes {
-    let mut whole = BytesMut::new();
-    while let Some(Ok(chunk)) = stream.data().await {
-        // Fails only on a stream that has ended, whose window no longer matters.
-        let _ended = stream.flow_control().release_capacity(chunk.len());
-        if whole.is_empty() && stream.is_end_stream() && chunk.len() <= most {
-            return chunk;
-        }
-        let room = most.saturating_sub(whole.len()).min(chunk.len());
-        whole.extend_from_slice(chunk.get(..room).unwrap_or_default());
-        if whole.len() >= most {
-            break;
-        }
-    }
-    whole.freeze()
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Limits;
 use super::connection::{Connection, Driver, Vitals};
 use super::error::PoolError;
+use super::flight::Failed;
 use super::wire::{self, Mark, Pulse};
 use crate::clock::Clock;
 use crate::domain::time::Moment;
@@ -72,7 +73,7 @@ pub(super) struct Lease {
     pub(super) connection: Arc<Connection>,
     /// The youngest connection's serial when this was given out.
     pub(super) newest: u64,
-    begun: Moment,
+    pub(super) begun: Moment,
     shared: Arc<Shared>,
 }
 
@@ -86,10 +87,29 @@ impl Lease {
         loop {
             match timeout(patience, &mut response).await {
                 Ok(answer) => return Ok(answer),
-                Err(_) if self.shared.is_crowded() && self.hangs() => return Err(PoolError::Late),
+                Err(_) if self.is_in_the_way() => return Err(PoolError::Late),
                 Err(_) => patience = self.shared.limits.hung_after / 2,
             }
         }
+    }
+
+    /// Whether it hangs, and others need its stream.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        self.shared.is_crowded() && self.hangs()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// It was answered: its connection works.
+    pub(super) fn prove(&self) {
+        self.shared.prove(self);
+    }
+
+    /// What became of it.
+    pub(super) fn failed(&self, error: h2::Error) -> Failed {
+        Failed { error, serial: self.connection.serial, newest: self.newest, begun: self.begun }
     }
 
     /// Whether a request that was sent after this one has been answered, and in far less time than this one takes: else
@@ -160,6 +180,22 @@ impl Shared {
         }
     }
 
+    /// A place on a connection that there is, if one has room.
+    pub(super) fn try_lease(self: &Arc<Self>) -> Option<Lease> {
+        let state = self.lock();
+        let connection = state.connections.iter().find(|connection| connection.vitals.has_room())?;
+        Some(self.grant(connection, state.opened))
+    }
+
+    fn grant(self: &Arc<Self>, connection: &Arc<Connection>, newest: u64) -> Lease {
+        let (vitals, begun) = (&connection.vitals, self.clock.steady());
+        if vitals.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            vitals.lively.set(begun);
+        }
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Lease { connection: connection.clone(), newest, begun, shared: self.clone() }
+    }
+
     /// `connecting` is set once this request has started a connection: it then waits for what becomes of it.
     fn next(self: &Arc<Self>, newer_than: u64, connecting: &mut bool) -> Next {
         let mut state = self.lock();
@@ -169,14 +205,7 @@ impl Shared {
         let now = self.clock.steady();
         let mut young = state.connections.iter().filter(|connection| connection.serial > newer_than);
         if let Some(connection) = young.clone().find(|connection| connection.vitals.has_room()) {
-            let vitals = &connection.vitals;
-            if vitals.in_flight.load(Ordering::Relaxed) == 0 {
-                vitals.lively.set(now);
-            }
-            vitals.in_flight.fetch_add(1, Ordering::Relaxed);
-            self.under_way.fetch_add(1, Ordering::Relaxed);
-            let (connection, newest) = (connection.clone(), state.opened);
-            return Next::Go(Lease { connection, newest, begun: now, shared: self.clone() });
+            return Next::Go(self.grant(connection, state.opened));
         }
         let settled = young.all(|connection| {
             let vitals = &connection.vitals;
@@ -245,8 +274,7 @@ impl Shared {
         Connection::open(wire, serial, pulse, self.clock.steady()).await
     }
 
-    /// A request was answered: its connection works.
-    pub(super) fn prove(&self, lease: &Lease) {
+    fn prove(&self, lease: &Lease) {
         let connection = &lease.connection;
         let now = self.clock.steady();
         self.overtaken.advance(lease.begun);

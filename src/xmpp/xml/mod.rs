@@ -22,6 +22,12 @@ pub const MAX_NODES: usize = 40 * 1024;
 /// How many namespace prefixes a stanza may declare: each is looked at for each name that has one.
 pub const MAX_PREFIXES: usize = 32;
 
+/// How deep a stanza's elements may be nested, the stanza itself included.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many attributes one element may have: checking that they differ takes the square of it.
+pub const MAX_ATTRIBUTES: usize = 256;
+
 /// A tree that took more than this gives its memory back before the next one.
 const KEPT_NODES: usize = 4 * 1024;
 const KEPT_BYTES: usize = 256 * 1024;
@@ -37,6 +43,10 @@ pub enum Fault {
     Nodes,
     /// It declares more prefixes than [`MAX_PREFIXES`].
     Prefixes,
+    /// It is nested more deeply than [`MAX_DEPTH`].
+    Depth,
+    /// One of its elements has more attributes than [`MAX_ATTRIBUTES`].
+    Attributes,
 }
 
 /// A tree, or the memory for one.
@@ -108,6 +118,8 @@ struct Open {
     last: u32,
     /// What was declared outside of it.
     declared: usize,
+    /// The default namespace outside of it.
+    default: Span,
 }
 
 /// A text that was parsed, with its tree. For tests and for what comes once; streams use their [`Tree`] again.

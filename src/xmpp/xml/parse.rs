@@ -1,13 +1,18 @@
 //! From text to tree, in one pass. The memory of the tree before is used again.
 
+use memchr::memmem;
+
 use super::scan;
 use super::{
-    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, MAX_NODES, MAX_PREFIXES, NONE, Named, Node, Open, Span, Tree,
+    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, NONE, Named,
+    Node, Open, Span, Tree,
 };
 use crate::xmpp::ns;
 
-const CDATA: &str = "<![CDATA[";
-const CDATA_END: &str = "]]>";
+const CDATA: &[u8] = b"<![CDATA[";
+const CDATA_END: &[u8] = b"]]>";
+/// The longest reference that means a character, without its ampersand, and some leading zeros more.
+const LONGEST_REFERENCE: usize = 16;
 /// Namespaces in XML 1.0 §3.
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
@@ -34,11 +39,30 @@ impl Tree {
     ///
     /// What is wrong with it; there is no tree then.
     pub fn parse(&mut self, text: &str) -> Result<(), Fault> {
+        let bytes = text.as_bytes();
+        let before = scan::space(bytes);
+        let length = self.parse_front(bytes.get(before..).unwrap_or_default(), before)?;
+        let rest = bytes.get(before + length..).unwrap_or_default();
+        if scan::space(rest) < rest.len() {
+            self.nodes.clear();
+            return Err(Fault::NotWellFormed);
+        }
+        Ok(())
+    }
+
+    /// Parses the element that these bytes begin with; says how long it is. That it is UTF-8 is for the caller to see to,
+    /// before anybody looks at the tree: a part of it that is none would be read as empty. The text that it is then read
+    /// from begins `before` bytes earlier.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, which may be that it does not end: there is no tree then.
+    pub fn parse_front(&mut self, bytes: &[u8], before: usize) -> Result<usize, Fault> {
         self.begin();
-        if text.len() >= IN_MADE as usize {
+        if bytes.len() + before >= IN_MADE as usize {
             return Err(Fault::Nodes);
         }
-        let parsed = Parser { tree: self, text, at: 0, prefixes: 0 }.document();
+        let parsed = Parser { tree: self, bytes, before, at: 0, prefixes: 0, default: Span::default() }.element();
         if parsed.is_err() {
             self.nodes.clear();
         }
@@ -84,16 +108,16 @@ fn small(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(NONE)
 }
 
-fn span(from: usize, to: usize) -> Span {
-    Span { at: small(from), len: small(to - from) }
-}
-
 struct Parser<'t> {
     tree: &'t mut Tree,
-    text: &'t str,
+    bytes: &'t [u8],
+    /// How far into the text they begin.
+    before: usize,
     at: usize,
     /// How many were declared in all.
     prefixes: usize,
+    /// The default namespace that is in force.
+    default: Span,
 }
 
 /// A name as it was written.
@@ -105,35 +129,42 @@ struct Name {
 }
 
 impl Parser<'_> {
-    fn document(mut self) -> Result<(), Fault> {
-        self.skip_space();
+    fn element(mut self) -> Result<usize, Fault> {
         if self.byte() != Some(b'<') {
             return Err(Fault::NotWellFormed);
         }
         self.start_tag()?;
         while !self.tree.open.is_empty() {
-            match (self.byte(), self.rest().get(1)) {
-                (Some(b'<'), Some(b'/')) => self.end_tag()?,
-                (Some(b'<'), Some(b'!')) => self.content()?,
-                (Some(b'<'), _) => self.start_tag()?,
-                (Some(_), _) => self.content()?,
-                (None, _) => return Err(Fault::NotWellFormed),
+            match self.rest() {
+                [b'<', b'/', ..] => self.end_tag()?,
+                [b'<', b'!', ..] => self.content()?,
+                [b'<', ..] => self.start_tag()?,
+                [_, ..] => self.content()?,
+                [] => return Err(Fault::NotWellFormed),
             }
         }
-        self.skip_space();
-        if self.at < self.text.len() { Err(Fault::NotWellFormed) } else { Ok(()) }
+        Ok(self.at)
     }
 
     fn rest(&self) -> &[u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.bytes.get(self.at).copied()
     }
 
-    fn read(&self, span: Span) -> &str {
-        self.tree.read(self.text, span)
+    fn span(&self, from: usize, to: usize) -> Span {
+        Span { at: small(self.before + from), len: small(to - from) }
+    }
+
+    fn read(&self, span: Span) -> &[u8] {
+        let (at, source) = if span.at & IN_MADE == 0 {
+            ((span.at as usize).wrapping_sub(self.before), self.bytes)
+        } else {
+            ((span.at & !IN_MADE) as usize, self.tree.made.as_bytes())
+        };
+        source.get(at..at.wrapping_add(span.len as usize)).unwrap_or_default()
     }
 
     fn skip_space(&mut self) -> bool {
@@ -161,19 +192,19 @@ impl Parser<'_> {
             }
             _ => (Span::default(), first),
         };
-        Ok(Name { prefix, local, whole: span(begin, self.at) })
+        Ok(Name { prefix, local, whole: self.span(begin, self.at) })
     }
 
     fn part(&mut self) -> Result<Span, Fault> {
-        let length = self.text.get(self.at..).and_then(scan::name).ok_or(Fault::NotWellFormed)?;
+        let length = scan::name(self.rest()).ok_or(Fault::NotWellFormed)?;
         self.at += length;
-        Ok(span(self.at - length, self.at))
+        Ok(self.span(self.at - length, self.at))
     }
 
     fn start_tag(&mut self) -> Result<(), Fault> {
         self.at += 1;
         let name = self.name()?;
-        let (declared, attributes) = (self.tree.declared.len(), self.tree.attributes.len());
+        let (declared, attributes, outer) = (self.tree.declared.len(), self.tree.attributes.len(), self.default);
         let empty = loop {
             let space = self.skip_space();
             match self.byte() {
@@ -187,22 +218,28 @@ impl Parser<'_> {
             }
         };
         self.take(b'>')?;
+        let count = self.tree.attributes.len() - attributes;
+        if count + self.tree.declared.len() - declared > MAX_ATTRIBUTES {
+            return Err(Fault::Attributes);
+        }
+        if self.tree.open.len() >= MAX_DEPTH {
+            return Err(Fault::Depth);
+        }
         self.resolve(attributes)?;
         let element = Node {
             text: name.local,
-            namespace: self.namespace(name.prefix)?,
+            namespace: if name.prefix.len == 0 { self.default } else { self.namespace(name.prefix)? },
             next: NONE,
             attributes: small(attributes),
-            attribute_count: small(self.tree.attributes.len() - attributes),
+            attribute_count: small(count),
             is_element: true,
             has_children: false,
         };
         let node = self.append(element)?;
-        // The root's stay: whatever stands in it may use them.
         if !empty {
-            self.tree.open.push(Open { name: name.whole, node, last: NONE, declared });
+            self.tree.open.push(Open { name: name.whole, node, last: NONE, declared, default: outer });
         } else if !self.tree.open.is_empty() {
-            self.tree.declared.truncate(declared);
+            self.close(declared, outer);
         }
         Ok(())
     }
@@ -210,17 +247,23 @@ impl Parser<'_> {
     fn end_tag(&mut self) -> Result<(), Fault> {
         self.at += 2;
         let Some(open) = self.tree.open.pop() else { return Err(Fault::NotWellFormed) };
-        let name = self.read(open.name);
-        if !self.rest().starts_with(name.as_bytes()) {
+        if !self.rest().starts_with(self.read(open.name)) {
             return Err(Fault::NotWellFormed);
         }
-        self.at += name.len();
+        self.at += open.name.len as usize;
         self.skip_space();
         self.take(b'>')?;
+        // The root's stay: whatever stands in it may use them.
         if !self.tree.open.is_empty() {
-            self.tree.declared.truncate(open.declared);
+            self.close(open.declared, open.default);
         }
         Ok(())
+    }
+
+    /// What an element declared is over with it.
+    fn close(&mut self, declared: usize, default: Span) {
+        self.tree.declared.truncate(declared);
+        self.default = default;
     }
 
     /// Adds a node to the element that is open.
@@ -249,16 +292,15 @@ impl Parser<'_> {
         self.take(b'=')?;
         self.skip_space();
         let value = self.value()?;
-        let (prefix, local) = (self.read(name.prefix), self.read(name.local));
-        if prefix == "xmlns" {
+        if name.prefix.len == 0 && self.read(name.local) == b"xmlns" {
+            return self.declare(Span::default(), value, declared);
+        }
+        if name.prefix.len > 0 && self.read(name.prefix) == b"xmlns" {
             self.prefixes += 1;
             if self.prefixes > MAX_PREFIXES {
                 return Err(Fault::Prefixes);
             }
             return self.declare(name.local, value, declared);
-        }
-        if prefix.is_empty() && local == "xmlns" {
-            return self.declare(Span::default(), value, declared);
         }
         // Its namespace is known when all of the tag is: until then its prefix stands there.
         self.tree.attributes.push(Named { namespace: name.prefix, name: name.local, value });
@@ -268,12 +310,16 @@ impl Parser<'_> {
     /// Namespaces in XML 1.0 §3: what is reserved, and what is declared twice.
     fn declare(&mut self, prefix: Span, namespace: Span, before: usize) -> Result<(), Fault> {
         let (name, uri) = (self.read(prefix), self.read(namespace));
-        let reserved = name == "xmlns" || uri == XMLNS || (name == "xml") != (uri == ns::XML);
+        let reserved = name == b"xmlns" || uri == XMLNS.as_bytes() || (name == b"xml") != (uri == ns::XML.as_bytes());
         let unbound = !name.is_empty() && uri.is_empty();
         let here = self.tree.declared.get(before..).unwrap_or_default();
         if reserved || unbound || here.iter().any(|other| self.read(other.prefix) == name) {
             return Err(Fault::Namespace);
         }
+        if prefix.len == 0 {
+            self.default = namespace;
+        }
+        // The default namespace, too: that it is declared once only.
         self.tree.declared.push(Declared { prefix, namespace });
         Ok(())
     }
@@ -286,13 +332,9 @@ impl Parser<'_> {
             .iter()
             .rev()
             .find(|declared| declared.prefix.len == prefix.len && self.read(declared.prefix) == name);
-        match (found, name) {
-            (Some(declared), _) => Ok(declared.namespace),
-            (None, "") => Ok(Span::default()),
-            // None of XMPP's elements is in the namespace of `xml:`, and one that is could not be written again as one
-            // with a default namespace.
-            (None, _) => Err(Fault::Namespace),
-        }
+        // None of XMPP's elements is in the namespace of `xml:`, and one that is could not be written again as one with
+        // a default namespace.
+        found.map(|declared| declared.namespace).ok_or(Fault::Namespace)
     }
 
     /// Finds the namespaces of the tag's attributes, and whether two are the same.
@@ -301,8 +343,8 @@ impl Parser<'_> {
             let Some(&attribute) = self.tree.attributes.get(at) else { break };
             let namespace = match self.read(attribute.namespace) {
                 // An attribute without a prefix is in no namespace (Namespaces in XML 1.0 §6.2).
-                "" => Span::default(),
-                "xml" => self.tree.xml(),
+                b"" => Span::default(),
+                b"xml" => self.tree.xml(),
                 _ => self.namespace(attribute.namespace)?,
             };
             let others = self.tree.attributes.get(first..at).unwrap_or_default();
@@ -331,7 +373,7 @@ impl Parser<'_> {
             match self.byte() {
                 Some(byte) if byte == quote => {
                     self.at += 1;
-                    return Ok(span(begin, self.at - 1));
+                    return Ok(self.span(begin, self.at - 1));
                 }
                 Some(b'"' | b'\'') => self.at += 1,
                 Some(0xef) => self.character()?,
@@ -375,7 +417,7 @@ impl Parser<'_> {
             }
         }
         let text = match self.byte() {
-            Some(b'<') if !self.begins("<!") => span(begin, self.at),
+            Some(b'<') if !self.begins(b"<!") => self.span(begin, self.at),
             _ => self.made_content(begin)?,
         };
         if text.len == 0 {
@@ -404,7 +446,7 @@ impl Parser<'_> {
             self.copy(from);
             match self.byte() {
                 Some(b'<') if self.begins(CDATA) => self.cdata()?,
-                Some(b'<') if !self.begins("<!") => return Ok(self.tree.made_since(made)),
+                Some(b'<') if !self.begins(b"<!") => return Ok(self.tree.made_since(made)),
                 Some(b']') if self.begins(CDATA_END) => return Err(Fault::NotWellFormed),
                 Some(b']' | 0xef) => {
                     let from = self.at;
@@ -420,44 +462,45 @@ impl Parser<'_> {
 
     fn cdata(&mut self) -> Result<(), Fault> {
         self.at += CDATA.len();
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let (content, _) = rest.split_once(CDATA_END).ok_or(Fault::NotWellFormed)?;
+        let length = memmem::find(self.rest(), CDATA_END).ok_or(Fault::NotWellFormed)?;
+        let content = self.rest().get(..length).map(std::str::from_utf8);
+        let Some(Ok(content)) = content else { return Err(Fault::NotWellFormed) };
         if !content.chars().all(scan::is_char) {
             return Err(Fault::NotWellFormed);
         }
         let mut lines = content.split('\r');
-        self.tree.made.push_str(lines.next().unwrap_or_default());
+        let mut made = lines.next().unwrap_or_default().to_owned();
         for line in lines {
-            self.tree.made.push('\n');
-            self.tree.made.push_str(line.strip_prefix('\n').unwrap_or(line));
+            made.push('\n');
+            made.push_str(line.strip_prefix('\n').unwrap_or(line));
         }
-        self.at += content.len() + CDATA_END.len();
+        self.tree.made.push_str(&made);
+        self.at += length + CDATA_END.len();
         Ok(())
     }
 
-    fn begins(&self, with: &str) -> bool {
-        self.rest().starts_with(with.as_bytes())
+    fn begins(&self, with: &[u8]) -> bool {
+        self.rest().starts_with(with)
     }
 
     /// Passes over one character, if it is one that XML has.
     fn character(&mut self) -> Result<(), Fault> {
-        let next = self.text.get(self.at..).and_then(|rest| rest.chars().next());
-        let length = next.filter(|&c| scan::is_char(c)).ok_or(Fault::NotWellFormed)?.len_utf8();
-        self.at += length;
+        self.at += scan::character(self.rest()).ok_or(Fault::NotWellFormed)?;
         Ok(())
     }
 
     fn reference(&mut self) -> Result<(), Fault> {
-        let rest = self.text.get(self.at + 1..).unwrap_or_default();
-        let (name, _) = rest.split_once(';').ok_or(Fault::NotWellFormed)?;
-        let meant = scan::reference(name).ok_or(Fault::NotWellFormed)?;
-        self.replace(name.len() + 2, meant);
+        let name = self.rest().get(1..=LONGEST_REFERENCE).unwrap_or_else(|| self.rest().get(1..).unwrap_or_default());
+        let length = name.iter().position(|&byte| byte == b';').ok_or(Fault::NotWellFormed)?;
+        let name = name.get(..length).and_then(|name| std::str::from_utf8(name).ok());
+        let meant = name.and_then(scan::reference).ok_or(Fault::NotWellFormed)?;
+        self.replace(length + 2, meant);
         Ok(())
     }
 
     /// How long the line end is that begins with a carriage return (XML 1.0 §2.11).
     fn line_end(&self) -> usize {
-        if self.begins("\r\n") { 2 } else { 1 }
+        if self.begins(b"\r\n") { 2 } else { 1 }
     }
 
     fn replace(&mut self, length: usize, by: char) {
@@ -465,7 +508,9 @@ impl Parser<'_> {
         self.tree.made.push(by);
     }
 
+    /// Adds what was passed over since `from`. What is no UTF-8 is left out: nobody will look at it.
     fn copy(&mut self, from: usize) {
-        self.tree.made.push_str(self.text.get(from..self.at).unwrap_or_default());
+        let passed = self.bytes.get(from..self.at).unwrap_or_default();
+        self.tree.made.push_str(std::str::from_utf8(passed).unwrap_or_default());
     }
 }

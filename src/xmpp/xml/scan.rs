@@ -1,91 +1,105 @@
 //! Which characters may stand where (XML 1.0, fifth edition).
 
-/// What a byte is at the places where it matters.
-const NAME_START: u8 = 1;
-const NAME: u8 = 2;
+macro_rules! class {
+    ($b:ident => $is:expr) => {{
+        let mut set = [false; 256];
+        let mut next = 0_usize;
+        while next < 256 {
+            #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
+            let $b = next as u8;
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "the index is below the length, and this is done by the compiler"
+            )]
+            {
+                set[next] = $is;
+            }
+            next += 1;
+        }
+        Class(set)
+    }};
+}
+
+/// The bytes that begin a name; those of other alphabets are looked at one by one.
+const NAME_START: Class = class!(b => b.is_ascii_alphabetic() || b == b'_');
+/// The bytes that continue one.
+const NAME: Class = class!(b => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
 /// Nothing that a text must look at: no markup, reference, line end, or character that XML does not have.
-const TEXT: u8 = 4;
+const TEXT: Class = class!(b => (is_plain(b) && b != b']') || matches!(b, b'\t' | b'\n'));
 /// The same for an attribute's value, where white space is looked at, too.
-const VALUE: u8 = 8;
-const SPACE: u8 = 16;
+const VALUE: Class = class!(b => is_plain(b) && !matches!(b, b'"' | b'\''));
+const SPACE: Class = class!(b => matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
 
-const CLASSES: [u8; 256] = classes();
+/// U+FFFE and U+FFFF are the only characters above the controls that XML does not have; both begin with EF.
+const fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && !matches!(byte, b'<' | b'&' | 0xef)
+}
 
-const fn classes() -> [u8; 256] {
-    let mut classes = [0; 256];
-    let mut byte = 0_usize;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
-        let b = byte as u8;
-        let letter = b.is_ascii_alphabetic() || b == b'_';
-        let mut class = 0;
-        if letter {
-            class |= NAME_START;
-        }
-        if letter || b.is_ascii_digit() || matches!(b, b'-' | b'.') {
-            class |= NAME;
-        }
-        // U+FFFE and U+FFFF are the only characters above the controls that XML does not have; both begin with EF.
-        let plain = b >= b' ' && b != 0xef && !matches!(b, b'<' | b'&');
-        if matches!(b, b'\t' | b'\n') || (plain && b != b']') {
-            class |= TEXT;
-        }
-        if plain && !matches!(b, b'"' | b'\'') {
-            class |= VALUE;
-        }
-        if matches!(b, b' ' | b'\t' | b'\r' | b'\n') {
-            class |= SPACE;
-        }
-        #[expect(clippy::indexing_slicing, reason = "the index is below the length, and this runs at compile time")]
-        {
-            classes[byte] = class;
-        }
-        byte += 1;
+/// A set of bytes.
+struct Class([bool; 256]);
+
+impl Class {
+    fn has(&self, byte: u8) -> bool {
+        // Always there: that is known when this is compiled.
+        self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
-    classes
-}
 
-fn is(byte: u8, class: u8) -> bool {
-    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
-}
-
-fn run(bytes: &[u8], class: u8) -> usize {
-    bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
+    /// How many bytes at the beginning are of it.
+    fn run(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
+    }
 }
 
 /// How many bytes of plain text there are at the beginning.
 pub(super) fn text(bytes: &[u8]) -> usize {
-    run(bytes, TEXT)
+    TEXT.run(bytes)
 }
 
 /// How many bytes of a plain attribute value.
 pub(super) fn value(bytes: &[u8]) -> usize {
-    run(bytes, VALUE)
+    VALUE.run(bytes)
 }
 
 /// How many bytes of white space.
 pub(super) fn space(bytes: &[u8]) -> usize {
-    run(bytes, SPACE)
+    SPACE.run(bytes)
 }
 
 /// How long the name without a colon (an NCName) is that the text begins with; `None` if there is none.
-pub(super) fn name(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
+pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
-    if is(first, NAME_START) {
-        let length = run(bytes, NAME);
+    if NAME_START.has(first) {
+        let length = NAME.run(bytes);
         if bytes.get(length).is_none_or(u8::is_ascii) {
             return Some(length);
         }
     } else if first.is_ascii() {
         return None;
     }
+    other_name(bytes)
+}
+
+/// The same for one that is not all ASCII.
+fn other_name(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.iter().position(|&byte| byte.is_ascii() && !NAME.has(byte)).unwrap_or(bytes.len());
+    let text = std::str::from_utf8(bytes.get(..end)?).ok()?;
     let mut chars = text.char_indices();
     let (_, first) = chars.next()?;
     if !starts_name(first) {
         return None;
     }
-    Some(chars.find(|&(_, c)| !continues_name(c)).map_or(text.len(), |(at, _)| at))
+    Some(chars.find(|&(_, c)| !continues_name(c)).map_or(end, |(at, _)| at))
+}
+
+/// How long the character is that the text begins with, which is no ASCII character or one that stands for itself.
+/// `None` if XML does not have it. Whether it is UTF-8 at all is looked at for the whole text.
+pub(super) fn character(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [0xef, 0xbf, 0xbe | 0xbf, ..] => None,
+        [0xef, _, _, ..] => Some(3),
+        [b' '..=b'~', ..] => Some(1),
+        _ => None,
+    }
 }
 
 /// A character that XML has (XML 1.0 §2.2); there are no surrogates in Rust's.
