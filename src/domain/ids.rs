@@ -148,10 +148,11 @@ impl DeviceHash {
     /// 40 lower-case hex digits: byte for byte what the app computes.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
         let mut out = String::with_capacity(40);
         for byte in &self.0 {
-            let _infallible = write!(out, "{byte:02x}");
+            out.push(digit(byte >> 4));
+            out.push(digit(byte & 0xf));
         }
         out
     }

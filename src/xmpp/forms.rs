@@ -36,9 +36,23 @@ impl<'a> Form<'a> {
     /// the first one counts.
     #[must_use]
     pub fn value(self, name: &str) -> Option<&'a str> {
-        let mut fields = self.0.children().filter(|&child| read::is(child, ns::DATA_FORM, "field"));
-        let field = fields.find(|field| field.attribute("var") == Some(name))?;
-        field.children().filter(|&child| read::is(child, ns::DATA_FORM, "value")).find_map(read::text)
+        let [value] = self.values([name]);
+        value
+    }
+
+    /// The same for several fields, in one look at the form.
+    #[must_use]
+    pub fn values<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
+        let mut found = [const { None }; N];
+        for field in self.0.children().filter(|&child| read::is(child, ns::DATA_FORM, "field")) {
+            let Some(name) = field.attribute("var") else { continue };
+            let wanted = names.iter().zip(&mut found).find(|(wanted, found)| **wanted == name && found.is_none());
+            if let Some((_, found)) = wanted {
+                let mut values = field.children().filter(|&child| read::is(child, ns::DATA_FORM, "value"));
+                *found = Some(values.find_map(read::text));
+            }
+        }
+        found.map(Option::flatten)
     }
 
     /// All its fields: names, and values that hold something.

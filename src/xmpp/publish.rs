@@ -26,27 +26,39 @@ pub fn publish(pubsub: Element<'_>, publish: Element<'_>, from: &Sender) -> Resu
     let notification =
         items.find_map(|item| read::child(item, ns::PUSH, "notification")).ok_or(StanzaError::BAD_PUBLISH)?;
     let options = read::child(pubsub, ns::PUBSUB, "publish-options").and_then(Form::inside);
-    let option = |name: &str| options.as_ref().and_then(|options| options.value(name));
+    // The options' FORM_TYPE does not matter: the form is the client's own, replayed.
+    let [secret, module] = options.map_or([None; 2], |options| options.values(["secret", "pushModule"]));
     Ok(Publish {
         from: Domain::new(from.bare.domain().as_str()),
         from_full_jid: from.full,
         node: Node::new(node),
-        // The options' FORM_TYPE does not matter: the form is the client's own, replayed.
-        secret: option("secret").map(Secret::new),
-        module: option("pushModule").filter(|module| module.len() <= MAX_MODULE).map(Box::from),
+        secret: secret.map(Secret::new),
+        module: module.filter(|module| module.len() <= MAX_MODULE).map(Box::from),
         notification: self::notification(notification),
     })
 }
 
 fn notification(element: Element<'_>) -> Notification {
     let mut out = Notification::default();
-    if let Some(form) = Form::all_inside(element).find(|form| form.may_be(ns::PUSH_SUMMARY)) {
-        out.count = form.value("message-count").and_then(|count| count.trim().parse().ok());
-        // MongooseIM calls it otherwise where the message is a step of a call's set-up.
-        let sender = form.value("last-message-sender").or_else(|| form.value("message-sender"));
-        out.sender = sender.map(Private::new);
-        out.body = form.value("last-message-body").map(Private::new);
-        out.jingle_message = form.value("jingle-message").map(call_step);
+    for form in Form::all_inside(element) {
+        let [kind, count, sender, other_sender, body, jingle] = form.values([
+            "FORM_TYPE",
+            "message-count",
+            "last-message-sender",
+            // MongooseIM calls it so where the message is a step of a call's set-up.
+            "message-sender",
+            "last-message-body",
+            "jingle-message",
+        ]);
+        // One that does not say what it is may be it.
+        if kind.is_some_and(|kind| kind.trim() != ns::PUSH_SUMMARY) {
+            continue;
+        }
+        out.count = count.and_then(|count| count.trim().parse().ok());
+        out.sender = sender.or(other_sender).map(Private::new);
+        out.body = body.map(Private::new);
+        out.jingle_message = jingle.map(call_step);
+        break;
     }
     for child in element.children().filter(Element::is_element) {
         let tag = child.tag_name();

@@ -317,11 +317,19 @@ fn passing(mut value: HeaderValue) -> HeaderValue {
 
 /// The apns-id: a UUID of our own making (version 8, RFC 9562 §5.8), the same each time this push is sent.
 fn id(prefix: u64, push: u64) -> HeaderValue {
-    let (a, b, c) = (prefix >> 32, (prefix >> 16) & 0xffff, prefix & 0xfff);
+    let random = (u128::from(prefix >> 16) << 16) | 0x8000 | u128::from(prefix & 0xfff);
     // The variant takes two bits of the push's number; those at its top are not in use.
-    let (d, e) = ((push >> 48) & 0x3fff | 0x8000, push & 0xffff_ffff_ffff);
-    let text = format!("{a:08x}-{b:04x}-8{c:03x}-{d:04x}-{e:012x}");
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let number = u128::from(push & !(0b11 << 62) | 0b10 << 62);
+    let uuid = (random << 64) | number;
+    let mut text = [b'-'; 36];
+    let places = (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
+    for (digit, at) in (0_u32..).zip(places) {
+        let half = (uuid >> (124 - 4 * digit)) & 0xf;
+        if let Some(place) = text.get_mut::<usize>(at) {
+            *place = u8::try_from(half).map_or(b'0', |half| if half < 10 { b'0' + half } else { b'a' + half - 10 });
+        }
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

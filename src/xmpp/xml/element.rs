@@ -75,8 +75,11 @@ impl<'a> Element<'a> {
     /// Whether it is the element of that name in that namespace.
     #[must_use]
     pub fn has_tag_name(&self, (namespace, name): (&str, &str)) -> bool {
-        let tag = self.tag_name();
-        tag.name == name && tag.namespace == namespace && self.is_element()
+        self.node.is_some_and(|node| {
+            node.is_element
+                && self.tree.says(self.text, node.text, name)
+                && self.tree.says(self.text, node.namespace, namespace)
+        })
     }
 
     fn named(&self) -> &'a [Named] {
@@ -88,11 +91,10 @@ impl<'a> Element<'a> {
     /// The value of the attribute of that name that is in no namespace.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
-        let read = |span| self.tree.read(self.text, span);
-        let found = self.named().iter().find(|attribute| {
-            attribute.namespace.len == 0 && attribute.name.len as usize == name.len() && read(attribute.name) == name
-        })?;
-        Some(read(found.value))
+        let mut named = self.named().iter();
+        let found =
+            named.find(|attribute| attribute.namespace.len == 0 && self.tree.says(self.text, attribute.name, name))?;
+        Some(self.tree.read(self.text, found.value))
     }
 
     /// All its attributes but namespace declarations, as they were written.

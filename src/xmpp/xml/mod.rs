@@ -160,4 +160,9 @@ impl Tree {
         let source = if span.at & IN_MADE == 0 { text } else { self.made.as_str() };
         source.get(at..at + span.len as usize).unwrap_or_default()
     }
+
+    /// Whether that is what stands there.
+    fn says(&self, text: &str, span: Span, wanted: &str) -> bool {
+        span.len as usize == wanted.len() && self.read(text, span) == wanted
+    }
 }
