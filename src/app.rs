@@ -352,7 +352,10 @@ async fn unasked(
 type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
-fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+///
+/// # Errors
+/// If the store does not open, a record of it cannot be read, or the credentials cannot be written.
+pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
     not_for_root(path)?;
     let store = Store::open(path, kind)?;
     for change in store.load()? {
