@@ -3,7 +3,8 @@
 //!
 //! For each kind of token and each number of devices, one process fills a store, and another, which has done nothing
 //! before, opens and loads it as the daemon does. `RSS` is what it holds then, `peak` the most that it ever held, `start`
-//! the time from its first line to the end of loading; then it looks for devices at random.
+//! the time from its first line to the end of loading, `cpu` what all its threads worked until then; after that it looks
+//! for devices at random.
 //!
 //! | variable | |
 //! |---|---|
@@ -51,8 +52,8 @@ fn main() -> Fallible<()> {
     let temporary = tempfile::tempdir_in(".")?;
     let folder = named.as_deref().unwrap_or(temporary.path());
     println!(
-        "{:5} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
-        "", "devices", "disk MB", "RSS MB", "peak MB", "B/device", "start s", "node ns", "owner ns"
+        "{:5} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9}",
+        "", "devices", "disk MB", "RSS MB", "peak MB", "B/device", "start s", "cpu s", "node ns", "owner ns"
     );
     for tokens in setting("TOKENS", "apns,fcm").split(',') {
         for devices in setting("DEVICES", "10000,100000,1000000").split(',') {
@@ -100,7 +101,7 @@ fn load(path: &Path, engine: EngineKind, devices: usize, clock: &Clock) -> Falli
     let (config, _) = pushkeeper::config::load(Some(&config), []).map_err(|errors| format!("{errors:?}"))?;
     let mut state = State::new(config.policy);
     let store = app::open(path, engine, &mut state, clock)?;
-    let start = clock.steady().uptime();
+    let (start, cpu) = (clock.steady().uptime(), cpu()?);
     let (rss, peak) = (memory("VmRSS:")?, memory("VmHWM:")?);
     if state.count() != (devices, 0) {
         return Err(format!("{:?} instead of {devices} devices", state.count()).into());
@@ -113,7 +114,7 @@ fn load(path: &Path, engine: EngineKind, devices: usize, clock: &Clock) -> Falli
     #[expect(clippy::cast_precision_loss, reason = "for show")]
     let per_device = rss as f64 / devices as f64;
     println!(
-        "{:>9.1} {:>9.1} {per_device:>8.0} {:>8.2} {by_node:>9.0} {by_owner:>9.0}",
+        "{:>9.1} {:>9.1} {per_device:>8.0} {:>8.2} {cpu:>8.2} {by_node:>9.0} {by_owner:>9.0}",
         megabytes(rss),
         megabytes(peak),
         start.as_secs_f64()
@@ -132,6 +133,14 @@ fn each<T>(all: &[T], clock: &Clock, find: impl Fn(&T) -> bool) -> Fallible<f64>
         return Err(format!("{found} of {} were found", all.len()).into());
     }
     Ok(took.as_secs_f64() * 1e9 / all.len() as f64)
+}
+
+/// Seconds of processors that this process has taken, in hundredths (proc_pid_stat(5): `utime` and `stime`).
+fn cpu() -> Fallible<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().ok_or("no fields")?.split_whitespace();
+    let ticks: Vec<u32> = fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(f64::from(ticks.iter().sum::<u32>()) / 100.0)
 }
 
 /// What the system says of this process's memory, bytes.

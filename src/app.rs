@@ -15,6 +15,7 @@ mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ use watch::Watcher;
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
+
+/// How many threads read the store at a start, at most: one that takes what they read keeps pace with no more.
+const MOST_READERS: NonZero<usize> = NonZero::new(4).unwrap();
 
 /// How long a stop may take beyond `push.answer_within` before what still runs is left behind.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -358,7 +362,8 @@ type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
     not_for_root(path)?;
     let store = Store::open(path, kind)?;
-    for change in store.load()? {
+    let threads = std::thread::available_parallelism().map_or(NonZero::<usize>::MIN, |cores| cores.min(MOST_READERS));
+    for change in store.load_on(threads)? {
         state.apply(&change?);
     }
     let now = clock.wall();

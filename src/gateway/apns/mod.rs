@@ -161,7 +161,7 @@ impl Apns {
     pub async fn send(&self, push: &Push) -> Outcome {
         let notification = Notification::of(push, self.style, &self.look, &self.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
-        let Some(uri) = self.uri(token.reveal()) else {
+        let Some(uri) = self.uri(&token.reveal()) else {
             return Outcome::Unfit("malformed device token".into());
         };
         let headers = Headers::new(self, push, &notification);

@@ -60,8 +60,8 @@ impl Disk for Sled {
         Ok(self.records.contains_key(key)?)
     }
 
-    fn scan(&self, kind: u8) -> Scan {
-        let records = self.records.scan_prefix([kind]);
+    fn range(&self, from: &[u8], before: &[u8]) -> Scan {
+        let records = self.records.range(from..before);
         Box::new(records.map(|record| record.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(Fault::from)))
     }
 
