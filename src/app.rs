@@ -366,6 +366,7 @@ pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: 
     for change in store.load_on(threads)? {
         state.apply(&change?);
     }
+    store.settle()?;
     let now = clock.wall();
     let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
     let new = state.policy.apps.iter().filter(|app| known(&app.name) != Some(app.fingerprint));

@@ -30,6 +30,16 @@ impl Store {
         self.load_on(NonZero::<usize>::MIN)
     }
 
+    /// Gives back memory that loading took and the engine still holds.
+    ///
+    /// # Errors
+    /// If the engine cannot read.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let engine = self.engine();
+        let Some(engine) = &*engine else { return Ok(()) };
+        guarded(|| engine.disk.settle()).map_err(|fault| fault.on_read(&self.path))
+    }
+
     /// The same, with so many threads that read devices, if more than one: for a start, which has nothing else to do.
     ///
     /// # Errors
@@ -213,7 +223,12 @@ impl Iterator for Scan {
         if self.ended {
             return None;
         }
-        let next = guarded(|| self.records.next().transpose()).transpose()?;
+        let next = guarded(|| self.records.next().transpose()).transpose();
+        // sled looks for more each time that it is asked, which takes as long as reading a record.
+        let Some(next) = next else {
+            self.ended = true;
+            return None;
+        };
         self.ended = next.is_err();
         Some(next.map_err(|fault| fault.on_read(&self.path)))
     }

@@ -85,7 +85,7 @@ impl Devices {
     /// Devices that no push was ever taken for, the one that was registered longest ago first; to the second.
     pub(super) fn unproven(&self) -> impl Iterator<Item = (Timestamp, Node)> {
         let slots = self.unproven.iter().filter_map(|(_, at)| self.slot(*at));
-        slots.map(|slot| (slot.renewed, slot.texts.node()))
+        slots.map(|slot| (slot.renewed(), slot.texts.node()))
     }
 
     /// Whether there is a device behind this node.
@@ -150,7 +150,7 @@ impl Devices {
         let slot = self.slots.get_mut(at)?;
         slot.note(fact);
         if slot.last_accepted.get().is_some() {
-            self.unproven.remove(&(seconds(slot.renewed), at));
+            self.unproven.remove(&(seconds(slot.renewed()), at));
         }
         Some((&self.groups.get(slot.group)?.app, slot.last_accepted.get()))
     }
@@ -214,7 +214,7 @@ impl Devices {
         if let Some(gone) = slot.gone() {
             self.gone.remove(&(seconds(gone.at), at));
         }
-        self.unproven.remove(&(seconds(slot.renewed), at));
+        self.unproven.remove(&(seconds(slot.renewed()), at));
     }
 
     /// A new device is found by its node.
