@@ -15,6 +15,7 @@ mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ use watch::Watcher;
 
 /// Batches that may wait between two parts. Small: what waits here has been read, but nobody decided about it yet.
 const QUEUE: usize = 16;
+
+/// How many threads read the store at a start, at most: one that takes what they read keeps pace with no more.
+const MOST_READERS: NonZero<usize> = NonZero::new(4).unwrap();
 
 /// How long a stop may take beyond `push.answer_within` before what still runs is left behind.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -352,12 +356,17 @@ async fn unasked(
 type Joined<E> = Result<Result<(), E>, tokio::task::JoinError>;
 
 /// Opens the store, loads the state, and notes which apps have other credentials than before.
-fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
+///
+/// # Errors
+/// If the store does not open, a record of it cannot be read, or the credentials cannot be written.
+pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: &Clock) -> Result<Store, StoreError> {
     not_for_root(path)?;
     let store = Store::open(path, kind)?;
-    for change in store.load()? {
+    let threads = std::thread::available_parallelism().map_or(NonZero::<usize>::MIN, |cores| cores.min(MOST_READERS));
+    for change in store.load_on(threads)? {
         state.apply(&change?);
     }
+    store.settle()?;
     let now = clock.wall();
     let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
     let new = state.policy.apps.iter().filter(|app| known(&app.name) != Some(app.fingerprint));

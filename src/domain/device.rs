@@ -1,6 +1,7 @@
 //! A device: what an app registered with us, and what became of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::Credentials;
@@ -30,7 +31,7 @@ pub struct Device {
     /// Who registered it.
     pub owner: Account,
     /// Whose servers may publish to it.
-    pub permitted: BTreeSet<Domain>,
+    pub permitted: Permitted,
     /// What a publish must show.
     pub access: Access,
     /// The vendor's token.
@@ -49,8 +50,39 @@ pub struct Device {
     pub gone: Option<Gone>,
 }
 
+/// The domains whose servers may publish to a device. Most devices have the same few, so a clone takes no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Permitted(Arc<BTreeSet<Domain>>);
+
+impl Permitted {
+    /// One more domain.
+    pub fn insert(&mut self, domain: Domain) {
+        Arc::make_mut(&mut self.0).insert(domain);
+    }
+}
+
+impl std::ops::Deref for Permitted {
+    type Target = BTreeSet<Domain>;
+
+    fn deref(&self) -> &BTreeSet<Domain> {
+        &self.0
+    }
+}
+
+impl FromIterator<Domain> for Permitted {
+    fn from_iter<I: IntoIterator<Item = Domain>>(domains: I) -> Self {
+        Self(Arc::new(domains.into_iter().collect()))
+    }
+}
+
+impl<const N: usize> From<[Domain; N]> for Permitted {
+    fn from(domains: [Domain; N]) -> Self {
+        domains.into_iter().collect()
+    }
+}
+
 /// How a publish proves that it may push to a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Access {
     /// By the device's secret, from a permitted domain.
     #[default]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
+use super::text::Piece;
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -26,23 +28,45 @@ macro_rules! text_id {
     };
 }
 
-macro_rules! printable {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+/// The same for what devices have, whose texts lie together.
+macro_rules! device_text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(super) Piece);
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), &self.0)
+        impl $name {
+            /// Wraps the text as it is.
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(Piece::whole(text.into()))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
             }
         }
     };
 }
 
-text_id! {
+macro_rules! printable {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.as_str())
+            }
+        }
+    };
+}
+
+device_text_id! {
     /// The pubsub node that servers publish to for one device. Unguessable, and in some dialects the only
     /// credential: logs show [`Node::short`].
     Node
@@ -52,7 +76,7 @@ impl Node {
     /// A short name for logs: the first 8 hex digits of the node's SHA-1.
     #[must_use]
     pub fn short(&self) -> String {
-        let digest = Sha1::digest(self.0.as_bytes());
+        let digest = Sha1::digest(self.as_str().as_bytes());
         digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -69,7 +93,7 @@ text_id! {
 }
 printable!(AppName);
 
-text_id! {
+device_text_id! {
     /// A bare JID, normalised (RFC 7622): whom a device belongs to.
     Account
 }
@@ -79,20 +103,20 @@ impl Account {
     /// The domain part.
     #[must_use]
     pub fn domain(&self) -> Domain {
-        let domain = self.0.split_once('@').map_or(&*self.0, |(_, domain)| domain);
+        let domain = self.as_str().split_once('@').map_or(self.as_str(), |(_, domain)| domain);
         Domain::new(domain)
     }
 
     /// The part before the `@`; empty if there is none.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.0.split_once('@').map_or("", |(user, _)| user)
+        self.as_str().split_once('@').map_or("", |(user, _)| user)
     }
 
     /// Whether it is an account of this domain.
     #[must_use]
     pub fn is_of(&self, domain: &Domain) -> bool {
-        self.0.split_once('@').is_some_and(|(_, own)| own == domain.as_str())
+        self.as_str().split_once('@').is_some_and(|(_, own)| own == domain.as_str())
     }
 }
 

@@ -5,7 +5,7 @@
 //! | push service | [`app`], [`device`], [`subscription`], [`publish`], [`push`], [`look`], [`outcome`] | [`verdict`], [`rate`], [`pattern`] |
 //! | rules engine | [`registration`], [`extensions`], [`stanza`] | [`importance`], [`filter`], [`collector`], [`redact`], [`seal`] |
 //! | session keeper | [`session`] | [`keeper`] |
-//! | all | [`class`], [`ids`], [`secret`], [`time`], [`refusal`] | |
+//! | all | [`class`], [`ids`], [`secret`], [`text`], [`time`], [`refusal`] | |
 
 pub mod app;
 pub mod class;
@@ -30,5 +30,6 @@ pub mod secret;
 pub mod session;
 pub mod stanza;
 pub mod subscription;
+pub mod text;
 pub mod time;
 pub mod verdict;

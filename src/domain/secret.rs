@@ -1,33 +1,36 @@
 //! Values that wake phones or hold people's words. None of them can print; `reveal` is the one way out, so a
 //! search for it shows every place where one leaves.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
+use super::text::Packed;
+
 /// What a publisher must show to push to a node (the `secret` publish-option, XEP-0357 §7). Compares in constant
 /// time.
 #[derive(Clone)]
-pub struct Secret(Arc<str>);
+pub struct Secret(pub(super) Packed);
 
 impl Secret {
     /// Wraps the text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+        Self(Packed::plain(text.into()))
     }
 
     /// The text itself, for the store, the vendor or the app that it belongs to.
     #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
+    pub fn reveal(&self) -> Cow<'_, str> {
+        self.0.text()
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+        self.0.is(&other.0)
     }
 }
 
@@ -40,21 +43,29 @@ impl fmt::Debug for Secret {
 }
 
 /// A vendor's device token: whoever holds it, and the app's credentials, can wake the phone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DeviceToken(Arc<str>);
+#[derive(Clone)]
+pub struct DeviceToken(pub(super) Packed);
 
 impl DeviceToken {
     /// Wraps the text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+        Self(Packed::plain(text.into()))
     }
 
     /// The text itself, for the vendor and the store.
     #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
+    pub fn reveal(&self) -> Cow<'_, str> {
+        self.0.text()
     }
 }
+
+impl PartialEq for DeviceToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is(&other.0)
+    }
+}
+
+impl Eq for DeviceToken {}
 
 impl Hash for DeviceToken {
     fn hash<H: Hasher>(&self, state: &mut H) {

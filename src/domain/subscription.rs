@@ -49,7 +49,8 @@ impl Subscription {
     /// The subscription that is kept as this token.
     #[must_use]
     pub fn of_token(token: &DeviceToken) -> Option<Self> {
-        let mut parts = token.reveal().split(' ');
+        let token = token.reveal();
+        let mut parts = token.split(' ');
         let (endpoint, p256dh, auth) = (parts.next()?, parts.next()?, parts.next()?);
         Self::new(endpoint, p256dh, auth).filter(|_| parts.next().is_none())
     }

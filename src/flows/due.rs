@@ -59,15 +59,15 @@ pub fn due(state: &State, now: Now) -> Step {
     let fates = state.registrations.due(now.wall).take(AT_ONCE);
     step.then.extend(fates.map(|(key, fate)| Inner::Fate(key.clone(), fate)));
     for (_, node) in state.unproven().take_while(|(at, _)| *at + UNPROVEN_FOR <= now.wall).take(FORGET_AT_ONCE) {
-        if let Some(device) = state.device(node).filter(|_| !state.is_under_way(node)) {
-            let gone = device.clone().into_gone(GoneReason::Expired, now.wall);
+        if let Some(device) = state.device(&node).filter(|_| !state.is_under_way(&node)) {
+            let gone = device.into_gone(GoneReason::Expired, now.wall);
             step.changes.push(Change::Device(Box::new(gone)));
         }
     }
     let long_dead = state.gone().take_while(|(at, _)| *at + GONE_REMEMBERED <= now.wall);
     // The clock can jump: whoever waits for one of them is answered first.
     let long_dead = long_dead.filter(|(_, node)| !state.is_under_way(node)).take(FORGET_AT_ONCE);
-    step.changes.extend(long_dead.map(|(_, node)| Change::Forget(node.clone())));
+    step.changes.extend(long_dead.map(|(_, node)| Change::Forget(node)));
     step
 }
 
@@ -99,7 +99,7 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
         Ok(()) => {
             if let Some(device) = state.device(node) {
                 let push = lane.under_way().map(|(push, _)| push);
-                step.noted(device, push, now, Decided::Owed(load.class, Owing::Silence));
+                step.noted(&device, push, now, Decided::Owed(load.class, Owing::Silence));
             }
             owing::owe(step, node, kind, &load);
             let (lane, next) = (!first.is_empty(), !second.is_empty());
@@ -109,7 +109,7 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
         Err(later) => {
             if let Some(device) = state.device(node) {
                 let push = lane.under_way().map(|(push, _)| push);
-                step.noted(device, push, now, Decided::Refused(Objection::Later(later)));
+                step.noted(&device, push, now, Decided::Refused(Objection::Later(later)));
             }
             for waiter in first.into_iter().chain(second) {
                 step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(later)));
@@ -129,7 +129,7 @@ fn outbox(state: &State, now: Now, step: &mut Step) {
     }
     for (node, kind) in state.queues().expired(now).take(AT_ONCE) {
         if let Some((lane, device)) = state.lane(node, kind).zip(state.device(node)) {
-            step.noted(device, None, now, Decided::Expired(lane.load.class));
+            step.noted(&device, None, now, Decided::Expired(lane.load.class));
             owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
         }
     }

@@ -30,6 +30,7 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         return step;
     };
+    let device = &device;
     if device.gone.is_some() {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         dead(device, kind, lane, &verdict, &mut step);

@@ -111,7 +111,7 @@ mod tests {
         for (node, module) in [(TOKEN, None), (&other, Some("ios-prod"))] {
             let sent = world.publish_as(to(node, module));
             let [push] = &sent.pushes[..] else { panic!("{sent:?}") };
-            assert_eq!((push.token.reveal(), push.app.as_str()), (node, "ios"));
+            assert_eq!((&*push.token.reveal(), push.app.as_str()), (node, "ios"));
             assert!(sent.stored.is_empty(), "nothing is kept of a stranger");
             assert_eq!(world.verdict(push, Outcome::Accepted).done().len(), 1);
         }

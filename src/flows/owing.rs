@@ -238,11 +238,11 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
         if device.gone.is_some() {
             give_up(&mut step, node, *kind, lane, Refusal::NoSuchDevice);
         } else if lane.load.left(now).is_zero() {
-            step.noted(device, None, now, Decided::Expired(lane.load.class));
+            step.noted(&device, None, now, Decided::Expired(lane.load.class));
             give_up(&mut step, node, *kind, lane, Refusal::TryLater(Later::Vendor));
         } else {
             let push = PushId(state.next_push().0 + begun as u64);
-            begin(state, device, *kind, lane.clone(), push, now, &mut step);
+            begin(state, &device, *kind, lane.clone(), push, now, &mut step);
             begun += 1;
         }
     }

@@ -30,7 +30,7 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         match state.publishing.less_one(&publish.from, rate, now.steady) {
             None => {
                 if let Some(device) = state.device(&publish.node) {
-                    step.noted(device, None, now, Decided::Refused(Objection::Later(Later::DomainRate)));
+                    step.noted(&device, None, now, Decided::Refused(Objection::Later(Later::DomainRate)));
                 }
                 return step.turn_down(waiter, Refusal::TryLater(Later::DomainRate));
             }
@@ -40,14 +40,14 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         }
     }
     let known = state.device(&publish.node);
-    let mistaken = known.is_some_and(|known| guests::is_of_another_app(state, known, &publish));
+    let mistaken = known.as_ref().is_some_and(|known| guests::is_of_another_app(state, known, &publish));
     if mistaken && state.is_under_way(&publish.node) {
         return step.turn_down(waiter, Refusal::TryLater(Later::Vendor));
     }
     let known = known.filter(|_| !mistaken);
     let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
-    let Some(device) = known.filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
-        if let Some((device, objection)) = known.and_then(|known| Some((known, known.objection(&publish)?))) {
+    let Some(device) = known.as_ref().filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
+        if let Some((device, objection)) = known.as_ref().and_then(|known| Some((known, known.objection(&publish)?))) {
             step.noted(device, None, now, Decided::Refused(objection));
         }
         return step.turn_down(waiter, Refusal::NoSuchDevice);

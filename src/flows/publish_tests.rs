@@ -15,7 +15,7 @@ fn a_publish_goes_to_the_devices_token_and_waits_for_the_verdict() {
     let sent = world.publish(&device, body("hi"));
     assert!(sent.answers.is_empty());
     let [push] = &sent.pushes[..] else { panic!("{sent:?}") };
-    assert_eq!((push.token.reveal(), push.class), ("token-1", Class::Important));
+    assert_eq!((&*push.token.reveal(), push.class), ("token-1", Class::Important));
     assert_eq!(push.content.body, Some(Private::new("hi")));
     assert_eq!(push.account.hex(), DeviceHash::of("romeo@example.org", "phone").hex());
     assert_eq!(push.ttl, push::VENDOR_TTL);
@@ -122,7 +122,7 @@ fn what_finds_no_slot_waits_for_one_and_what_finds_no_place_is_promised_at_once(
     let mut order = Vec::new();
     while let Some(push) = sent.pushes.pop() {
         assert!(sent.pushes.is_empty());
-        order.push((push.token.reveal().to_owned(), push.class));
+        order.push((push.token.reveal().into_owned(), push.class));
         sent = world.verdict(&push, Outcome::Accepted);
     }
     let important = |token: &str| (token.to_owned(), Class::Important);

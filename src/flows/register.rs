@@ -48,17 +48,18 @@ pub fn register(state: &State, ticket: Ticket, registration: DeviceRegistration,
             device.gone.is_none() && device.token == registration.token && device.voip_token == registration.voip_token
         }) {
             Some(device) => {
-                step.answer(ticket, registered(&registration, device));
+                step.answer(ticket, registered(&registration, &device));
                 step
             }
             None => step.refuse(ticket, refusal),
         };
     }
+    let was_gone = known.as_ref().is_some_and(|known| known.gone.is_some());
     let device = match known {
-        Some(known) => renewed(known.clone(), &registration, now.wall),
+        Some(known) => renewed(known, &registration, now.wall),
         None => made(state, key, &registration, domain, now.wall, dice),
     };
-    if known.is_some_and(|known| known.gone.is_some()) {
+    if was_gone {
         // What was owed to it before it died, and not given up when the process ended.
         owing::bury(state, &device.node, &mut step);
     }
@@ -98,20 +99,20 @@ pub fn unregister(state: &State, ticket: Ticket, unregistration: DeviceUnregistr
         return step.refuse(ticket, Refusal::NoSuchApp);
     };
     let stranger = matches!(ticket.door, Door::Http(_));
-    let meant = |device: &&Device| {
+    let meant = |device: &Device| {
         let key = &device.key;
         let channel = unregistration.channel.is_none() || key.channel == unregistration.channel;
         let proven = !stranger || device.access == Access::Node;
         key.app == app.name && key.account == unregistration.account && channel && proven
     };
-    let (leaving, left): (Vec<&Device>, Vec<&Device>) =
+    let (leaving, left): (Vec<Device>, Vec<Device>) =
         state.devices_of(&unregistration.owner).filter(meant).partition(|device| device.gone.is_none());
     if leaving.is_empty() && (left.is_empty() || !stranger) {
         return step.refuse(ticket, Refusal::NotRegistered);
     }
     step.changes.extend(surplus_gone(state, &unregistration.owner, leaving.len()).map(Change::Forget));
     for device in leaving {
-        step.changes.push(gone(device, GoneReason::Owner, now.wall));
+        step.changes.push(gone(&device, GoneReason::Owner, now.wall));
         owing::bury(state, &device.node, &mut step);
     }
     step.answer(ticket, Answer::Unregistered { command: unregistration.command });
@@ -121,7 +122,7 @@ pub fn unregister(state: &State, ticket: Ticket, unregistration: DeviceUnregistr
 /// The nodes of the account's longest dead devices, as many as must go before `dying` more can be remembered. One that
 /// somebody still waits for stays until it has its verdict: they would never be answered.
 pub(super) fn surplus_gone(state: &State, owner: &Account, dying: usize) -> impl Iterator<Item = Node> + use<> {
-    let dead = state.devices_of(owner).filter_map(|device| Some((device.gone?.at, device.node.clone())));
+    let dead = state.devices_of(owner).filter_map(|device| Some((device.gone?.at, device.node)));
     let mut dead: Vec<(Timestamp, Node)> = dead.collect();
     dead.sort();
     let surplus = (dead.len() + dying).saturating_sub(GONE_PER_ACCOUNT);
@@ -209,14 +210,12 @@ fn renewed(known: Device, registration: &DeviceRegistration, now: Timestamp) -> 
 
 /// Lets the oldest devices of the account go, as many as the new one needs.
 fn make_room(state: &State, device: &Device, now: Timestamp, step: &mut Step) {
-    let others = || {
-        let of_owner = state.devices_of(&device.owner);
-        of_owner.filter(|other| other.gone.is_none() && other.node != device.node)
-    };
+    let of_owner = state.devices_of(&device.owner);
+    let others: Vec<Device> = of_owner.filter(|other| other.gone.is_none() && other.node != device.node).collect();
     let this = (&device.key.app, device.key.account);
     // One phone may hold several nodes: its own and its rooms'. It was last seen when the latest was renewed.
     let mut phones: BTreeMap<(_, DeviceHash), Timestamp> = BTreeMap::new();
-    for other in others() {
+    for other in &others {
         let seen = phones.entry((&other.key.app, other.key.account)).or_insert(other.renewed);
         *seen = other.renewed.max(*seen);
     }
@@ -226,13 +225,15 @@ fn make_room(state: &State, device: &Device, now: Timestamp, step: &mut Step) {
     let surplus = (oldest.len() + 1).saturating_sub(state.policy.register.max_devices_per_account.max(1));
     let leaving: Vec<_> = oldest.into_iter().take(surplus).map(|(_, phone)| phone).collect();
 
-    let mut rooms: Vec<&Device> =
-        others().filter(|other| (&other.key.app, other.key.account) == this && other.key.channel.is_some()).collect();
+    let mut rooms: Vec<&Device> = others
+        .iter()
+        .filter(|other| (&other.key.app, other.key.account) == this && other.key.channel.is_some())
+        .collect();
     rooms.sort_by_key(|room| (room.renewed, room.node.clone()));
     let arriving = usize::from(device.key.channel.is_some());
     let surplus = (rooms.len() + arriving).saturating_sub(ROOMS_PER_DEVICE);
 
-    let evicted = others().filter(|other| leaving.contains(&(&other.key.app, other.key.account)));
+    let evicted = others.iter().filter(|other| leaving.contains(&(&other.key.app, other.key.account)));
     let evicted: Vec<&Device> = evicted.chain(rooms.into_iter().take(surplus)).collect();
     step.changes.extend(
         surplus_gone(state, &device.owner, evicted.len()).filter(|node| *node != device.node).map(Change::Forget),

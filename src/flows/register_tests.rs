@@ -25,7 +25,7 @@ fn node_and_secret_stay_when_the_token_changes() {
     let first = world.register(ROMEO, "phone", "token-1");
     assert_eq!(world.register(ROMEO, "phone", "token-2"), first);
     let device = world.state.device(&first.0).unwrap();
-    assert_eq!((device.token.reveal(), device.generation), ("token-2", 2));
+    assert_eq!((&*device.token.reveal(), device.generation), ("token-2", 2));
     let others = [world.register(ROMEO, "tablet", "token-2"), world.register("juliet@example.org", "phone", "t")];
     for (node, secret) in others {
         assert!(node != first.0 && secret != first.1);
@@ -50,7 +50,7 @@ fn a_dead_device_is_revived_with_its_node_and_secret() {
     world.verdict(&sent.pushes[0], Outcome::Gone { since: None });
     assert_eq!(world.register(ROMEO, "phone", "token-1"), device);
     let sent = world.publish(&device, wake());
-    assert_eq!((sent.pushes[0].token.reveal(), sent.pushes[0].generation), ("token-1", 2));
+    assert_eq!((&*sent.pushes[0].token.reveal(), sent.pushes[0].generation), ("token-1", 2));
     assert_eq!(world.state.count(), (1, 0));
 }
 
@@ -216,7 +216,8 @@ fn a_device_of_an_unknown_owner_is_of_whoever_registers_it_again() {
 
     assert_eq!(world.register(ROMEO, "phone", "token-2"), (node, secret));
     assert_eq!(world.state.devices_of(&unknown).count(), 0);
-    let owned: Vec<_> = world.state.devices_of(&Account::new(ROMEO)).map(|device| device.token.reveal()).collect();
+    let owned: Vec<_> =
+        world.state.devices_of(&Account::new(ROMEO)).map(|device| device.token.reveal().into_owned()).collect();
     assert_eq!(owned, ["token-2"]);
     let happened = world.unregister(ROMEO, "phone");
     assert!(format!("{:?}", happened.answers).contains("Unregistered"), "{:?}", happened.answers);

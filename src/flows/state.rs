@@ -2,6 +2,7 @@
 
 mod apply;
 mod apps;
+mod devices;
 mod lanes;
 mod queues;
 mod sent;
@@ -9,7 +10,7 @@ mod settings;
 #[cfg(test)]
 mod sizes;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::commands::Waits;
@@ -29,6 +30,8 @@ use crate::domain::refusal::Later;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Now, Timestamp};
 pub use apps::AppState;
+use devices::Devices;
+use lanes::Lanes;
 pub use queues::{Queues, Turn};
 use sent::Sent;
 
@@ -43,13 +46,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub struct State {
     /// The operator's settings.
     pub policy: Policy,
-    devices: HashMap<Node, Slot>,
-    by_key: HashMap<DeviceKey, Node>,
-    by_owner: HashMap<Account, Vec<Node>>,
-    /// Dead devices by the time of their death.
-    gone: BTreeSet<(Timestamp, Node)>,
-    /// Devices that no push was ever taken for, by their latest registration.
-    unproven: BTreeSet<(Timestamp, Node)>,
+    devices: Devices,
+    /// What is on its way to devices: to few of them at a time.
+    lanes: HashMap<Node, Lanes>,
     /// Devices that nobody registered, and that are not stored; the oldest first.
     guests: VecDeque<Node>,
     apps: HashMap<AppName, AppState>,
@@ -101,23 +100,6 @@ pub struct State {
     vitals: Vitals,
 }
 
-#[derive(Debug)]
-struct Slot {
-    device: Device,
-    guest: bool,
-    messages: Option<Box<Lane>>,
-    calls: Option<Box<Lane>>,
-}
-
-impl Slot {
-    const fn lane(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
-        match kind {
-            LaneKind::Messages => &mut self.messages,
-            LaneKind::Calls => &mut self.calls,
-        }
-    }
-}
-
 impl State {
     /// A state that knows nobody yet.
     #[must_use]
@@ -141,11 +123,8 @@ impl State {
             history: History::default(),
             vitals: Vitals::default(),
             policy,
-            devices: HashMap::new(),
-            by_key: HashMap::new(),
-            by_owner: HashMap::new(),
-            gone: BTreeSet::new(),
-            unproven: BTreeSet::new(),
+            devices: Devices::default(),
+            lanes: HashMap::new(),
             guests: VecDeque::new(),
             apps: HashMap::new(),
             lateness: VecDeque::new(),
@@ -164,48 +143,49 @@ impl State {
         }
     }
 
-    /// The device behind a node, dead ones included.
+    /// The device behind a node, dead ones included. It is put together for this, without allocating.
     #[must_use]
-    pub fn device(&self, node: &Node) -> Option<&Device> {
-        self.devices.get(node).map(|slot| &slot.device)
+    pub fn device(&self, node: &Node) -> Option<Device> {
+        self.devices.get(node)
     }
 
     /// The device that this registration made, dead ones included.
     #[must_use]
-    pub fn registered(&self, key: &DeviceKey) -> Option<&Device> {
-        self.device(self.by_key.get(key)?)
+    pub fn registered(&self, key: &DeviceKey) -> Option<Device> {
+        self.devices.registered(key)
     }
 
     /// All devices, dead ones included, in no order.
-    pub fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.devices.values().map(|slot| &slot.device)
+    pub fn devices(&self) -> impl Iterator<Item = Device> {
+        self.devices.iter()
     }
 
     /// All devices of an account, dead ones included.
-    pub fn devices_of(&self, owner: &Account) -> impl Iterator<Item = &Device> {
-        self.by_owner.get(owner).into_iter().flatten().filter_map(|node| self.device(node))
+    pub fn devices_of(&self, owner: &Account) -> impl Iterator<Item = Device> {
+        self.devices.of(owner)
     }
 
     /// How many devices are known, and how many of them are dead.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
-        (self.devices.len(), self.gone.len())
+        (self.devices.len(), self.devices.gone_len())
     }
 
     /// The device that has been dead longest, and since when.
     #[must_use]
-    pub fn longest_gone(&self) -> Option<(Timestamp, &Node)> {
-        self.gone.first().map(|(at, node)| (*at, node))
+    pub fn longest_gone(&self) -> Option<(Timestamp, Node)> {
+        self.gone().next()
     }
 
-    /// All dead devices, the longest dead first.
-    pub fn gone(&self) -> impl Iterator<Item = (Timestamp, &Node)> {
-        self.gone.iter().map(|(at, node)| (*at, node))
+    /// All dead devices, the longest dead first; those of one second in no order.
+    pub fn gone(&self) -> impl Iterator<Item = (Timestamp, Node)> {
+        self.devices.gone()
     }
 
-    /// Devices that no push was ever taken for, the one that was registered longest ago first.
-    pub fn unproven(&self) -> impl Iterator<Item = (Timestamp, &Node)> {
-        self.unproven.iter().map(|(at, node)| (*at, node))
+    /// Devices that no push was ever taken for, the one that was registered longest ago first; those of one second in no
+    /// order.
+    pub fn unproven(&self) -> impl Iterator<Item = (Timestamp, Node)> {
+        self.devices.unproven()
     }
 
     /// Devices that nobody registered, the oldest first.
@@ -216,31 +196,27 @@ impl State {
     /// Whether nobody registered this device, and it is not stored.
     #[must_use]
     pub fn is_guest(&self, node: &Node) -> bool {
-        self.devices.get(node).is_some_and(|slot| slot.guest)
+        self.devices.is_guest(node)
     }
 
     /// What is under way to a device.
     #[must_use]
     pub fn lane(&self, node: &Node, kind: LaneKind) -> Option<&Lane> {
-        let slot = self.devices.get(node)?;
-        match kind {
-            LaneKind::Messages => slot.messages.as_deref(),
-            LaneKind::Calls => slot.calls.as_deref(),
-        }
+        self.lanes.get(node)?.get(kind)
     }
 
     /// All that is on its way to devices.
     pub fn lanes(&self) -> impl Iterator<Item = (&Node, LaneKind, &Lane)> {
-        self.devices.iter().flat_map(|(node, slot)| {
-            let messages = slot.messages.iter().map(move |lane| (node, LaneKind::Messages, &**lane));
-            messages.chain(slot.calls.iter().map(move |lane| (node, LaneKind::Calls, &**lane)))
-        })
+        let both = [LaneKind::Messages, LaneKind::Calls];
+        let of =
+            move |(node, lanes)| both.into_iter().filter_map(move |kind| Some((node, kind, Lanes::get(lanes, kind)?)));
+        self.lanes.iter().flat_map(of)
     }
 
     /// Whether a push to this device is on its way, in either lane.
     #[must_use]
     pub fn is_under_way(&self, node: &Node) -> bool {
-        self.devices.get(node).is_some_and(|slot| slot.messages.is_some() || slot.calls.is_some())
+        self.lanes.contains_key(node)
     }
 
     /// What is known of an app's way to its vendor.

@@ -119,9 +119,9 @@ impl Identity {
     }
 
     fn from_pkcs12(bytes: &[u8], password: Option<&Secret>) -> Result<Self, CredentialError> {
-        let password = password.map_or("", Secret::reveal);
-        let store =
-            KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed).map_err(|_| CredentialError::Pkcs12)?;
+        let password = password.map(Secret::reveal).unwrap_or_default();
+        let store = KeyStore::from_pkcs12(bytes, &password, Pkcs12ImportPolicy::Relaxed)
+            .map_err(|_| CredentialError::Pkcs12)?;
         let chain = store
             .entries()
             .find_map(|(_, entry)| match entry {

@@ -152,7 +152,7 @@ proptest! {
         let data = json["message"]["data"].as_object().unwrap();
         let size: usize = data.iter().map(|(key, value)| key.len() + value.as_str().unwrap().len()).sum();
         prop_assert!(size <= fcm::payload::MOST, "{size}");
-        prop_assert_eq!(&json["message"]["token"], push.token.reveal());
+        prop_assert_eq!(&json["message"]["token"], &*push.token.reveal());
         let priority = if push.class.is_urgent() { "HIGH" } else { "NORMAL" };
         prop_assert_eq!(&json["message"]["android"]["priority"], priority);
         let data = &json["message"]["data"];

@@ -30,7 +30,8 @@ pub struct Stub;
 impl Stub {
     /// Logs a push instead of sending it, and does what its token says.
     pub async fn send(self, push: &Push) -> Outcome {
-        let (word, argument) = push.token.reveal().split_once(':').unwrap_or((push.token.reveal(), ""));
+        let token = push.token.reveal();
+        let (word, argument) = token.split_once(':').unwrap_or((&token, ""));
         let outcome = match word {
             "late" => {
                 sleep(Duration::from_millis(argument.parse().unwrap_or(0)).min(DEADLINE)).await;

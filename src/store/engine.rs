@@ -96,8 +96,18 @@ pub(super) trait Disk: Send {
     /// Whether there is such a record.
     fn has(&self, key: &[u8]) -> Result<bool, Fault>;
 
-    /// The records whose keys begin with this byte.
-    fn scan(&self, kind: u8) -> Scan;
+    /// The records from this key on, as far as before that one.
+    fn range(&self, from: &[u8], before: &[u8]) -> Scan;
+
+    /// The records whose keys begin with this byte, which is a letter.
+    fn scan(&self, kind: u8) -> Scan {
+        self.range(&[kind], &[kind.saturating_add(1)])
+    }
+
+    /// All was read, and little of it will soon be read again: what is held of it for that may go.
+    fn settle(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Whether there is no record at all.
     fn is_empty(&self) -> Result<bool, Fault>;

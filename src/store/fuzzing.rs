@@ -19,7 +19,12 @@ fn read(key: &[u8], value: &[u8]) {
     if of(Kind::Credentials) {
         same(key, value, record::unseal_credentials, |key, (_, of)| record::seal_credentials(key, *of));
     } else if of(Kind::Device) {
-        same(key, value, record::unseal_device, record::seal_device);
+        same(
+            key,
+            value,
+            |key, value| record::unseal_device(key, value, &mut record::Before::default()),
+            record::seal_device,
+        );
     } else if of(Kind::History) {
         same(key, value, record::unseal_history, |key, (history, covers)| record::seal_history(key, history, *covers));
     } else if of(Kind::Facts) {

@@ -1,8 +1,12 @@
 //! Everything that is stored, one record at a time.
 
+mod parallel;
+
 use std::collections::HashMap;
 use std::iter::Peekable;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Store;
 use super::engine::{self, Raw, guarded};
@@ -23,6 +27,24 @@ impl Store {
     /// # Errors
     /// If the store, once suspended, cannot be opened again.
     pub fn load(&self) -> Result<Stored, StoreError> {
+        self.load_on(NonZero::<usize>::MIN)
+    }
+
+    /// Gives back memory that loading took and the engine still holds.
+    ///
+    /// # Errors
+    /// If the engine cannot read.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let engine = self.engine();
+        let Some(engine) = &*engine else { return Ok(()) };
+        guarded(|| engine.disk.settle()).map_err(|fault| fault.on_read(&self.path))
+    }
+
+    /// The same, with so many threads that read devices, if more than one: for a start, which has nothing else to do.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); or if the system gives no threads.
+    pub fn load_on(&self, threads: NonZero<usize>) -> Result<Stored, StoreError> {
         let mut engine = self.engine();
         let opened = match engine.take() {
             Some(opened) => opened,
@@ -30,13 +52,33 @@ impl Store {
         };
         let engine = engine.insert(opened);
         let disk = &engine.disk;
-        let all = |kind: Kind| Scan { records: disk.scan(kind as u8), path: self.path.clone(), ended: false };
+        let scan = |records| Scan { records, path: self.path.clone(), ended: false };
+        let all = |kind: Kind| scan(disk.scan(kind as u8));
+        let journal = Arc::new(engine.journal.histories());
+        let devices = |devices, histories: Scan| Devices {
+            devices,
+            histories: histories.peekable(),
+            journal: journal.clone(),
+            before: record::Before::default(),
+        };
+        let part = |kind: Kind, first: u8| {
+            let kind = kind as u8;
+            let from = if first == 0 { vec![kind] } else { vec![kind, first] };
+            let before = first.checked_add(1).map_or(vec![kind + 1], |next| vec![kind, next]);
+            scan(disk.range(&from, &before))
+        };
+        let devices: Box<dyn Iterator<Item = Loaded> + Send> = match threads.get() {
+            1 => Box::new(devices(all(Kind::Device), all(Kind::History))),
+            threads => {
+                // By the first byte of their nodes: those that are random begin with any of 64 letters.
+                let parts = (0..=u8::MAX).map(|first| devices(part(Kind::Device, first), part(Kind::History, first)));
+                Box::new(parallel::in_order(parts, threads, &self.path)?)
+            }
+        };
         Ok(Stored {
             credentials: all(Kind::Credentials),
-            devices: all(Kind::Device),
+            devices,
             owed: all(Kind::Owed),
-            histories: all(Kind::History).peekable(),
-            journal: engine.journal.histories(),
             registrations: all(Kind::Registration),
             pushes: all(Kind::Pushes).peekable(),
             next: None,
@@ -44,26 +86,25 @@ impl Store {
     }
 }
 
+/// A change, or what is wrong with its record.
+type Loaded = Result<Change, StoreError>;
+
 /// The records of a store. To be used up or dropped before the store can recover from a failed write.
 ///
 /// A damaged record is an error and does not end the iteration, damage of the engine's own files does.
 pub struct Stored {
     credentials: Scan,
-    devices: Scan,
+    devices: Box<dyn Iterator<Item = Loaded> + Send>,
     owed: Scan,
-    /// In the order of the devices.
-    histories: Peekable<Scan>,
-    /// Histories that are newer than those.
-    journal: HashMap<Node, History>,
     registrations: Scan,
     /// In the order of the registrations.
     pushes: Peekable<Scan>,
     /// What follows the registration that was just given.
-    next: Option<Result<Change, StoreError>>,
+    next: Option<Loaded>,
 }
 
 impl Iterator for Stored {
-    type Item = Result<Change, StoreError>;
+    type Item = Loaded;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(record) = self.credentials.next() {
@@ -73,14 +114,8 @@ impl Iterator for Stored {
                 Ok(Change::Credentials(app, credentials))
             }));
         }
-        if let Some(record) = self.devices.next() {
-            return Some(record.and_then(|(key, value)| {
-                let history = self.history(&key);
-                let mut device = record::unseal_device(&key, &value)
-                    .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
-                device.history = self.journal.remove(&device.node).map_or(history, Ok)?;
-                Ok(Change::Device(Box::new(device)))
-            }));
+        if let Some(device) = self.devices.next() {
+            return Some(device);
         }
         if let Some(record) = self.owed.next() {
             return Some(record.and_then(|(key, value)| {
@@ -105,15 +140,6 @@ impl Iterator for Stored {
 }
 
 impl Stored {
-    /// The history of the device under this key. Those of devices before it belong to none: a verdict came after the
-    /// device had been forgotten.
-    fn history(&mut self, device: &[u8]) -> Result<History, StoreError> {
-        let Some((key, value)) = of_same_name(&mut self.histories, device)? else { return Ok(History::default()) };
-        record::unseal_history(&key, &value)
-            .map(|(history, _covers)| history)
-            .map_err(|damage| corrupt(&self.devices.path, &of_device("the history", &key), damage))
-    }
-
     /// What became of the pushes of the registration under this key. Those before it belong to none that can be read.
     fn pushes(&mut self, registration: &[u8], name: &RegistrationKey) -> Result<Option<Change>, StoreError> {
         let Some((key, value)) = of_same_name(&mut self.pushes, registration)? else { return Ok(None) };
@@ -121,6 +147,42 @@ impl Stored {
             corrupt(&self.registrations.path, &of_registration("what became of the pushes", &key), damage)
         })?;
         Ok(Some(Change::Record(name.clone(), Box::new(record))))
+    }
+}
+
+/// Devices, each with its history.
+struct Devices {
+    devices: Scan,
+    /// In the order of the devices.
+    histories: Peekable<Scan>,
+    /// Histories that are newer than those.
+    journal: Arc<HashMap<Node, History>>,
+    before: record::Before,
+}
+
+impl Iterator for Devices {
+    type Item = Loaded;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.devices.next()?;
+        Some(record.and_then(|(key, value)| {
+            let history = self.history(&key);
+            let mut device = record::unseal_device(&key, &value, &mut self.before)
+                .map_err(|damage| corrupt(&self.devices.path, &of_device("the record", &key), damage))?;
+            device.history = self.journal.get(&device.node).cloned().map_or(history, Ok)?;
+            Ok(Change::Device(Box::new(device)))
+        }))
+    }
+}
+
+impl Devices {
+    /// The history of the device under this key. Those of devices before it belong to none: a verdict came after the
+    /// device had been forgotten.
+    fn history(&mut self, device: &[u8]) -> Result<History, StoreError> {
+        let Some((key, value)) = of_same_name(&mut self.histories, device)? else { return Ok(History::default()) };
+        record::unseal_history(&key, &value)
+            .map(|(history, _covers)| history)
+            .map_err(|damage| corrupt(&self.devices.path, &of_device("the history", &key), damage))
     }
 }
 
@@ -143,7 +205,7 @@ fn of_same_name(records: &mut Peekable<Scan>, key: &[u8]) -> Result<Option<Raw>,
 
 impl std::fmt::Debug for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Stored({})", self.devices.path.display())
+        write!(f, "Stored({})", self.owed.path.display())
     }
 }
 
@@ -161,7 +223,12 @@ impl Iterator for Scan {
         if self.ended {
             return None;
         }
-        let next = guarded(|| self.records.next().transpose()).transpose()?;
+        let next = guarded(|| self.records.next().transpose()).transpose();
+        // sled looks for more each time that it is asked, which takes as long as reading a record.
+        let Some(next) = next else {
+            self.ended = true;
+            return None;
+        };
         self.ended = next.is_err();
         Some(next.map_err(|fault| fault.on_read(&self.path)))
     }
@@ -189,10 +256,13 @@ fn of_registration(record: &str, key: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::domain::app::Credentials;
-    use crate::domain::ids::AppName;
+    use crate::domain::class::Class;
+    use crate::domain::device::Device;
+    use crate::domain::ids::{AppName, Domain};
     use crate::domain::registration::Registration;
     use crate::domain::registration::tests::registration;
     use crate::domain::time::Timestamp;
+    use crate::flows::data::{LaneKind, Load, Owed};
     use crate::store::EngineKind;
     use crate::store::record::registrations_tests as registrations;
     use crate::store::record::tests::full;
@@ -270,6 +340,41 @@ mod tests {
                 Ok(c_pushes),
             ];
             check(store.load().unwrap().collect(), expected);
+        }
+    }
+
+    #[test]
+    fn several_threads_load_the_same_in_the_same_order() {
+        for kind in EngineKind::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), kind).unwrap();
+            // The bytes that keys can begin with, an empty node among them, and two that begin alike.
+            let nodes = ["", "\0", "-a", "-b", "0", "A", "Z9", "_", "zz", "\u{7f}", "é", "\u{10ffff}"];
+            let devices = nodes.map(|node| Device { node: Node::new(node), ..full() });
+            let load = Load {
+                class: Class::Call,
+                content: Arc::default(),
+                published: Timestamp::from_secs(1),
+                from: Domain::new("example.org"),
+                expires: Timestamp::from_secs(2),
+                until: None,
+            };
+            let owed = Owed { node: Node::new("zz"), kind: LaneKind::Calls, load };
+            let mut changes: Vec<_> = devices.into_iter().map(|device| Change::Device(Box::new(device))).collect();
+            changes.push(Change::Owe(Box::new(owed)));
+            store.commit(&changes).unwrap();
+            for key in ["d-damaged", "h-b"] {
+                store.put(key, "\x01junk-junk");
+            }
+            let loaded = |threads: usize| -> Vec<_> {
+                let loaded = store.load_on(NonZero::new(threads).unwrap()).unwrap();
+                loaded.map(|change| change.map_err(|error| error.to_string())).collect()
+            };
+            let alone = loaded(1);
+            assert_eq!((alone.len(), alone.iter().filter(|it| it.is_err()).count()), (14, 2));
+            for threads in 2..=4 {
+                assert_eq!(loaded(threads), alone, "{threads} threads, {kind:?}");
+            }
         }
     }
 }

@@ -124,7 +124,7 @@ fn enable_form(out: &mut BytesMut, ticket: &Ticket, node: &Node, secret: &Secret
     // The service that the app enables is the one it asked: what it wrote as `to`.
     field(out, "jid", "jid-single", &ticket.from);
     field(out, "node", "text-single", node.as_str());
-    field(out, "secret", "text-single", secret.reveal());
+    field(out, "secret", "text-single", &secret.reveal());
     put(out, "</x>");
 }
 

@@ -63,7 +63,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream<R, W> {
                 Err(fault) => return Err(refuse(&mut writer, fault).await),
             }
         };
-        let handshake = format!("<handshake>{}</handshake>", handshake(&opening.id, settings.secret.reveal()));
+        let handshake = format!("<handshake>{}</handshake>", handshake(&opening.id, &settings.secret.reveal()));
         writer.write_all(handshake.as_bytes()).await?;
         loop {
             let frame = match framer.next_frame() {

@@ -35,7 +35,9 @@ pub(super) fn taken_for(kind: Kind, domain: Option<&str>, app: Option<&App>, fil
 /// All that is not secret of a registration, and what is, for tests.
 pub(super) fn shown(registration: &Registration) -> String {
     let Registration { key, options, resource, client_id, made, .. } = registration;
-    let secret = options.as_ref().map(|options| options.secret.as_ref().map_or("no secret", |it| it.reveal()));
+    let secret = options
+        .as_ref()
+        .map(|options| options.secret.as_ref().map_or("no secret".into(), crate::domain::secret::Secret::reveal));
     let client = client_id.as_deref().unwrap_or(resource);
     let (node, millis) = (key.node.as_str(), made.millis());
     format!("{} at {} {node:?} of {client:?}, {millis}, {secret:?}", key.account, key.service)

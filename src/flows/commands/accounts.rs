@@ -96,7 +96,7 @@ pub(super) fn said(entry: &Entry) -> String {
 fn held(state: &State, account: &Account) -> Table {
     let registrations = state.registrations.of(account).iter().map(tables::registration);
     let own = &state.policy.own;
-    let devices = state.devices_of(account).map(|device| tables::device(device, own));
+    let devices = state.devices_of(account).map(|device| tables::device(&device, own));
     tables::table(registrations.chain(devices).collect())
 }
 
@@ -147,7 +147,9 @@ pub(super) fn standing(state: &State, account: &Account, now: Now) -> Vec<String
         said.push("No client of it has push enabled.".to_owned());
     }
     said.extend(held.iter().filter_map(|of| obstacle(state, of)));
-    said.extend(state.devices_of(account).filter(|device| device.gone.is_none()).filter_map(|of| kept(state, of, now)));
+    said.extend(
+        state.devices_of(account).filter(|device| device.gone.is_none()).filter_map(|of| kept(state, &of, now)),
+    );
     said
 }
 

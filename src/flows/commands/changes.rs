@@ -75,12 +75,12 @@ const fn is_there(device: &Device) -> bool {
 }
 
 /// What was chosen of what may be.
-fn choose<'a>(
-    desk: &Desk<'a>,
+fn choose(
+    desk: &Desk<'_>,
     account: &Account,
     registration: impl Fn(&Registration) -> bool,
     device: impl Fn(&Device) -> bool,
-) -> Result<(Vec<RegistrationKey>, Vec<&'a Device>), Box<Played>> {
+) -> Result<(Vec<RegistrationKey>, Vec<Device>), Box<Played>> {
     let registrations: Vec<_> = desk.state.registrations.of(account).iter().filter(|of| registration(of)).collect();
     let devices: Vec<_> = desk.state.devices_of(account).filter(|of| device(of)).collect();
     let options: Vec<_> = options(&registrations, &devices).collect();
@@ -116,7 +116,7 @@ fn choose<'a>(
 /// What can be chosen: label and value.
 pub(super) fn options<'a>(
     registrations: &'a [&'a Registration],
-    devices: &'a [&'a Device],
+    devices: &'a [Device],
 ) -> impl Iterator<Item = (String, String)> {
     let registrations = registrations.iter().map(|of| {
         let state = match of.status {
@@ -146,14 +146,14 @@ fn leave(desk: &mut Desk<'_>, account: &Account, keys: &[RegistrationKey], why: 
 fn bury(
     state: &State,
     owner: &Account,
-    devices: &[&Device],
+    devices: &[Device],
     why: GoneReason,
     now: crate::domain::time::Now,
     step: &mut Step,
 ) {
     step.changes.extend(register::surplus_gone(state, owner, devices.len()).map(Change::Forget));
     for device in devices {
-        step.changes.push(Change::Device(Box::new((*device).clone().into_gone(why, now.wall))));
+        step.changes.push(Change::Device(Box::new(device.clone().into_gone(why, now.wall))));
         owing::bury(state, &device.node, step);
     }
 }

@@ -100,19 +100,18 @@ pub(super) fn devices(desk: &mut Desk<'_>) -> Played {
     }
     let filter = desk.filter();
     let app = desk.answers.value("app").filter(|app| *app != "any");
-    let takes = |device: &&Device| {
+    let takes = |device: &Device| {
         let state = if device.gone.is_some() { "gone" } else { "enabled" };
         app.is_none_or(|app| device.key.app.as_str() == app) && filter.is(state) && filter.takes(&device.owner)
     };
     let from = after(&desk.session, |cursor| match cursor {
-        Cursor::Device(owner, node) => Some((owner, node)),
+        Cursor::Device(owner, node) => Some((owner.clone(), node.clone())),
         _ => None,
     });
-    let all = desk.state.devices().filter(takes).map(|device| ((&device.owner, &device.node), device));
+    let all = desk.state.devices().filter(takes).map(|device| ((device.owner.clone(), device.node.clone()), device));
     let page = page(all, from.as_ref());
     let more = page.rows.last().filter(|_| page.more);
-    let more =
-        more.map(|((owner, node), _): &((&Account, &Node), _)| Cursor::Device((*owner).clone(), (*node).clone()));
+    let more = more.map(|((owner, node), _): &((Account, Node), _)| Cursor::Device(owner.clone(), node.clone()));
     let own = &desk.state.policy.own;
     let rows = page.rows.iter().map(|(_, device)| tables::device(device, own)).collect();
     Played::Page(desk.listed("devices", &page, tables::table(rows)), more)

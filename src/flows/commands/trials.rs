@@ -236,9 +236,8 @@ fn report(state: &State, trial: &Trial, outcome: Outcome<'_>, now: Now) -> (Vec<
     let mut rows = vec![rules_row(state, trial), route_row(state, trial)];
     rows.extend(trial.node.as_ref().and_then(|node| app_row(state, node)));
     let device = trial.node.as_ref().and_then(|node| state.device(node));
-    let owner = device.map(|device| &device.owner).filter(|owner| **owner != trial.account);
-    for entry in state.history().of(&trial.account).chain(owner.into_iter().flat_map(|owner| state.history().of(owner)))
-    {
+    let owner = device.map(|device| device.owner).filter(|owner| *owner != trial.account);
+    for entry in state.history().of(&trial.account).chain(owner.iter().flat_map(|owner| state.history().of(owner))) {
         let line = &entry.line;
         let stage = match &line.place {
             Place::Registration(service, node) => {

@@ -47,9 +47,8 @@ pub(super) fn user_deleted(edit: &mut Edit<'_>) {
     enable::unwatch(edit);
     let devices = edit.state.devices_of(&edit.account).filter(|device| device.gone.is_none());
     let now = edit.now.wall;
-    let devices: Vec<Change> = devices
-        .map(|device| Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now))))
-        .collect();
+    let devices: Vec<Change> =
+        devices.map(|device| Change::Device(Box::new(device.into_gone(GoneReason::AccountDeleted, now)))).collect();
     edit.step.changes.extend(devices);
     let live = edit.live_mut();
     (live.sessions, live.old) = (Vec::new(), VecDeque::new());

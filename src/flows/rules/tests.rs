@@ -324,7 +324,7 @@ fn a_device_of_our_own_is_pushed_to_directly_and_by_the_same_checks() {
         assert!(pushed.relays().is_empty());
         assert_eq!(pushed.pushes.len(), pushes);
         if let [push] = &pushed.pushes[..] {
-            assert_eq!((push.token.reveal(), push.class), ("token-1", Class::Important));
+            assert_eq!((&*push.token.reveal(), push.class), ("token-1", Class::Important));
             let handed = rig.world.verdict(push, crate::domain::outcome::Outcome::Accepted);
             assert_eq!(handed.windows(), [("p1".to_owned(), 600)]);
             assert_eq!(rig.world.state.waiting(), 0);

@@ -1,8 +1,8 @@
 //! How the state changes.
 
-use super::{Slot, State};
-use crate::domain::device::{Access, Device};
-use crate::domain::ids::{Account, Node};
+use super::State;
+use crate::domain::device::Device;
+use crate::domain::ids::Node;
 use crate::flows::data::Change;
 use crate::flows::memory::{Limit, Memory};
 
@@ -13,19 +13,14 @@ impl State {
             Change::Device(device) => self.put(device, false),
             Change::Forget(node) => self.forget(node),
             Change::Fact(fact) => {
-                if let Some(slot) = self.devices.get_mut(&fact.node) {
-                    slot.device.history.note(fact);
-                    if slot.device.history.last_accepted.is_some() {
-                        self.unproven.remove(&(slot.device.renewed, fact.node.clone()));
-                    }
-                    let app = self.apps.entry(slot.device.key.app.clone()).or_default();
-                    app.works |= app.credentials.is_some_and(|credentials| slot.device.has_worked(credentials));
+                if let Some((app, last_accepted)) = self.devices.note(fact) {
+                    let app = self.apps.entry(app.clone()).or_default();
+                    app.works |= app.credentials.is_some_and(|of| last_accepted.is_some_and(|at| at >= of.since));
                 }
             }
             Change::Credentials(name, credentials) => {
                 // Whatever worked before they changed proves nothing; when loading, a device may prove it already.
-                let worked = |slot: &Slot| slot.device.key.app == *name && slot.device.has_worked(*credentials);
-                let works = self.devices.values().any(worked);
+                let works = self.devices.any_worked(name, *credentials);
                 let app = self.apps.entry(name.clone()).or_default();
                 app.credentials = Some(*credentials);
                 app.works = works;
@@ -41,66 +36,25 @@ impl State {
     }
 
     fn put(&mut self, device: &Device, guest: bool) {
-        if let Some(slot) = self.devices.get_mut(&device.node) {
-            if let Some(gone) = slot.device.gone {
-                self.gone.remove(&(gone.at, device.node.clone()));
-            }
-            self.unproven.remove(&(slot.device.renewed, device.node.clone()));
-            let moved = slot.device.owner != device.owner && device.access != Access::Anyone;
-            let former = std::mem::replace(&mut slot.device, device.clone()).owner;
-            if slot.guest && !guest {
-                self.guests.retain(|other| *other != device.node);
-            }
-            slot.guest = guest;
-            if moved {
-                self.disown(&former, &device.node);
-                self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
-            }
-        } else {
-            self.by_key.insert(device.key.clone(), device.node.clone());
-            // What nobody registered is nobody's.
-            if device.access != Access::Anyone {
-                self.by_owner.entry(device.owner.clone()).or_default().push(device.node.clone());
-            }
-            if guest {
-                self.guests.push_back(device.node.clone());
-            }
-            let slot = Slot { device: device.clone(), guest, messages: None, calls: None };
-            self.devices.insert(device.node.clone(), slot);
+        match (self.devices.is_guest(&device.node), guest) {
+            (true, false) => self.guests.retain(|other| *other != device.node),
+            (false, true) => self.guests.push_back(device.node.clone()),
+            _ => {}
         }
-        if device.gone.is_none() && device.history.last_accepted.is_none() && !guest {
-            self.unproven.insert((device.renewed, device.node.clone()));
-        }
-        if let Some(gone) = device.gone {
-            self.gone.insert((gone.at, device.node.clone()));
-        }
+        self.devices.put(device, guest);
         let app = self.apps.entry(device.key.app.clone()).or_default();
         app.works |= app.credentials.is_some_and(|credentials| device.has_worked(credentials));
     }
 
     fn forget(&mut self, node: &Node) {
-        let Some(slot) = self.devices.remove(node) else { return };
-        self.by_key.remove(&slot.device.key);
-        self.unproven.remove(&(slot.device.renewed, node.clone()));
         // Mostly the oldest: whoever names many would have us look through all of them each time.
-        if slot.guest && self.guests.front() == Some(node) {
-            self.guests.pop_front();
-        } else if slot.guest {
-            self.guests.retain(|other| other != node);
+        match self.devices.is_guest(node) {
+            true if self.guests.front() == Some(node) => drop(self.guests.pop_front()),
+            true => self.guests.retain(|other| other != node),
+            false => {}
         }
-        if let Some(gone) = slot.device.gone {
-            self.gone.remove(&(gone.at, node.clone()));
-        }
-        self.disown(&slot.device.owner, node);
-    }
-
-    fn disown(&mut self, owner: &Account, node: &Node) {
-        if let Some(nodes) = self.by_owner.get_mut(owner) {
-            nodes.retain(|other| other != node);
-            if nodes.is_empty() {
-                self.by_owner.remove(owner);
-            }
-        }
+        self.devices.forget(node);
+        self.lanes.remove(node);
     }
 
     fn apply_memory(&mut self, memory: &Memory) {

@@ -1,19 +1,61 @@
 //! What is on its way to devices, and who waits for it.
 
+use std::collections::hash_map::Entry;
+
 use super::State;
 use crate::domain::app::App;
-use crate::domain::ids::Node;
+use crate::domain::ids::{AppName, Node};
 use crate::domain::time::{Moment, Now};
 use crate::flows::data::{Owed, Waiter};
 use crate::flows::lane::{Lane, LaneKind, Load, Next, Phase};
 
+/// What is on its way to one device. There is none of it without a lane.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    /// The device's app.
+    app: AppName,
+    messages: Option<Box<Lane>>,
+    calls: Option<Box<Lane>>,
+}
+
+impl Lanes {
+    const fn new(app: AppName) -> Self {
+        Self { app, messages: None, calls: None }
+    }
+
+    pub(super) fn get(&self, kind: LaneKind) -> Option<&Lane> {
+        match kind {
+            LaneKind::Messages => self.messages.as_deref(),
+            LaneKind::Calls => self.calls.as_deref(),
+        }
+    }
+
+    const fn place(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
+        match kind {
+            LaneKind::Messages => &mut self.messages,
+            LaneKind::Calls => &mut self.calls,
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.messages.is_none() && self.calls.is_none()
+    }
+}
+
 impl State {
     /// Changes a lane, and all that is known of lanes besides.
     fn alter(&mut self, node: &Node, kind: LaneKind, change: impl FnOnce(&mut Option<Box<Lane>>)) {
-        let Some(slot) = self.devices.get_mut(node) else { return };
-        let app = slot.device.key.app.clone();
         let place = (node.clone(), kind);
-        let lane = slot.lane(kind);
+        let mut entry = match self.lanes.entry(node.clone()) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(free) => {
+                let Some(app) = self.devices.app(node) else { return };
+                free.insert_entry(Lanes::new(app.clone()))
+            }
+        };
+        let Lanes { app, .. } = entry.get();
+        let app = app.clone();
+        let lane = entry.get_mut().place(kind);
         let before = lane.as_ref().and_then(|lane| lane.under_way());
         if let Some(lane) = lane {
             self.waiting = self.waiting.saturating_sub(lane.waiting());
@@ -32,6 +74,9 @@ impl State {
             if let Some(turn) = turn {
                 self.queues.served(&app, turn);
             }
+        }
+        if entry.get().is_empty() {
+            entry.remove();
         }
         if self.waiting == 0 {
             self.lateness.clear();
@@ -142,18 +187,15 @@ impl State {
 
     /// Forgets what the store knows, keeps what lives in memory: before loading the store again.
     pub fn forget_stored(&mut self) -> Vec<(Node, LaneKind, Box<Lane>)> {
-        self.by_key.clear();
-        self.by_owner.clear();
-        self.gone.clear();
-        self.unproven.clear();
+        self.devices = super::Devices::default();
         self.guests.clear();
         self.queues = super::Queues::default();
         self.registrations = super::Registrations::new(self.policy.rules.registration_ttl);
-        let slots = self.devices.drain().flat_map(|(node, slot)| {
-            let messages = slot.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
-            messages.into_iter().chain(slot.calls.map(|lane| (node, LaneKind::Calls, lane)))
+        let lanes = self.lanes.drain().flat_map(|(node, lanes)| {
+            let messages = lanes.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
+            messages.into_iter().chain(lanes.calls.map(|lane| (node, LaneKind::Calls, lane)))
         });
-        slots.collect()
+        lanes.collect()
     }
 
     /// Puts back what was on its way, after the store was loaded again. Returns who waits for devices that the store
@@ -170,7 +212,7 @@ impl State {
                 next.owed = stored;
             }
             let goes_on = lane.under_way().is_some() || stored || lane.waiting() > 0;
-            if self.devices.contains_key(&node) && goes_on {
+            if self.devices.contains(&node) && goes_on {
                 let under_way = lane.under_way().is_some();
                 self.alter(&node, kind, |slot| *slot = Some(lane));
                 if under_way {
@@ -186,8 +228,8 @@ impl State {
     }
 
     fn spoke_for(&mut self, node: &Node) {
-        if let Some(slot) = self.devices.get(node)
-            && let Some(app) = self.apps.get_mut(&slot.device.key.app)
+        if let Some(lanes) = self.lanes.get(node)
+            && let Some(app) = self.apps.get_mut(&lanes.app)
         {
             app.under_way = app.under_way.saturating_sub(1);
         }

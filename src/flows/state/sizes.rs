@@ -6,11 +6,9 @@ impl State {
     /// How many entries there are of all that comes and goes with pushes, by name. Devices and registrations, which stay,
     /// are not among them.
     pub(crate) fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let slots = || self.devices.values();
-        let lanes = slots().map(|slot| usize::from(slot.messages.is_some()) + usize::from(slot.calls.is_some()));
         let [ready, resting, expiring] = self.queues.sizes();
         vec![
-            ("lanes", lanes.sum()),
+            ("lanes", self.lanes().count()),
             ("guests", self.guests.len()),
             ("waiting", self.waiting),
             ("late", self.lateness.len()),

@@ -255,7 +255,7 @@ impl Prepared {
     fn new(apns: &Apns, push: &Push) -> Result<Self, Outcome> {
         let notification = Notification::of(push, apns.style, &apns.look, &apns.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
-        let Some(uri) = apns.uri(token.reveal()) else {
+        let Some(uri) = apns.uri(&token.reveal()) else {
             return Err(Outcome::Unfit("malformed device token".into()));
         };
         let headers = Headers::new(apns, push, &notification);

@@ -49,7 +49,7 @@ pub fn message(push: &Push, style: Style, look: &Look) -> Vec<u8> {
     let data = shown.fitting(MOST, |shown| json(&data(style, &names, shown)));
     let parts: [&[u8]; 7] = [
         br#"{"message":{"token":"#,
-        &json(push.token.reveal()),
+        &json(&*push.token.reveal()),
         br#","data":"#,
         &data,
         br#","android":"#,

@@ -97,13 +97,10 @@ impl Disk for Redb {
         Ok(self.read(RECORDS)?.get(key)?.is_some())
     }
 
-    fn scan(&self, kind: u8) -> Scan {
+    fn range(&self, from: &[u8], before: &[u8]) -> Scan {
         let records = || -> Result<_, Fault> {
             let table = self.read(RECORDS)?;
-            let first: &[u8] = &[kind];
-            // Sorts behind every key that begins with the kind.
-            let behind: &[u8] = &[kind.saturating_add(1)];
-            Ok(table.range(first..behind)?)
+            Ok(table.range(from..before)?)
         };
         let raw = |record: Result<_, redb::StorageError>| -> Result<Raw, Fault> {
             let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) = record?;

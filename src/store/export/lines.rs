@@ -150,7 +150,7 @@ fn device_line(device: &Device) -> DeviceLine {
         device.history.clone();
     DeviceLine {
         node: device.node.as_str().to_owned(),
-        secret: device.secret.reveal().to_owned(),
+        secret: device.secret.reveal().into_owned(),
         app: device.key.app.as_str().to_owned(),
         owner: device.owner.as_str().to_owned(),
         account: device.key.account.hex(),
@@ -161,8 +161,8 @@ fn device_line(device: &Device) -> DeviceLine {
             Access::Node => AccessName::Node,
             Access::Anyone => AccessName::Anyone,
         },
-        token: device.token.reveal().to_owned(),
-        voip_token: device.voip_token.as_ref().map(|token| token.reveal().to_owned()),
+        token: device.token.reveal().into_owned(),
+        voip_token: device.voip_token.as_ref().map(|token| token.reveal().into_owned()),
         generation: device.generation,
         made: device.made.millis(),
         renewed: device.renewed.millis(),

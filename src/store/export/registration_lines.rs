@@ -102,7 +102,7 @@ pub(super) fn registration_line(registration: &Registration) -> RegistrationLine
     let key = &registration.key;
     let options = |options: &Options| OptionsLine {
         xml: options.xml.to_string(),
-        secret: options.secret.as_ref().map(|secret| secret.reveal().to_owned()),
+        secret: options.secret.as_ref().map(|secret| secret.reveal().into_owned()),
     };
     RegistrationLine {
         account: key.account.as_str().to_owned(),

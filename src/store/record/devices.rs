@@ -1,26 +1,36 @@
 //! Apps' credentials, devices, and what became of their pushes.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Damage, GoneV1, Kind, name, open, seal, seal_as, unseal};
 use crate::domain::app::Credentials;
-use crate::domain::device::{Access, Device, DeviceKey, Fact, Gone, History, Said};
-use crate::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
-use crate::domain::secret::{DeviceToken, Secret};
+use crate::domain::device::{Access, Device, DeviceKey, Fact, Gone, History, Permitted, Said};
+use crate::domain::ids::{AppName, DeviceHash, Domain, Node};
+use crate::domain::secret::DeviceToken;
+use crate::domain::text::Texts;
 use crate::domain::time::Timestamp;
 
 pub(in crate::store) fn seal_device(key: &[u8], device: &Device) -> Result<Vec<u8>, postcard::Error> {
     seal_as(2, key, &DeviceV2 { device: DeviceV1::from(device), access: device.access.into() })
 }
 
+/// What the device before had that the next one likely has, too, so that it is there once.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Before {
+    app: Option<AppName>,
+    permitted: Option<Permitted>,
+}
+
 /// The device under this key, with an empty history.
-pub(in crate::store) fn unseal_device(key: &[u8], value: &[u8]) -> Result<Device, Damage> {
-    let node = Node::new(name(key)?);
+pub(in crate::store) fn unseal_device(key: &[u8], value: &[u8], before: &mut Before) -> Result<Device, Damage> {
+    let node = name(key)?;
     match open(key, value)? {
-        (1, fields) => Ok(fields.read::<DeviceV1<'_>>()?.into_device(node)),
+        (1, fields) => Ok(fields.read::<DeviceV1<'_>>()?.into_device(node, before)),
         (2, fields) => {
             let DeviceV2 { device, access } = fields.read()?;
-            Ok(Device { access: access.into(), ..device.into_device(node) })
+            Ok(Device { access: access.into(), ..device.into_device(node, before) })
         }
         (version, _) => Err(Damage::Version(version)),
     }
@@ -77,15 +87,17 @@ struct CredentialsV1 {
 /// A device without its node, which is in the key. Times are milliseconds since 1970.
 #[derive(Serialize, Deserialize)]
 struct DeviceV1<'a> {
-    secret: &'a str,
+    #[serde(borrow)]
+    secret: Cow<'a, str>,
     app: &'a str,
     account: [u8; 20],
     channel: Option<[u8; 20]>,
     owner: &'a str,
     #[serde(borrow)]
     permitted: Vec<&'a str>,
-    token: &'a str,
-    voip_token: Option<&'a str>,
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    voip_token: Option<Cow<'a, str>>,
     generation: u32,
     made: i64,
     renewed: i64,
@@ -158,19 +170,26 @@ impl<'a> From<&'a Device> for DeviceV1<'a> {
 }
 
 impl DeviceV1<'_> {
-    fn into_device(self, node: Node) -> Device {
+    fn into_device(self, node: &str, before: &mut Before) -> Device {
+        let texts = Texts::new(node, &self.secret, self.owner, &self.token);
+        let app = before.app.take_if(|app| app.as_str() == self.app).unwrap_or_else(|| AppName::new(self.app));
+        let is_same =
+            |permitted: &mut Permitted| permitted.iter().map(Domain::as_str).eq(self.permitted.iter().copied());
+        let permitted = before.permitted.take_if(is_same);
+        let permitted = permitted.unwrap_or_else(|| self.permitted.iter().copied().map(Domain::new).collect());
+        *before = Before { app: Some(app.clone()), permitted: Some(permitted.clone()) };
         Device {
-            node,
-            secret: Secret::new(self.secret),
+            node: texts.node(),
+            secret: texts.secret(),
             key: DeviceKey {
-                app: AppName::new(self.app),
+                app,
                 account: DeviceHash::from_bytes(self.account),
                 channel: self.channel.map(DeviceHash::from_bytes),
             },
-            owner: Account::new(self.owner),
-            permitted: self.permitted.into_iter().map(Domain::new).collect(),
+            owner: texts.owner(),
+            permitted,
             access: Access::Secret,
-            token: DeviceToken::new(self.token),
+            token: texts.token(),
             voip_token: self.voip_token.map(DeviceToken::new),
             generation: self.generation,
             made: Timestamp::from_millis(self.made),

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::device::GoneReason;
+use crate::domain::ids::Account;
+use crate::domain::secret::Secret;
 
 /// A device whose every field is set.
 pub(in crate::store) fn full() -> Device {
@@ -118,7 +120,7 @@ proptest! {
     fn every_device_comes_back_as_it_was(device in devices()) {
         let key = Kind::Device.key(device.node.as_str());
         let stored = seal_device(&key, &device).unwrap();
-        prop_assert_eq!(unseal_device(&key, &stored), Ok(device));
+        prop_assert_eq!(unseal_device(&key, &stored, &mut Before::default()), Ok(device));
     }
 
     #[test]
@@ -136,7 +138,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_reading_panic(key in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
-        prop_assert!(unseal_device(&key, &value).is_err());
+        prop_assert!(unseal_device(&key, &value, &mut Before::default()).is_err());
     }
 }
 
@@ -146,7 +148,7 @@ fn every_reason_comes_back() {
         let gone = Some(Gone { at: Timestamp::from_secs(5), why });
         let device = Device { gone, history: History::default(), node: Node::new("x"), ..full() };
         let stored = seal_device(b"dx", &device).unwrap();
-        assert_eq!(unseal_device(b"dx", &stored), Ok(device), "{why:?}");
+        assert_eq!(unseal_device(b"dx", &stored, &mut Before::default()), Ok(device), "{why:?}");
     }
 }
 
@@ -156,7 +158,7 @@ fn the_bytes_of_version_1_are_for_ever() {
     let [(key, device), (_, history)] = sealed();
     let first = seal(&key, &DeviceV1::from(&full())).unwrap();
     let known = Device { access: Access::Secret, history: History::default(), ..full() };
-    assert_eq!(unseal_device(&key, &first), Ok(known), "the first shape is still read");
+    assert_eq!(unseal_device(&key, &first, &mut Before::default()), Ok(known), "the first shape is still read");
     let credentials = Credentials { fingerprint: u64::MAX, since: Timestamp::from_secs(1) };
     assert_eq!(
         hex(&first),
@@ -191,8 +193,8 @@ fn the_bytes_of_version_1_are_for_ever() {
 fn fields_that_are_no_record_are_refused() {
     let device = full();
     let one_more = (DeviceV1::from(&device), 0_u8);
-    assert_eq!(unseal_device(b"dk", &seal(b"dk", &one_more).unwrap()), Err(Damage::Unreadable));
+    assert_eq!(unseal_device(b"dk", &seal(b"dk", &one_more).unwrap(), &mut Before::default()), Err(Damage::Unreadable));
     let key = b"d\xff";
-    assert_eq!(unseal_device(key, &seal_device(key, &full()).unwrap()), Err(Damage::Key));
+    assert_eq!(unseal_device(key, &seal_device(key, &full()).unwrap(), &mut Before::default()), Err(Damage::Key));
     assert_eq!(unseal_credentials(b"", &seal(b"", &(0_u64, 0_i64)).unwrap()), Err(Damage::Key));
 }

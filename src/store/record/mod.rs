@@ -14,8 +14,8 @@ use crate::domain::time::Timestamp;
 #[cfg(test)]
 pub(super) use devices::tests;
 pub(super) use devices::{
-    fact_key, fact_number, seal_credentials, seal_device, seal_facts, seal_history, unseal_credentials, unseal_device,
-    unseal_facts, unseal_history,
+    Before, fact_key, fact_number, seal_credentials, seal_device, seal_facts, seal_history, unseal_credentials,
+    unseal_device, unseal_facts, unseal_history,
 };
 pub(super) use outbox::{owed_key, seal_owed, unseal_owed};
 #[cfg(test)]

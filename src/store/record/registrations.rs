@@ -1,5 +1,6 @@
 //! Registrations, and what became of their pushes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ struct EncryptV2 {
 #[derive(Serialize, Deserialize)]
 struct OptionsV1<'a> {
     xml: &'a str,
-    secret: Option<&'a str>,
+    secret: Option<Cow<'a, str>>,
 }
 
 /// Stored as their position, so the order is part of the format.

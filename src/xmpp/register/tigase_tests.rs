@@ -30,7 +30,7 @@ fn a_device_has_a_provider_a_token_and_perhaps_one_for_calls() {
     assert_eq!(registration("register-device", &[TOKEN, PROVIDER]), without);
     assert_eq!(registration("register-device", &[TOKEN, PROVIDER, ("device-second-token", "")]), without);
     let stork = registration("register-device", &[("provider", "fcm-xmpp-api"), ("device-token", "dGVz:APA91b")]);
-    assert_eq!((&*stork.service, stork.token.reveal()), ("fcm-xmpp-api", "dGVz:APA91b"));
+    assert_eq!((&*stork.service, &*stork.token.reveal()), ("fcm-xmpp-api", "dGVz:APA91b"));
 }
 
 #[test]

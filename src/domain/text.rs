@@ -1,0 +1,410 @@
+//! Texts that share a block of memory: a million devices have four million of them, and an allocation each would cost
+//! more than what they say.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+
+use super::ids::{Account, Node};
+use super::secret::{DeviceToken, Secret};
+
+/// Some bytes of a block. A clone takes no memory, and keeps the whole block.
+#[derive(Clone)]
+pub(super) struct Piece {
+    block: Arc<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Piece {
+    /// A block of its own. What is beyond 4 GiB is cut off; no stanza is nearly that long.
+    pub(super) fn whole(text: Arc<str>) -> Self {
+        let end = short(text.len());
+        Self { block: text.into(), start: 0, end }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.block.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The text, of a piece that is one.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Piece {}
+
+impl PartialOrd for Piece {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As texts are ordered: UTF-8 keeps the order of characters.
+impl Ord for Piece {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl Hash for Piece {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
+    }
+}
+
+/// How a text lies in its piece. Each gives back the very text that was put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As it is.
+    Plain,
+    /// Hex digits, lower-case, two a byte: what APNs' tokens are.
+    Hex,
+    /// base64url without padding (RFC 4648 §5), four characters for three bytes: what our secrets are.
+    Base64,
+}
+
+/// Shorter than this, a text is not worth packing.
+const LEAST: usize = 16;
+
+impl Form {
+    /// The shortest form of this text, and how many bytes it takes so.
+    fn of(text: &str) -> (Self, usize) {
+        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let len = text.len();
+        if len < LEAST {
+            (Self::Plain, len)
+        } else if len.is_multiple_of(2) && text.as_bytes().iter().all(is_hex) {
+            (Self::Hex, len / 2)
+        } else if len.is_multiple_of(4) && text.as_bytes().iter().all(is_base64) {
+            // Whole groups only: the last characters of others have bits that nothing gives back.
+            (Self::Base64, len / 4 * 3)
+        } else {
+            (Self::Plain, len)
+        }
+    }
+
+    /// Packs a text into as many bytes as it takes.
+    fn pack(self, text: &str, into: &mut [u8]) {
+        match self {
+            Self::Plain => into.copy_from_slice(text.as_bytes()),
+            Self::Hex => {
+                for (byte, pair) in into.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                    *byte = pair.iter().fold(0, |byte, digit| byte << 4 | nibble(*digit));
+                }
+            }
+            Self::Base64 => {
+                let packed = BASE64_URL_SAFE_NO_PAD.decode_slice(text, into);
+                debug_assert_eq!(packed.ok(), Some(text.len() / 4 * 3));
+            }
+        }
+    }
+}
+
+const fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.wrapping_sub(b'a').wrapping_add(10) & 15,
+    }
+}
+
+/// A text that nobody needs often, in its shortest form.
+#[derive(Clone)]
+pub(super) struct Packed {
+    piece: Piece,
+    form: Form,
+}
+
+impl Packed {
+    /// As it is, in a block of its own.
+    pub(super) fn plain(text: Arc<str>) -> Self {
+        Self { piece: Piece::whole(text), form: Form::Plain }
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        match self.form {
+            Form::Plain => Cow::Borrowed(self.piece.as_str()),
+            Form::Hex => Cow::Owned(hex(self.piece.bytes())),
+            Form::Base64 => Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(self.piece.bytes())),
+        }
+    }
+
+    /// Whether it is the same text. How long that takes depends on the lengths only.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        if self.form == other.form {
+            return self.piece.bytes().ct_eq(other.piece.bytes()).into();
+        }
+        // Secrets of our own against what a publish shows: no need to allocate.
+        let (mut this, mut that) = ([0; STACK], [0; STACK]);
+        let (this, that) = (self.on_stack(&mut this), other.on_stack(&mut that));
+        this.as_bytes().ct_eq(that.as_bytes()).into()
+    }
+
+    fn on_stack<'a>(&'a self, stack: &'a mut [u8; STACK]) -> Cow<'a, str> {
+        if self.form == Form::Base64 {
+            if let Ok(len) = BASE64_URL_SAFE_NO_PAD.encode_slice(self.piece.bytes(), stack) {
+                let text = stack.get(..len).unwrap_or_default();
+                return Cow::Borrowed(std::str::from_utf8(text).unwrap_or_default());
+            }
+            return Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(self.piece.bytes()));
+        }
+        self.text()
+    }
+}
+
+/// More than the 32 characters of our own secrets.
+const STACK: usize = 64;
+
+impl Hash for Packed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text().hash(state);
+    }
+}
+
+impl DeviceToken {
+    /// The same token in its shortest form.
+    #[must_use]
+    pub fn packed(&self) -> Self {
+        Texts::new("", "", "", &self.reveal()).token()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().map_or('0', char::from);
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
+    text
+}
+
+/// A device's texts in one block, each in its shortest form.
+#[derive(Clone)]
+pub struct Texts {
+    block: Arc<[u8]>,
+    /// Where node, secret and owner end; the token is the rest.
+    ends: [u32; 3],
+    secret: Form,
+    token: Form,
+}
+
+impl Texts {
+    /// Packs them.
+    #[must_use]
+    pub fn new(node: &str, secret: &str, owner: &str, token: &str) -> Self {
+        let (secret_form, secret_len) = Form::of(secret);
+        let (token_form, token_len) = Form::of(token);
+        let lengths = [node.len(), secret_len, owner.len(), token_len];
+        let mut block: Arc<[u8]> = std::iter::repeat_n(0, lengths.iter().sum()).collect();
+        if let Some(bytes) = Arc::get_mut(&mut block) {
+            let (into_node, bytes) = bytes.split_at_mut(node.len());
+            let (into_secret, bytes) = bytes.split_at_mut(secret_len);
+            let (into_owner, into_token) = bytes.split_at_mut(owner.len());
+            Form::Plain.pack(node, into_node);
+            secret_form.pack(secret, into_secret);
+            Form::Plain.pack(owner, into_owner);
+            token_form.pack(token, into_token);
+        }
+        let mut end = 0;
+        let ends = [node.len(), secret_len, owner.len()].map(|len| {
+            end += len;
+            short(end)
+        });
+        Self { block, ends, secret: secret_form, token: token_form }
+    }
+
+    /// Those of a device, whose block is used again if it is one of these.
+    #[must_use]
+    pub fn of(node: &Node, secret: &Secret, owner: &Account, token: &DeviceToken) -> Self {
+        let (Packed { piece: secret_piece, form: secret_form }, Packed { piece: token_piece, form: token_form }) =
+            (&secret.0, &token.0);
+        let pieces = [&node.0, secret_piece, &owner.0, token_piece];
+        let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node.0.block));
+        let whole = node.0.start == 0 && token_piece.end as usize == node.0.block.len();
+        let adjoin = pieces.windows(2).all(|two| matches!(two, [a, b] if a.end == b.start));
+        if one && whole && adjoin {
+            let ends = [node.0.end, secret_piece.end, owner.0.end];
+            return Self { block: node.0.block.clone(), ends, secret: *secret_form, token: *token_form };
+        }
+        Self::new(node.as_str(), &secret.reveal(), owner.as_str(), &token.reveal())
+    }
+
+    fn piece(&self, start: u32, end: u32) -> Piece {
+        Piece { block: self.block.clone(), start, end }
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        let [node, ..] = self.ends;
+        Node(self.piece(0, node))
+    }
+
+    /// The secret.
+    #[must_use]
+    pub fn secret(&self) -> Secret {
+        let [node, secret, _] = self.ends;
+        Secret(Packed { piece: self.piece(node, secret), form: self.secret })
+    }
+
+    /// The owner.
+    #[must_use]
+    pub fn owner(&self) -> Account {
+        let [_, secret, owner] = self.ends;
+        Account(self.piece(secret, owner))
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> DeviceToken {
+        let [.., owner] = self.ends;
+        DeviceToken(Packed { piece: self.piece(owner, short(self.block.len())), form: self.token })
+    }
+
+    /// Whether this is its node.
+    #[must_use]
+    pub fn is_of(&self, node: &Node) -> bool {
+        self.node_bytes() == node.0.bytes()
+    }
+
+    /// Whether this is its owner.
+    #[must_use]
+    pub fn is_owned_by(&self, owner: &Account) -> bool {
+        self.owner_bytes() == owner.0.bytes()
+    }
+
+    /// Hashes its node as a [`Node`] does.
+    pub fn hash_node<H: Hasher>(&self, state: &mut H) {
+        self.node_bytes().hash(state);
+    }
+
+    /// Hashes its owner as an [`Account`] does.
+    pub fn hash_owner<H: Hasher>(&self, state: &mut H) {
+        self.owner_bytes().hash(state);
+    }
+
+    fn node_bytes(&self) -> &[u8] {
+        let [node, ..] = self.ends;
+        self.block.get(..node as usize).unwrap_or_default()
+    }
+
+    fn owner_bytes(&self) -> &[u8] {
+        let [_, secret, owner] = self.ends;
+        self.block.get(secret as usize..owner as usize).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Texts(..)")
+    }
+}
+
+fn short(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const APNS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn check(node: &str, secret: &str, owner: &str, token: &str) -> Texts {
+        let texts = Texts::new(node, secret, owner, token);
+        assert_eq!((texts.node().as_str(), texts.owner().as_str()), (node, owner));
+        assert_eq!((&*texts.secret().reveal(), &*texts.token().reveal()), (secret, token));
+        let apart = (Node::new(node), Secret::new(secret), Account::new(owner), DeviceToken::new(token));
+        assert_eq!((texts.node(), texts.secret(), texts.owner(), texts.token()), apart);
+        let hasher = RandomState::new();
+        assert_eq!(hasher.hash_one(texts.node()), hasher.hash_one(&apart.0));
+        assert_eq!(hasher.hash_one(texts.token()), hasher.hash_one(&apart.3));
+        assert!(texts.is_of(&apart.0) && texts.is_owned_by(&apart.2));
+        texts
+    }
+
+    #[test]
+    fn what_is_packed_comes_back_as_it_was() {
+        let secret = "abcdefghijklmnopqrstuvwxyzABC-_9";
+        let rows = [
+            // Each with how many bytes secret and token take.
+            (secret, APNS, 24 + 32),
+            (secret, &APNS[1..], 24 + 63),
+            (secret, "0123456789abcde", 24 + 15),
+            (&APNS[..32], &APNS.to_uppercase(), 16 + 48),
+            ("", "", 0),
+            ("short", "cXy:APA91b-tokens-of-fcm-have-a-colon", 5 + 37),
+            ("abcdefghijklmnop====", "ünïcödé-ünïcödé-ünïcödé", 20 + 35),
+            ("abcdefghijklmnopqr", "abcdefghijklmnop+/+/", 18 + 20),
+        ];
+        for (secret, token, bytes) in rows {
+            let texts = check("node-1", secret, "romeo@example.org", token);
+            assert_eq!(texts.block.len(), 6 + 17 + bytes, "{secret} {token}");
+        }
+    }
+
+    #[test]
+    fn texts_that_share_a_block_are_packed_already() {
+        let texts = check("node-1", "secret", "romeo@example.org", APNS);
+        let again = Texts::of(&texts.node(), &texts.secret(), &texts.owner(), &texts.token());
+        assert!(Arc::ptr_eq(&texts.block, &again.block));
+        let other = Texts::of(&texts.node(), &texts.secret(), &texts.owner(), &DeviceToken::new("other"));
+        assert!(!Arc::ptr_eq(&texts.block, &other.block));
+        assert_eq!((other.node(), &*other.token().reveal()), (texts.node(), "other"));
+        let exchanged = Texts::of(&texts.node(), &other.secret(), &texts.owner(), &texts.token());
+        assert!(!Arc::ptr_eq(&texts.block, &exchanged.block));
+        assert_eq!(exchanged.secret(), texts.secret());
+    }
+
+    #[test]
+    fn secrets_are_the_same_in_any_form() {
+        let long = "Secret-of-somebody-else_that_is-far-too-long-for-the-stack_and-then-some-more-AB";
+        for secret in ["abcdefghijklmnopqrstuvwxyzABC-_9", APNS, "s", "", long] {
+            let packed = Texts::new("n", secret, "", "").secret();
+            assert_eq!(packed, Secret::new(secret));
+            assert_eq!(Secret::new(secret), packed);
+            for other in [format!("{secret}x"), format!("x{secret}"), secret.replacen('s', "t", 1) + "y"] {
+                assert_ne!(packed, Secret::new(other.as_str()), "{secret} {other}");
+            }
+        }
+        assert_ne!(Texts::new("n", APNS, "", "").secret(), Texts::new("n", &APNS[..62], "", "").secret());
+    }
+
+    #[test]
+    fn packed_texts_do_not_print() {
+        let texts = Texts::new("a-node", "hunter2", "romeo@example.org", "hunter2");
+        assert_eq!(
+            format!("{texts:?} {:?} {:?}", texts.secret(), texts.token()),
+            "Texts(..) Secret(..) DeviceToken(..)"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_come_back(
+            node in ".*",
+            secret in "[a-f0-9]{0,70}|[a-zA-Z0-9_-]{0,70}|.*",
+            owner in ".*",
+            token in "[a-f0-9]{0,70}|[a-zA-Z0-9_-]{0,70}|.*",
+        ) {
+            check(&node, &secret, &owner, &token);
+        }
+    }
+}

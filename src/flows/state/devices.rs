@@ -1,0 +1,316 @@
+//! All devices, packed: what a million of them have in common is there once, what few of them have takes no room in the
+//! others, and they are found by tables of numbers. A device is put together when somebody asks for it, which takes no
+//! memory either: its texts are pieces of one block ([`Texts`](crate::domain::text::Texts)).
+
+mod groups;
+mod slab;
+mod slot;
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::domain::app::Credentials;
+use crate::domain::device::{Access, Device, DeviceKey, Fact};
+use crate::domain::ids::{Account, AppName, Node};
+use crate::domain::time::Timestamp;
+use groups::Groups;
+use slab::Slab;
+use slot::Slot;
+
+/// Devices by node, by key and by owner.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    slots: Slab<Slot>,
+    groups: Groups,
+    /// Keyed at random: strangers choose accounts, and some nodes.
+    hasher: RandomState,
+    by_node: HashTable<u32>,
+    /// The latest of each key.
+    by_key: HashTable<u32>,
+    /// The last device of each owner, from which a ring leads through all of them, the first one first.
+    by_owner: HashTable<u32>,
+    /// Dead devices by the time of their death.
+    gone: ByTime,
+    /// Devices that no push was ever taken for, by their latest registration.
+    unproven: ByTime,
+}
+
+/// Devices by a time of theirs, in seconds: the time itself is with the device.
+type ByTime = BTreeSet<(u32, u32)>;
+
+impl Devices {
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many of them are dead.
+    pub(super) fn gone_len(&self) -> usize {
+        self.gone.len()
+    }
+
+    /// The device behind a node.
+    pub(super) fn get(&self, node: &Node) -> Option<Device> {
+        self.device(self.find(node)?)
+    }
+
+    /// The latest device of this key.
+    pub(super) fn registered(&self, key: &DeviceKey) -> Option<Device> {
+        let hash = hash_key(&self.hasher, key);
+        self.device(*self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
+    }
+
+    /// All of them, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Device> {
+        self.slots.iter().filter_map(|(_, slot)| slot.device(&self.groups))
+    }
+
+    /// All of an owner, in the order in which they came.
+    pub(super) fn of(&self, owner: &Account) -> impl Iterator<Item = Device> {
+        let last = self.last_of(owner);
+        let first = last.and_then(|last| Some(self.slot(last)?.next));
+        let ring = std::iter::successors(first, move |at| (Some(*at) != last).then(|| Some(self.slot(*at)?.next))?);
+        ring.filter_map(|at| self.device(at))
+    }
+
+    /// Dead devices, the longest dead first; to the second.
+    pub(super) fn gone(&self) -> impl Iterator<Item = (Timestamp, Node)> {
+        let slots = self.gone.iter().filter_map(|(_, at)| self.slot(*at));
+        slots.filter_map(|slot| Some((slot.gone()?.at, slot.texts.node())))
+    }
+
+    /// Devices that no push was ever taken for, the one that was registered longest ago first; to the second.
+    pub(super) fn unproven(&self) -> impl Iterator<Item = (Timestamp, Node)> {
+        let slots = self.unproven.iter().filter_map(|(_, at)| self.slot(*at));
+        slots.map(|slot| (slot.renewed(), slot.texts.node()))
+    }
+
+    /// Whether there is a device behind this node.
+    pub(super) fn contains(&self, node: &Node) -> bool {
+        self.find(node).is_some()
+    }
+
+    /// The app of the device behind this node.
+    pub(super) fn app(&self, node: &Node) -> Option<&AppName> {
+        let slot = self.slot(self.find(node)?)?;
+        Some(&self.groups.get(slot.group)?.app)
+    }
+
+    /// Whether nobody registered this device, and it is not stored.
+    pub(super) fn is_guest(&self, node: &Node) -> bool {
+        let slot = self.find(node).and_then(|at| self.slot(at));
+        slot.and_then(|slot| self.groups.get(slot.group)).is_some_and(|group| group.guest)
+    }
+
+    /// Whether a push to any device of this app was ever taken under these credentials.
+    pub(super) fn any_worked(&self, app: &AppName, credentials: Credentials) -> bool {
+        let mut of_app =
+            self.slots.iter().filter(|(_, slot)| self.groups.get(slot.group).is_some_and(|it| it.app == *app));
+        of_app.any(|(_, slot)| slot.has_worked(credentials))
+    }
+
+    /// A device as it is from now on.
+    pub(super) fn put(&mut self, device: &Device, guest: bool) {
+        let group = self.groups.join(device, guest);
+        let slot = Slot::new(device, group);
+        let at = match self.find(&device.node) {
+            Some(at) => {
+                let renamed = self.slot(at).is_some_and(|known| !known.has_key(&device.key, &self.groups));
+                if renamed {
+                    self.forget_key(at);
+                }
+                self.replace(at, device, slot);
+                if renamed {
+                    self.name_key(at, &device.key);
+                }
+                at
+            }
+            None => {
+                let at = self.slots.insert(slot);
+                self.name(at, device);
+                self.name_key(at, &device.key);
+                at
+            }
+        };
+        self.own(at, device);
+        if device.gone.is_none() && device.history.last_accepted.is_none() && !guest {
+            self.unproven.insert((seconds(device.renewed), at));
+        }
+        if let Some(gone) = device.gone {
+            self.gone.insert((seconds(gone.at), at));
+        }
+    }
+
+    /// Adds a line to a device's history. Returns its app, and when a push was last taken, if the device is there.
+    pub(super) fn note(&mut self, fact: &Fact) -> Option<(&AppName, Option<Timestamp>)> {
+        let at = self.find(&fact.node)?;
+        let slot = self.slots.get_mut(at)?;
+        slot.note(fact);
+        if slot.last_accepted.get().is_some() {
+            self.unproven.remove(&(seconds(slot.renewed()), at));
+        }
+        Some((&self.groups.get(slot.group)?.app, slot.last_accepted.get()))
+    }
+
+    /// A device is no longer remembered.
+    pub(super) fn forget(&mut self, node: &Node) {
+        let Some(at) = self.find(node) else { return };
+        self.disown(at);
+        self.forget_dates(at);
+        self.forget_key(at);
+        let Some(slot) = self.slots.get(at) else { return };
+        if let Ok(found) = self.by_node.find_entry(hash_node(&self.hasher, slot), |other| *other == at) {
+            found.remove();
+        }
+        if let Some(slot) = self.slots.remove(at) {
+            self.groups.leave(slot.group);
+        }
+    }
+
+    fn slot(&self, at: u32) -> Option<&Slot> {
+        self.slots.get(at)
+    }
+
+    fn device(&self, at: u32) -> Option<Device> {
+        self.slot(at)?.device(&self.groups)
+    }
+
+    fn find(&self, node: &Node) -> Option<u32> {
+        let hash = self.hasher.hash_one(node);
+        self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied()
+    }
+
+    fn last_of(&self, owner: &Account) -> Option<u32> {
+        let hash = self.hasher.hash_one(owner);
+        let own = |at: &u32| self.slot(*at).is_some_and(|slot| slot.texts.is_owned_by(owner));
+        self.by_owner.find(hash, own).copied()
+    }
+
+    /// The device has another record from now on.
+    fn replace(&mut self, at: u32, device: &Device, mut slot: Slot) {
+        self.forget_dates(at);
+        if !is_owned(device) || self.slot(at).is_some_and(|known| !known.texts.is_owned_by(&device.owner)) {
+            self.disown(at);
+        }
+        let Some(known) = self.slots.get_mut(at) else { return };
+        slot.next = known.next;
+        let former = std::mem::replace(known, slot);
+        self.groups.leave(former.group);
+    }
+
+    fn forget_key(&mut self, at: u32) {
+        if let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups))
+            && let Ok(found) = self.by_key.find_entry(hash_key(&self.hasher, &key), |other| *other == at)
+        {
+            found.remove();
+        }
+    }
+
+    fn forget_dates(&mut self, at: u32) {
+        let Some(slot) = self.slots.get(at) else { return };
+        if let Some(gone) = slot.gone() {
+            self.gone.remove(&(seconds(gone.at), at));
+        }
+        self.unproven.remove(&(seconds(slot.renewed()), at));
+    }
+
+    /// A new device is found by its node.
+    fn name(&mut self, at: u32, device: &Device) {
+        let Self { slots, hasher, by_node, .. } = self;
+        let hash = |at: &u32| slots.get(*at).map_or(0, |slot| hash_node(hasher, slot));
+        by_node.insert_unique(hasher.hash_one(&device.node), at, hash);
+    }
+
+    /// And by its key, which stays the same, too.
+    fn name_key(&mut self, at: u32, key: &DeviceKey) {
+        let Self { slots, groups, hasher, by_key, .. } = self;
+        let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.has_key(key, groups));
+        let hash =
+            |other: &u32| slots.get(*other).and_then(|slot| slot.key(groups)).map_or(0, |key| hash_key(hasher, &key));
+        match by_key.entry(hash_key(hasher, key), same, hash) {
+            Entry::Occupied(mut known) => *known.get_mut() = at,
+            Entry::Vacant(free) => drop(free.insert(at)),
+        }
+    }
+
+    /// Puts a device behind the others of its owner, unless it is there already, or nobody's.
+    fn own(&mut self, at: u32, device: &Device) {
+        let is_there = self.slot(at).is_some_and(|slot| slot.next != slot::NONE);
+        if is_there || !is_owned(device) {
+            return;
+        }
+        let Self { slots, hasher, by_owner, .. } = self;
+        let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.texts.is_owned_by(&device.owner));
+        let hash = |other: &u32| slots.get(*other).map_or(0, |slot| hash_owner(hasher, slot));
+        let last = match by_owner.entry(hasher.hash_one(&device.owner), same, hash) {
+            Entry::Occupied(mut known) => std::mem::replace(known.get_mut(), at),
+            Entry::Vacant(free) => {
+                free.insert(at);
+                at
+            }
+        };
+        let first = self.slot(last).map_or(at, |last| if last.next == slot::NONE { at } else { last.next });
+        self.link(last, at);
+        self.link(at, first);
+    }
+
+    /// Takes a device out of the ring of its owner.
+    fn disown(&mut self, at: u32) {
+        let Some(next) = self.slot(at).map(|slot| slot.next).filter(|next| *next != slot::NONE) else { return };
+        let mut before = at;
+        while let Some(slot) = self.slots.get(before).filter(|slot| slot.next != at && slot.next != slot::NONE) {
+            before = slot.next;
+        }
+        let Self { slots, hasher, by_owner, .. } = self;
+        let Some(slot) = slots.get(at) else { return };
+        if let Ok(mut last) = by_owner.find_entry(hash_owner(hasher, slot), |other| *other == at) {
+            if before == at {
+                last.remove();
+            } else {
+                *last.get_mut() = before;
+            }
+        }
+        self.link(before, next);
+        self.link(at, slot::NONE);
+    }
+
+    fn link(&mut self, at: u32, next: u32) {
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.next = next;
+        }
+    }
+}
+
+/// What nobody registered is nobody's.
+const fn is_owned(device: &Device) -> bool {
+    !matches!(device.access, Access::Anyone)
+}
+
+fn hash_key(hasher: &RandomState, key: &DeviceKey) -> u64 {
+    // The account names a device of one app nearly always, so the app adds little.
+    hasher.hash_one((&key.account, &key.channel))
+}
+
+fn hash_node(hasher: &RandomState, slot: &Slot) -> u64 {
+    let mut state = hasher.build_hasher();
+    slot.texts.hash_node(&mut state);
+    std::hash::Hasher::finish(&state)
+}
+
+fn hash_owner(hasher: &RandomState, slot: &Slot) -> u64 {
+    let mut state = hasher.build_hasher();
+    slot.texts.hash_owner(&mut state);
+    std::hash::Hasher::finish(&state)
+}
+
+/// Later than what a number of 32 bits holds (the year 2106) is as late as that.
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "devices_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! Against maps of whole devices.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::device::tests::device;
+use crate::domain::device::{Gone, GoneReason, History, Said};
+use crate::domain::ids::{DeviceHash, Domain};
+use crate::domain::secret::{DeviceToken, Secret};
+
+const APNS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[derive(Clone, Debug)]
+enum Act {
+    Put(Box<Device>, bool),
+    Note(Fact),
+    Forget(Node),
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    devices: BTreeMap<Node, (Device, bool)>,
+    owners: BTreeMap<Account, Vec<Node>>,
+    keys: BTreeMap<DeviceKey, Node>,
+}
+
+impl Model {
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Put(device, guest) => {
+                let known = self.devices.get(&device.node).cloned();
+                if let Some((known, _)) = &known {
+                    if known.key != device.key && self.keys.get(&known.key) == Some(&known.node) {
+                        self.keys.remove(&known.key);
+                    }
+                    if known.owner != device.owner || device.access == Access::Anyone {
+                        self.disown(known);
+                    }
+                }
+                if known.is_none_or(|(known, _)| known.key != device.key) {
+                    self.keys.insert(device.key.clone(), device.node.clone());
+                }
+                if device.access != Access::Anyone {
+                    let own = self.owners.entry(device.owner.clone()).or_default();
+                    if !own.contains(&device.node) {
+                        own.push(device.node.clone());
+                    }
+                }
+                self.devices.insert(device.node.clone(), ((**device).clone(), *guest));
+            }
+            Act::Note(fact) => {
+                if let Some((device, _)) = self.devices.get_mut(&fact.node) {
+                    device.history.note(fact);
+                }
+            }
+            Act::Forget(node) => {
+                if let Some((device, _)) = self.devices.remove(node) {
+                    self.disown(&device);
+                    if self.keys.get(&device.key) == Some(node) {
+                        self.keys.remove(&device.key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn disown(&mut self, device: &Device) {
+        if let Some(own) = self.owners.get_mut(&device.owner) {
+            own.retain(|node| *node != device.node);
+        }
+    }
+
+    /// By a time, to the second, which is how these are ordered.
+    fn dates(&self, date: impl Fn(&Device, bool) -> Option<Timestamp>) -> Vec<u64> {
+        let mut dates: Vec<u64> =
+            self.devices.values().filter_map(|(device, guest)| Some(date(device, *guest)?.secs())).collect();
+        dates.sort_unstable();
+        dates
+    }
+}
+
+fn check(devices: &Devices, model: &Model, nodes: &[Node], owners: &[Account]) {
+    for node in nodes {
+        let known = model.devices.get(node);
+        assert_eq!(devices.get(node).as_ref(), known.map(|(device, _)| device));
+        assert_eq!(devices.contains(node), known.is_some());
+        assert_eq!(devices.app(node), known.map(|(device, _)| &device.key.app));
+        assert_eq!(devices.is_guest(node), known.is_some_and(|(_, guest)| *guest));
+    }
+    for owner in owners {
+        let own: Vec<Node> = devices.of(owner).map(|device| device.node).collect();
+        assert_eq!(own, model.owners.get(owner).cloned().unwrap_or_default());
+    }
+    for (device, _) in model.devices.values() {
+        let named = model.keys.get(&device.key);
+        assert_eq!(devices.registered(&device.key).map(|device| device.node).as_ref(), named);
+    }
+    let mut all: Vec<Device> = devices.iter().collect();
+    all.sort_by(|a, b| a.node.cmp(&b.node));
+    assert_eq!(all, model.devices.values().map(|(device, _)| device.clone()).collect::<Vec<_>>());
+    assert_eq!(devices.len(), model.devices.len());
+    let gone = model.dates(|device, _| device.gone.map(|gone| gone.at));
+    assert_eq!((devices.gone_len(), devices.gone().map(|(at, _)| at.secs()).collect::<Vec<_>>()), (gone.len(), gone));
+    let unproven = model.dates(|device, guest| {
+        (device.gone.is_none() && device.history.last_accepted.is_none() && !guest).then_some(device.renewed)
+    });
+    assert_eq!(devices.unproven().map(|(at, _)| at.secs()).collect::<Vec<_>>(), unproven);
+}
+
+fn nodes() -> Vec<Node> {
+    (0..6).map(|number| Node::new(format!("node-{number}"))).collect()
+}
+
+fn owners() -> Vec<Account> {
+    ["romeo@example.org", "juliet@example.org", ""].map(Account::new).into()
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let node = || proptest::sample::select(nodes());
+    let said = prop_oneof![
+        Just(Said::Accepted),
+        Just(Said::Doubtful),
+        Just(Said::Suspect("BadDeviceToken".into())),
+        Just(Said::Failed("503".into()))
+    ];
+    prop_oneof![
+        6 => (devices(), prop::bool::weighted(0.1)).prop_map(|(device, guest)| Act::Put(Box::new(device), guest)),
+        2 => (node(), 0..5000_i64, said).prop_map(|(node, at, said)| {
+            let (published, at) = (Timestamp::from_millis(at), Timestamp::from_millis(at + 7));
+            Act::Note(Fact { node, published, at, said })
+        }),
+        1 => node().prop_map(Act::Forget),
+    ]
+}
+
+fn devices() -> impl Strategy<Value = Device> {
+    let access = proptest::sample::select(vec![Access::Secret, Access::Secret, Access::Node, Access::Anyone]);
+    let tokens = proptest::sample::select(vec![APNS, "dGVz:APA91b", ""]);
+    let secret = proptest::sample::select(vec!["abcdefghijklmnopqrstuvwxyzABC-_9", "s"]);
+    let gone = prop::option::weighted(0.2, 0..5000_i64);
+    let texts = (proptest::sample::select(nodes()), secret, proptest::sample::select(owners()), tokens);
+    let rare = (any::<bool>(), any::<bool>(), gone, prop::option::of(0..5000_i64));
+    (texts, access, rare, 0..5000_i64, 0..3_u8, 0..4_u8).prop_map(|(texts, access, rare, renewed, domain, key)| {
+        let (node, secret, owner, token) = texts;
+        let (channel, voip, gone, published) = rare;
+        let hash = DeviceHash::of("romeo@example.org", &key.to_string());
+        Device {
+            node,
+            secret: Secret::new(secret),
+            key: DeviceKey {
+                app: AppName::new(["ios", "android"][usize::from(key % 2)]),
+                account: hash,
+                channel: channel.then_some(hash),
+            },
+            owner,
+            permitted: (0..domain).map(|domain| Domain::new(format!("{domain}.example"))).collect(),
+            access,
+            token: DeviceToken::new(token),
+            voip_token: voip.then(|| DeviceToken::new(APNS)),
+            generation: u32::from(key),
+            made: Timestamp::from_millis(-5),
+            renewed: Timestamp::from_millis(renewed),
+            history: History { last_publish: published.map(Timestamp::from_millis), ..History::default() },
+            gone: gone.map(|at| Gone { at: Timestamp::from_millis(at), why: GoneReason::Owner }),
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_packed_is_what_whole_devices_would_be(acts in prop::collection::vec(acts(), 0..60)) {
+        let (mut devices, mut model) = (Devices::default(), Model::default());
+        for act in acts {
+            model.act(&act);
+            match &act {
+                Act::Put(device, guest) => devices.put(device, *guest),
+                Act::Note(fact) => drop(devices.note(fact).map(|(_, accepted)| accepted)),
+                Act::Forget(node) => devices.forget(node),
+            }
+            check(&devices, &model, &nodes(), &owners());
+        }
+    }
+}
+
+#[test]
+fn many_devices_are_found_while_the_tables_grow() {
+    let mut devices = Devices::default();
+    let one = |number: usize| {
+        let key = DeviceKey { account: DeviceHash::of("", &number.to_string()), ..device().key };
+        Device { node: Node::new(format!("{number}")), owner: Account::new(format!("{}", number / 2)), key, ..device() }
+    };
+    for number in 0..5000 {
+        devices.put(&one(number), false);
+    }
+    for number in (0..5000).step_by(3) {
+        devices.forget(&Node::new(format!("{number}")));
+    }
+    for number in 0..5000 {
+        let expected = (number % 3 != 0).then(|| one(number));
+        assert_eq!(devices.get(&Node::new(format!("{number}"))), expected);
+        assert_eq!(devices.registered(&one(number).key), expected);
+    }
+    // Of each account two, of which one is gone if its number is a third.
+    let left = |owner: usize| (2 * owner..2 * owner + 2).filter(|number| number % 3 != 0).count();
+    for owner in 0..2500 {
+        assert_eq!(devices.of(&Account::new(format!("{owner}"))).count(), left(owner));
+    }
+}
+
+#[test]
+fn groups_go_with_their_last_member() {
+    let mut devices = Devices::default();
+    for number in 0..1000 {
+        devices.put(&Device { permitted: [Domain::new(format!("{number}.example"))].into(), ..device() }, false);
+    }
+    assert_eq!(devices.groups.len(), 1);
+    devices.forget(&device().node);
+    assert_eq!((devices.groups.len(), devices.len()), (0, 0));
+}
