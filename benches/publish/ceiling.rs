@@ -85,13 +85,14 @@ async fn serve(addresses: Addresses, certificate: PathBuf, work: Work) -> Fallib
             connections.push(Connection::open(addresses, &certificate, provider).await?);
         }
     }
-    let (read, out) = (BytesMut::with_capacity(READ), BytesMut::with_capacity(READ));
-    let mut component = Component { xmpp: link(addresses).await?, read, out, connections, next: 0 };
+    let mut read = BytesMut::with_capacity(READ);
+    let xmpp = link(addresses, &mut read).await?;
+    let mut component = Component { xmpp, read, out: BytesMut::with_capacity(READ), connections, next: 0 };
     poll_fn(|cx| component.poll(cx)).await
 }
 
-/// Links to the XMPP server (XEP-0114 §3).
-async fn link(addresses: Addresses) -> Fallible<TcpStream> {
+/// Links to the XMPP server (XEP-0114 §3). What it says beyond that is left in `read`.
+async fn link(addresses: Addresses, read: &mut BytesMut) -> Fallible<TcpStream> {
     let mut stream = TcpStream::connect(addresses.host).await?;
     stream.set_nodelay(true)?;
     let open = format!(
@@ -99,17 +100,25 @@ async fn link(addresses: Addresses) -> Fallible<TcpStream> {
          xmlns:stream='http://etherx.jabber.org/streams' to='{COMPONENT}'>"
     );
     stream.write_all(open.as_bytes()).await?;
-    let mut heard = Vec::new();
-    while !heard.ends_with(b"'>") {
-        stream.read_buf(&mut heard).await?;
-    }
+    hear(&mut stream, read, b"jabber:component:accept").await?;
+    hear(&mut stream, read, b"'>").await?;
     let digest: String = Sha1::digest(format!("bench-1{SECRET}")).iter().map(|byte| format!("{byte:02x}")).collect();
     stream.write_all(format!("<handshake>{digest}</handshake>").as_bytes()).await?;
-    heard.clear();
-    while !heard.ends_with(b"<handshake/>") {
-        stream.read_buf(&mut heard).await?;
-    }
+    hear(&mut stream, read, b"<handshake/>").await?;
     Ok(stream)
+}
+
+/// Reads up to this, and takes it off.
+async fn hear(stream: &mut TcpStream, read: &mut BytesMut, what: &[u8]) -> Fallible<()> {
+    loop {
+        if let Some(at) = memmem::find(read, what) {
+            read.advance(at + what.len());
+            return Ok(());
+        }
+        if stream.read_buf(read).await? == 0 {
+            return Err("the bench host left during the handshake".into());
+        }
+    }
 }
 
 struct Component {
