@@ -2,7 +2,9 @@
 //! devices. They have no ceiling, but for the last.
 
 use std::path::Path;
+use std::time::Duration;
 
+use pushkeeper::clock::Clock;
 use pushkeeper::domain::device::{Access, Device, DeviceKey, History};
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
 use pushkeeper::domain::secret::{DeviceToken, Secret};
@@ -16,7 +18,7 @@ use crate::host::DOMAIN;
 use crate::provider::Provider;
 use crate::publishes::known;
 use crate::report::Report;
-use crate::rows::{Plan, REGISTERING, burst, measure};
+use crate::rows::{AT_ONCE, Plan, REGISTERING, burst, is_alone, measure};
 use crate::system::System;
 use crate::table::{Run, Table};
 use crate::world::{Side, World};
@@ -43,16 +45,20 @@ pub(crate) fn all(plan: &Plan, world: &mut World, table: &mut Table) -> Fallible
         outage(plan, world, table)?;
     }
     for (scale, devices) in SCALES {
-        let (name, at_once) = (format!("scale-apns-{scale}"), format!("burst-apns-{scale}"));
-        if plan.wants(&name) || (plan.wants(&at_once) && devices == AT_ONCE) {
-            many(plan, world, table, &name, &at_once, devices)?;
+        let name = format!("scale-apns-{scale}");
+        if plan.wants(&name) {
+            many(plan, world, table, &name, devices)?;
         }
+    }
+    let name = "each-once-apns";
+    if plan.wants(name) && !is_alone(plan, table, name)? {
+        let system = with_devices(world, AT_ONCE)?;
+        let base = cost::memory()?;
+        burst(plan, world, table, name, Provider::Apns, base.resident)?;
+        system.stop(world)?;
     }
     Ok(())
 }
-
-/// As many as there are publishes at once.
-const AT_ONCE: usize = 100_000;
 
 /// What is on disk before it is answered.
 fn durable(plan: &Plan, table: &mut Table, name: &str, mut work: impl FnMut() -> Fallible<Report>) -> Fallible<()> {
@@ -113,37 +119,37 @@ fn outage(plan: &Plan, world: &mut World, table: &mut Table) -> Fallible<()> {
 }
 
 /// So many devices, which were there before.
-fn many(plan: &Plan, world: &mut World, table: &mut Table, name: &str, at_once: &str, devices: usize) -> Fallible<()> {
+fn many(plan: &Plan, world: &mut World, table: &mut Table, name: &str, devices: usize) -> Fallible<()> {
+    let system = with_devices(world, devices)?;
+    let mut runs = Vec::new();
+    for _ in 0..plan.runs {
+        let (run, report) = measure(plan, world, Side::Pushkeeper, Provider::Apns, REGISTERING, Duration::ZERO)?;
+        report.strict()?;
+        runs.push(run);
+    }
+    table.alone(name, &runs)?;
+    system.stop(world)
+}
+
+fn with_devices(world: &mut World, devices: usize) -> Fallible<System> {
     let system = System::start_with(world, false, |path| fill(path, devices))?;
     world.known(Provider::Apns, devices)?;
-    let base = cost::memory()?;
-    if plan.wants(name) {
-        let mut runs = Vec::new();
-        for _ in 0..plan.runs {
-            let (run, report) =
-                measure(plan, world, Side::Pushkeeper, Provider::Apns, REGISTERING, std::time::Duration::ZERO)?;
-            report.strict()?;
-            runs.push(run);
-        }
-        table.alone(name, &runs)?;
-    }
-    if plan.wants(at_once) && devices == AT_ONCE {
-        burst(plan, world, table, at_once, Provider::Apns, base.resident)?;
-    }
-    system.stop(world)
+    Ok(system)
 }
 
 fn fill(path: &Path, devices: usize) -> Fallible<()> {
     let store = Store::open(path, EngineKind::ALL[0])?;
+    // What was registered long ago and never worked is forgotten.
+    let now = Clock::system().wall();
     let numbers: Vec<usize> = (0..devices).collect();
     for group in numbers.chunks(GROUP) {
-        let changes: Vec<_> = group.iter().map(|number| Change::Device(Box::new(device(*number)))).collect();
+        let changes: Vec<_> = group.iter().map(|number| Change::Device(Box::new(device(*number, now)))).collect();
         store.commit(&changes)?;
     }
     Ok(())
 }
 
-fn device(number: usize) -> Device {
+fn device(number: usize, now: Timestamp) -> Device {
     let (node, secret) = known(number);
     let mut token = Vec::new();
     Provider::Apns.token(&mut token, number);
@@ -157,8 +163,8 @@ fn device(number: usize) -> Device {
         token: DeviceToken::new(String::from_utf8_lossy(&token)),
         voip_token: None,
         generation: 1,
-        made: Timestamp::from_secs(1_760_000_000),
-        renewed: Timestamp::from_secs(1_760_000_000),
+        made: now,
+        renewed: now,
         history: History::default(),
         gone: None,
         node: Node::new(node),

@@ -1,5 +1,6 @@
 //! The rows, and how each is measured.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Fallible;
@@ -17,7 +18,8 @@ const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
 const WARM_UP: usize = 5_000;
 /// How many registrations wait for their answers where only the devices count.
 pub(crate) const REGISTERING: usize = 512;
-const AT_ONCE: usize = 100_000;
+/// Publishes of a row about memory.
+pub(crate) const AT_ONCE: usize = 100_000;
 
 /// What is asked of this bench.
 pub(crate) struct Plan {
@@ -76,9 +78,7 @@ pub(crate) fn all() -> Fallible<()> {
     table.head()?;
     legs(&plan, &mut world, &mut table)?;
     for provider in Provider::ALL {
-        if plan.wants_any(provider) {
-            pushes(&plan, &mut world, &mut table, provider)?;
-        }
+        pushes(&plan, &mut world, &mut table, provider)?;
     }
     world.delay(Duration::ZERO)?;
     more::all(&plan, &mut world, &mut table)?;
@@ -112,10 +112,8 @@ fn legs(plan: &Plan, world: &mut World, table: &mut Table) -> Fallible<()> {
 }
 
 impl Plan {
-    fn wants_any(&self, provider: Provider) -> bool {
-        let mut names =
-            WINDOWS.iter().flat_map(|window| DELAYS.iter().map(move |delay| publish_row(provider, *window, *delay)));
-        names.any(|name| self.wants(&name)) || self.wants(&burst_row(provider))
+    fn wants_publishes(&self, provider: Provider) -> bool {
+        DELAYS.iter().any(|delay| WINDOWS.iter().any(|window| self.wants(&publish_row(provider, *window, *delay))))
     }
 }
 
@@ -129,25 +127,49 @@ fn burst_row(provider: Provider) -> String {
 
 /// Publishes that become pushes.
 fn pushes(plan: &Plan, world: &mut World, table: &mut Table, provider: Provider) -> Fallible<()> {
-    let system = System::start(world)?;
-    world.delay(Duration::ZERO)?;
-    world.register(provider, plan.devices, REGISTERING)?;
-    let base = cost::memory()?;
-    for delay in DELAYS {
-        for window in WINDOWS {
-            let name = publish_row(provider, window, delay);
-            if plan.wants(&name) {
-                world.delay(delay)?;
-                publishes(plan, world, table, &name, provider, window, delay)?;
+    if plan.wants_publishes(provider) {
+        let system = System::start(world)?;
+        world.delay(Duration::ZERO)?;
+        world.register(provider, plan.devices, REGISTERING)?;
+        for delay in DELAYS {
+            for window in WINDOWS {
+                let name = publish_row(provider, window, delay);
+                if plan.wants(&name) {
+                    world.delay(delay)?;
+                    publishes(plan, world, table, &name, provider, window, delay)?;
+                }
             }
         }
+        system.stop(world)?;
     }
     let name = burst_row(provider);
-    if plan.wants(&name) {
+    if plan.wants(&name) && !is_alone(plan, table, &name)? {
         world.delay(Duration::ZERO)?;
+        let system = System::start(world)?;
+        world.register(provider, plan.devices, REGISTERING)?;
+        let base = cost::memory()?;
         burst(plan, world, table, &name, provider, base.resident)?;
+        system.stop(world)?;
     }
-    system.stop(world)
+    Ok(())
+}
+
+/// A row about memory has a process of its own, so that nothing of the others is in it: measures it there, unless this
+/// process has no other row.
+pub(crate) fn is_alone(plan: &Plan, table: &mut Table, name: &str) -> Fallible<bool> {
+    if plan.only == [name] {
+        return Ok(false);
+    }
+    let out = Command::new(std::env::current_exe()?)
+        .env("PUSHKEEPER_BENCH_ONLY", name)
+        .env_remove("PUSHKEEPER_BENCH_TABLE")
+        .stderr(Stdio::inherit())
+        .output()?;
+    // Its first line is the table's head.
+    for line in String::from_utf8(out.stdout)?.lines().skip(1) {
+        table.line(line)?;
+    }
+    if out.status.success() { Ok(true) } else { Err(format!("{name} failed").into()) }
 }
 
 fn publishes(
@@ -215,6 +237,6 @@ pub(crate) fn burst(
         peaks.push(cost::memory()?.peak);
     }
     table.alone(name, &runs)?;
-    let (peak, devices) = (median(peaks.into_iter()), plan.devices);
-    table.line(&format!("{:22} MB: {resident:.0} with {devices} devices, {peak:.0} at the peak of {AT_ONCE}", ""))
+    let peak = median(peaks.into_iter());
+    table.line(&format!("{:22} MB: {resident:.0} before, {peak:.0} at the peak of {AT_ONCE} at once", ""))
 }
