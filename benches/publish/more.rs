@@ -74,7 +74,7 @@ fn durable(plan: &Plan, table: &mut Table, name: &str, mut work: impl FnMut() ->
 
 /// What a bridge hands on, and what it tells.
 fn bridged(plan: &Plan, world: &mut World, table: &mut Table) -> Fallible<()> {
-    let system = System::start_with(world, true, |_| Ok(()))?;
+    let system = System::start_with(world, true, |_, _| Ok(()))?;
     world.bridge()?;
     if plan.wants("enable-64") {
         durable(plan, table, "enable-64", || world.enable(NUMBER, WAITING))?;
@@ -132,12 +132,13 @@ fn many(plan: &Plan, world: &mut World, table: &mut Table, name: &str, devices: 
 }
 
 fn with_devices(world: &mut World, devices: usize) -> Fallible<System> {
-    let system = System::start_with(world, false, |path| fill(path, devices))?;
+    let system = System::start_with(world, false, |world, path| world.fill(path, devices))?;
     world.known(Provider::Apns, devices)?;
     Ok(system)
 }
 
-fn fill(path: &Path, devices: usize) -> Fallible<()> {
+/// Makes a store with so many devices in it.
+pub(crate) fn fill(path: &Path, devices: usize) -> Fallible<()> {
     let store = Store::open(path, EngineKind::ALL[0])?;
     // What was registered long ago and never worked is forgotten.
     let now = Clock::system().wall();

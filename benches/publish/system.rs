@@ -21,17 +21,17 @@ pub(crate) struct System {
 impl System {
     /// Starts it with an empty store, and waits until it is linked.
     pub(crate) fn start(world: &mut World) -> Fallible<Self> {
-        Self::start_with(world, false, |_| Ok(()))
+        Self::start_with(world, false, |_, _| Ok(()))
     }
 
     /// Starts it on the store that `fill` makes at a path. `bridged`: whether it listens to the host's bridge.
     pub(crate) fn start_with(
         world: &mut World,
         bridged: bool,
-        fill: impl FnOnce(&Path) -> Fallible<()>,
+        fill: impl FnOnce(&mut World, &Path) -> Fallible<()>,
     ) -> Fallible<Self> {
         let store = tempfile::tempdir_in(world.folder())?;
-        fill(&store.path().join("store"))?;
+        fill(world, &store.path().join("store"))?;
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         std::fs::write(store.path().join("key.p8"), key.serialize_pem())?;
         let config = store.path().join("config.toml");

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::Fallible;
 use crate::host::Host;
+use crate::more;
 use crate::oauth;
 use crate::provider::Provider;
 use crate::publishes::Publishes;
@@ -157,6 +158,11 @@ impl World {
     /// The devices that were put into the store beforehand.
     pub(crate) fn known(&mut self, provider: Provider, number: usize) -> Fallible<()> {
         self.order(&format!("known {} {number}", provider.name()))
+    }
+
+    /// Makes a store with so many devices. There, so that nothing of it stays in the memory of this process.
+    pub(crate) fn fill(&mut self, path: &Path, devices: usize) -> Fallible<()> {
+        self.order(&format!("fill {devices} {}", path.display()))
     }
 
     /// No vendor is there any more.
@@ -310,6 +316,10 @@ impl All {
                 self.until(before + u64::try_from(messages)?).await?;
                 let took = clock.steady().uptime();
                 Ok(Some(Report { number: messages, took, pushes: self.taken() - before, ..report }))
+            }
+            ["fill", devices, path @ ..] => {
+                more::fill(path.join(" ").as_ref(), number(devices)?)?;
+                Ok(None)
             }
             ["known", provider, devices] => {
                 let provider = Provider::named(provider).ok_or("no such vendor")?;
