@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt bench simulate fuzz advisories deps deny deb test-deb test-deb-systemd
+.PHONY: help demo test fmt bench counts counts-record simulate fuzz advisories deps deny deb test-deb test-deb-systemd
 
 # Tools that are missing are built into this folder, nowhere else.
 TOOLS := $(CURDIR)/target/tools
@@ -23,11 +23,11 @@ demo: ## a message becomes a push, on this machine, in a private Prosody (DEMO_E
 	@demo/run
 
 test: deps ## everything: format, lints, licences, docs, all tests (those with a real Prosody and a real ejabberd too)
-	@echo '== format' && cargo fmt --check
-	@echo '== lints' && cargo clippy --locked --all-targets -- -D warnings
+	@echo '== format' && cargo fmt --all --check
+	@echo '== lints' && cargo clippy --locked --workspace --all-targets -- -D warnings
 	@echo '== docs' && RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	@echo '== demo scripts' && bash -n demo/run scripts/install-deps.sh scripts/kill-test .ci/run && \
-		bash -n scripts/stage-package && bash -n scripts/test-deb && bash -n scripts/in-systemd && /usr/bin/python3 demo/conversation.py --check
+		bash -n scripts/stage-package && bash -n scripts/test-deb && bash -n scripts/in-systemd && bash -n scripts/count-instructions && /usr/bin/python3 demo/conversation.py --check
 	@echo '== bridge' && cd bridge/prosody && luacheck --no-color --quiet --config .luacheckrc mod_pushkeeper
 	@echo '== licences, one TLS stack, sources' && $(MAKE) --no-print-directory deny
 	@echo '== tests' && cargo test --locked --no-fail-fast
@@ -35,8 +35,22 @@ test: deps ## everything: format, lints, licences, docs, all tests (those with a
 fmt: ## format the code
 	cargo fmt
 
-bench: ## how fast it is, beside the raw ceiling of this machine
-	cargo bench --locked
+# The rows of the table are those of benches/publish.rs; whoever names some wants nothing else.
+bench: ## how fast it is, beside the ceilings of this machine (PUSHKEEPER_BENCH_ONLY=publish-apns: only such rows)
+	@scripts/install-deps.sh build prosody ejabberd
+	@export PUSHKEEPER_BENCH_TABLE=$(CURDIR)/target/bench-table.txt; \
+	if [ -n "$${PUSHKEEPER_BENCH_ONLY:-}" ]; then cargo bench --locked --bench publish; \
+	else cargo bench --locked && echo && cat target/bench-table.txt; fi
+
+counts: ## count the instructions of the hot path, and compare them with those on record
+	@scripts/install-deps.sh build count
+	@cargo build --locked --release --package pushkeeper-counts
+	@scripts/count-instructions
+
+counts-record: ## record what the hot path takes now
+	@scripts/install-deps.sh build count
+	@cargo build --locked --release --package pushkeeper-counts
+	@scripts/count-instructions --record
 
 simulate: ## 48 hours of virtual time with 100,000 devices (docs/testing.md)
 	cargo test --locked --release --lib -- --ignored --nocapture two_days_of_a_large_world

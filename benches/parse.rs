@@ -1,9 +1,13 @@
-//! What reading one publish costs, beside what else could read it: `cargo bench --bench parse`.
+//! What reading one publish costs, beside what else could read it, and what is done with it behind that: `cargo bench
+//! --bench parse`.
 //!
 //! Every row takes the same bytes: a stream of publishes of the shape and size that Prosody sends. The best of
 //! several rounds counts; only the ratios mean something on another machine.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a bench talks, and fails loudly")]
+
+#[path = "counts/parts.rs"]
+mod parts;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -70,6 +74,16 @@ fn main() {
         }
     });
     println!("a bridge's batch of 64 queued messages, {} bytes: {:.0} us", batch.len(), took.as_secs_f64() * 1e6);
+    parts();
+}
+
+/// The parts of which `make counts` counts the instructions.
+fn parts() {
+    println!("\n{:<44} {:>9}", "behind it, each once", "ns");
+    for (name, part) in parts::PARTS {
+        let took = measure(|| assert!(part(STANZAS), "{name} went wrong"));
+        println!("{name:<44} {:>9.0}", took.as_secs_f64() * 1e9);
+    }
 }
 
 /// The time per stanza, of the best round.

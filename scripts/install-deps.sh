@@ -8,6 +8,7 @@
 #   ejabberd ejabberd and the Erlang compiler, for the tests
 #   client   the stock XMPP client of the demo (slixmpp)
 #   lint     luacheck, for the bridge
+#   count    valgrind, which counts instructions
 #   package  what looks into the Debian package and its unit
 #
 # Needs root, or sudo. Starts no service and enables none: the servers that the tests and the demo use are their own.
@@ -21,9 +22,10 @@ for group in "$@"; do
         ejabberd) packages+=(ejabberd erlang-base erlang-p1-sqlite3 sqlite3) ;;
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
+        count) packages+=(valgrind) ;;
         package) packages+=(adduser build-essential lintian python3 systemd) ;;
         *)
-            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, package)" >&2
+            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, count, package)" >&2
             exit 2
             ;;
     esac

@@ -3,31 +3,24 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::Fallible;
 
-/// The unit of the times in `/proc/self/stat`: USER_HZ, 100 on every Linux architecture that we run on.
-const TICK: Duration = Duration::from_millis(10);
-
-/// CPU time, user and system, of all threads.
+/// CPU time, user and system, of all threads since the process began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    pub(crate) cpu: Duration,
-}
+pub(crate) struct Cpu(Duration);
 
-impl Cost {
-    /// Since the process began.
-    pub(crate) fn now() -> Fallible<Self> {
-        let stat = fs::read_to_string("/proc/self/stat")?;
-        // The name, second, may hold anything; what follows its parenthesis are fields 3 and up, of which 14 and 15.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/self/stat")?;
-        let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u32>);
-        let (user, system) = (times.next().ok_or("no utime")??, times.next().ok_or("no stime")??);
-        Ok(Self { cpu: TICK * (user + system) })
+impl Cpu {
+    pub(crate) fn now() -> Self {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        // Neither is ever negative.
+        Self(Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0)))
     }
 
     /// From then to now.
-    pub(crate) fn until_now(self) -> Fallible<Self> {
-        Ok(Self { cpu: Self::now()?.cpu - self.cpu })
+    pub(crate) fn until_now(self) -> Duration {
+        Self::now().0 - self.0
     }
 }
 

@@ -1,32 +1,35 @@
 //! An XMPP server of which nothing is left but the link to a component (XEP-0114), sending as Prosody's
-//! mod_cloud_notify does, and reading just enough of the answers to count and to time them.
+//! mod_cloud_notify does, and looking at answers just enough to count and to time them.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use memchr::{memchr, memmem};
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::time::Moment;
-use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::Fallible;
+use crate::bridge;
+use crate::provider::Provider;
+use crate::publishes::{Id, Publishes};
+use crate::report::Report;
 
 pub(crate) const DOMAIN: &str = "bench.example";
 pub(crate) const COMPONENT: &str = "push.bench.example";
 pub(crate) const SECRET: &str = "bench-secret";
 
-/// How many registrations wait for their answers.
-const REGISTERING: usize = 512;
 /// Not more than this is made ahead of what the socket takes, bytes.
 const AHEAD: usize = 256 * 1024;
+/// What is read at once, bytes.
+const READ: usize = 256 * 1024;
 /// Silence for longer than this means that nothing comes any more.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const CONDITIONS: [&str; 6] = [
     "item-not-found",
     "internal-server-error",
@@ -36,69 +39,18 @@ const CONDITIONS: [&str; 6] = [
     "not-allowed",
 ];
 
-/// What a run gave.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Report {
-    /// How many were answered.
-    pub(crate) number: usize,
-    /// From the first sent to the last answered.
-    pub(crate) took: Duration,
-    /// From sent to answered.
-    pub(crate) p50: Duration,
-    /// As above.
-    pub(crate) p99: Duration,
-    /// As above.
-    pub(crate) max: Duration,
-    /// `result`, or the condition of the error, and how many had it.
-    pub(crate) answers: BTreeMap<String, usize>,
-    /// How many pushes APNs took meanwhile.
-    pub(crate) pushes: u64,
-}
-
-impl Report {
-    /// Of what was answered after these times; every answer a result.
-    pub(crate) fn new(took: Duration, mut latencies: Vec<Duration>) -> Self {
-        latencies.sort_unstable();
-        let number = latencies.len();
-        let at = |percent: usize| latencies.get(number * percent / 100).copied().unwrap_or_default();
-        Self {
-            number,
-            took,
-            p50: at(50),
-            p99: at(99),
-            max: latencies.last().copied().unwrap_or_default(),
-            answers: [("result".to_owned(), number)].into(),
-            pushes: 0,
-        }
-    }
-
-    /// An error if an answer was wrong. With `all`, only results are right, and each stands for a push of its own;
-    /// without, "not now" is right too, and publishes may have been merged.
-    pub(crate) fn strict(&self, all: bool) -> Fallible<()> {
-        let count = |answer: &str| self.answers.get(answer).copied().unwrap_or_default();
-        let (results, later) = (count("result"), count("internal-server-error"));
-        let pushes = usize::try_from(self.pushes)?;
-        let right = if all {
-            results == self.number && pushes == results
-        } else {
-            results + later == self.number && pushes <= results
-        };
-        if right { Ok(()) } else { Err(format!("wrong answers: {:?}, and {pushes} pushes", self.answers).into()) }
-    }
-}
-
 /// The server, once the component is there.
 pub(crate) struct Host {
     stream: TcpStream,
-    clock: Clock,
-    devices: Vec<Device>,
+    pub(crate) clock: Clock,
+    pub(crate) out: BytesMut,
+    pub(crate) read: BytesMut,
     /// Numbers the runs, so that an answer of a former one is not taken for one of this.
-    run: usize,
-}
-
-struct Device {
-    node: String,
-    secret: String,
+    pub(crate) run: u32,
+    /// The number of the bridge's last event.
+    pub(crate) seq: u64,
+    /// Devices registered so far: each is another account's.
+    registered: usize,
 }
 
 impl Host {
@@ -121,125 +73,139 @@ impl Host {
             return Err("the component does not know the secret".into());
         }
         stream.write_all(b"<handshake/>").await?;
-        Ok(Self { stream, clock: Clock::system(), devices: Vec::new(), run: 0 })
+        let (out, read) = (BytesMut::with_capacity(2 * AHEAD), BytesMut::with_capacity(READ));
+        Ok(Self { stream, clock: Clock::system(), out, read, run: 0, seq: 0, registered: 0 })
     }
 
-    /// Registers devices, each of an account of its own.
-    pub(crate) async fn register(&mut self, number: usize) -> Fallible<Report> {
-        let mut answers: Vec<Option<Device>> = Vec::new();
-        answers.resize_with(number, || None);
-        let report = self
-            .exchange(
-                number,
-                REGISTERING,
-                |index, id| {
-                    format!(
-                        "<iq type='set' id='{id}' to='{COMPONENT}' from='user{index}@{DOMAIN}/phone'>\
-                         <command xmlns='http://jabber.org/protocol/commands' node='register-push-apns' \
-                         action='execute'><x xmlns='jabber:x:data' type='submit'>\
-                         <field var='token'><value>{index:064x}</value></field>\
-                         <field var='device-id'><value>92afd7a91cdba9a0</value></field></x></command></iq>"
-                    )
-                },
-                |index, stanza| {
-                    if let Some(slot) = answers.get_mut(index) {
-                        *slot = device(stanza);
-                    }
-                },
-            )
-            .await?;
-        self.devices = answers.into_iter().collect::<Option<_>>().ok_or("a registration failed")?;
-        Ok(report)
+    /// Registers devices, each of an account of its own, with so many unanswered at a time.
+    pub(crate) async fn register(
+        &mut self,
+        provider: Provider,
+        number: usize,
+        window: usize,
+    ) -> Fallible<(Report, Publishes)> {
+        let mut devices: Vec<Option<(Vec<u8>, Vec<u8>)>> = vec![None; number];
+        let first = self.registered;
+        self.registered += number;
+        let make = |out: &mut BytesMut, index: usize, id: Id| {
+            let mut token = Vec::new();
+            let user = first + index;
+            provider.token(&mut token, user);
+            out.extend_from_slice(b"<iq type='set' id='");
+            id.write(out);
+            let [name, token] = [provider.name(), &String::from_utf8_lossy(&token)];
+            out.extend_from_slice(
+                format!(
+                    "' to='{COMPONENT}' from='user{user}@{DOMAIN}/phone'>\
+                     <command xmlns='http://jabber.org/protocol/commands' node='register-push-{name}' action='execute'>\
+                     <x xmlns='jabber:x:data' type='submit'><field var='token'><value>{token}</value></field>\
+                     <field var='device-id'><value>92afd7a91cdba9a0</value></field></x></command></iq>"
+                )
+                .as_bytes(),
+            );
+        };
+        let answered = |index: usize, stanza: &[u8]| {
+            if let Some(slot) = devices.get_mut(index) {
+                *slot = field(stanza, "node").zip(field(stanza, "secret"));
+            }
+        };
+        let report = self.exchange(number, window, make, answered).await?;
+        let all: Option<Vec<_>> = devices.iter().flatten().map(|(node, secret)| Some((&**node, &**secret))).collect();
+        let all = all.filter(|all| all.len() == number).ok_or("a registration failed")?;
+        Ok((report, Publishes::new(all, first)?))
     }
 
     /// Publishes to one device after another, with so many unanswered at a time.
-    pub(crate) async fn publish(&mut self, number: usize, window: usize, pushes: &AtomicU64) -> Fallible<Report> {
-        let devices = std::mem::take(&mut self.devices);
-        if devices.is_empty() {
-            return Err("no devices are registered".into());
+    pub(crate) async fn publish(&mut self, devices: &Publishes, number: usize, window: usize) -> Fallible<Report> {
+        self.exchange(number, window, |out, index, id| devices.write(out, index, id), |_, _| {}).await
+    }
+
+    /// Answers what came while nothing was asked: a component that is not answered ends its stream.
+    pub(crate) fn idle(&mut self) -> Fallible<()> {
+        while self.read_now()? {
+            let taken = answers(&self.read, &mut self.out, self.seq, |_, _, _| Ok(()))?;
+            self.read.advance(taken);
         }
-        let before = pushes.load(Ordering::Relaxed);
-        let mut turn = devices.iter().cycle();
-        let report = self
-            .exchange(
-                number,
-                window,
-                |_, id| turn.next().map(|device| publish(device, id)).unwrap_or_default(),
-                |_, _| {},
-            )
-            .await;
-        self.devices = devices;
-        Ok(Report { pushes: pushes.load(Ordering::Relaxed) - before, ..report? })
+        self.write_now()
     }
 
     /// Sends iqs and reads their answers, at most `window` without one.
-    async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         number: usize,
         window: usize,
-        mut make: impl FnMut(usize, &str) -> String,
-        mut answered: impl FnMut(usize, &str),
+        mut make: impl FnMut(&mut BytesMut, usize, Id),
+        mut answered: impl FnMut(usize, &[u8]),
     ) -> Fallible<Report> {
+        self.idle()?;
         self.run += 1;
+        let run = self.run;
         let begun = self.clock.steady();
         let mut sent: Vec<Option<Moment>> = Vec::with_capacity(number);
         let mut latencies = Vec::with_capacity(number);
-        let mut answers: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut out, mut read) = (BytesMut::new(), BytesMut::new());
+        let mut results = 0;
+        let mut others: BTreeMap<String, usize> = BTreeMap::new();
         while latencies.len() < number {
             let now = self.clock.steady();
-            while sent.len() < number && sent.len() - latencies.len() < window && out.len() < AHEAD {
-                // As long as Prosody's ids.
-                let id = format!("{:08x}-{:055x}", self.run, sent.len());
-                out.extend_from_slice(make(sent.len(), &id).as_bytes());
+            while sent.len() < number && sent.len() - latencies.len() < window && self.out.len() < AHEAD {
+                make(&mut self.out, sent.len(), Id { run, index: u32::try_from(sent.len())? });
                 sent.push(Some(now));
             }
-            self.turn(&mut out, &mut read)
+            self.turn()
                 .await
                 .map_err(|error| format!("{error}; {} of {number} were not answered", sent.iter().flatten().count()))?;
             let now = self.clock.steady();
-            while let Some(stanza) = next_stanza(&mut read)? {
-                let (id, kind) = (attribute(&stanza, "id"), attribute(&stanza, "type"));
-                if kind == Some("get") {
-                    out.extend_from_slice(pong(&stanza).as_bytes());
-                    continue;
+            let taken = answers(&self.read, &mut self.out, self.seq, |id, ok, stanza| {
+                let index = id.filter(|id| id.run == run).and_then(|id| usize::try_from(id.index).ok());
+                let asked = index.and_then(|index| Some((index, sent.get_mut(index)?.take()?)));
+                let (index, sent) =
+                    asked.ok_or_else(|| format!("not asked for: {}", String::from_utf8_lossy(stanza)))?;
+                latencies.push(now - sent);
+                if ok {
+                    results += 1;
+                } else {
+                    *others.entry(condition(stanza)).or_default() += 1;
                 }
-                let index = id.and_then(|id| self.index(id)).ok_or_else(|| format!("not asked for: {stanza}"))?;
-                let sent = sent.get_mut(index).and_then(Option::take);
-                latencies.push(now - sent.ok_or_else(|| format!("answered twice: {stanza}"))?);
-                *answers.entry(answer(&stanza, kind)).or_default() += 1;
-                answered(index, &stanza);
-            }
+                answered(index, stanza);
+                Ok(())
+            })?;
+            self.read.advance(taken);
         }
-        Ok(Report { answers, ..Report::new(self.clock.steady() - begun, latencies) })
+        Ok(Report::new(self.clock.steady() - begun, latencies, results, others))
     }
 
     /// Writes and reads what can be written and read now; waits until something can.
-    async fn turn(&self, out: &mut BytesMut, read: &mut BytesMut) -> Fallible<()> {
-        let interest = if out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+    pub(crate) async fn turn(&mut self) -> Fallible<()> {
+        // What there is room for is most often written at once.
+        self.write_now()?;
+        let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         let ready = timeout(PATIENCE, self.stream.ready(interest)).await.map_err(|_| "silence")??;
-        if ready.is_writable() && !out.is_empty() {
-            match self.stream.try_write(out) {
-                Ok(written) => out.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
         if ready.is_readable() {
-            match self.stream.try_read_buf(read) {
-                Ok(0) => return Err("the component closed the link".into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            self.read_now()?;
+        }
+        Ok(())
+    }
+
+    fn write_now(&mut self) -> Fallible<()> {
+        while !self.out.is_empty() {
+            match self.stream.try_write(&self.out) {
+                Ok(written) => self.out.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    fn index(&self, id: &str) -> Option<usize> {
-        let (run, index) = id.split_once('-')?;
-        let this = usize::from_str_radix(run, 16).ok()? == self.run;
-        usize::from_str_radix(index, 16).ok().filter(|_| this)
+    /// Whether anything was there.
+    fn read_now(&mut self) -> Fallible<bool> {
+        self.read.reserve(READ);
+        match self.stream.try_read_buf(&mut self.read) {
+            Ok(0) => Err("the component closed the link".into()),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -255,70 +221,61 @@ async fn until(stream: &mut TcpStream, read: &mut String, done: impl Fn(&str) ->
     Ok(())
 }
 
-/// As Prosody 0.12's mod_cloud_notify writes it, byte for byte but for names.
-fn publish(device: &Device, id: &str) -> String {
-    let Device { node, secret } = device;
-    format!(
-        "<iq type='set' to='{COMPONENT}' from='{DOMAIN}' id='{id}'>\
-         <pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'><item>\
-         <notification xmlns='urn:xmpp:push:0'><x type='form' xmlns='jabber:x:data'>\
-         <field type='hidden' var='FORM_TYPE'><value>urn:xmpp:push:summary</value></field>\
-         <field type='text-single' var='message-count'><value>1</value></field>\
-         <field type='text-single' var='pending-subscription-count'/>\
-         <field type='jid-single' var='last-message-sender'/>\
-         <field type='text-single' var='last-message-body'><value>New Message!</value></field></x></notification>\
-         </item></publish><publish-options><x type='submit' xmlns='jabber:x:data'>\
-         <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-         <field var='secret'><value>{secret}</value></field></x></publish-options></pubsub></iq>"
-    )
-}
-
-fn pong(ping: &str) -> String {
-    let id = attribute(ping, "id").unwrap_or_default();
-    format!("<iq type='result' id='{id}' from='{DOMAIN}' to='{COMPONENT}'/>")
-}
-
-/// Takes the next whole iq off the front.
-fn next_stanza(read: &mut BytesMut) -> Fallible<Option<String>> {
-    let blank = read.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    read.advance(blank);
-    let Some(tag) = read.iter().position(|&byte| byte == b'>') else { return Ok(None) };
-    if !read.starts_with(b"<iq") {
-        return Err(format!("no iq: {}", String::from_utf8_lossy(read.get(..=tag).unwrap_or_default())).into());
-    }
-    let empty = tag > 0 && read.get(tag - 1) == Some(&b'/');
-    let end = if empty {
-        tag + 1
-    } else {
-        match read.windows(5).position(|part| part == b"</iq>") {
-            Some(close) => close + 5,
-            None => return Ok(None),
+/// Looks at every whole iq: its id, if it is one of ours, whether it is a result, and all of it. Pings and orders to
+/// the bridge, whose last event was `seq`, are answered. Returns how many bytes these were.
+pub(crate) fn answers(
+    bytes: &[u8],
+    out: &mut BytesMut,
+    seq: u64,
+    mut see: impl FnMut(Option<Id>, bool, &[u8]) -> Fallible<()>,
+) -> Fallible<usize> {
+    let mut taken = 0;
+    loop {
+        let rest = bytes.get(taken..).unwrap_or_default();
+        let Some(tag) = memchr(b'>', rest) else { return Ok(taken) };
+        let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let head = rest.get(blank..=tag).unwrap_or_default();
+        if !head.starts_with(b"<iq") {
+            return Err(format!("no iq: {}", String::from_utf8_lossy(head)).into());
         }
-    };
-    Ok(Some(String::from_utf8(read.split_to(end).to_vec())?))
-}
-
-/// An attribute of the stanza's own tag.
-fn attribute<'a>(stanza: &'a str, name: &str) -> Option<&'a str> {
-    let (tag, _) = stanza.split_once('>')?;
-    let (_, after) = tag.split_once(&format!(" {name}="))?;
-    let quote = after.chars().next()?;
-    after.get(1..)?.split(quote).next()
-}
-
-fn answer(stanza: &str, kind: Option<&str>) -> String {
-    if kind == Some("result") {
-        return "result".to_owned();
+        let end = if head.ends_with(b"/>") {
+            tag + 1
+        } else {
+            let Some(close) = memmem::find(rest, b"</iq>") else { return Ok(taken) };
+            close + 5
+        };
+        let stanza = rest.get(blank..end).unwrap_or_default();
+        taken += end;
+        match (attribute(head, b" type="), attribute(head, b" id=")) {
+            (Some(b"result"), id) => see(id.and_then(Id::read), true, stanza)?,
+            (Some(b"error"), id) => see(id.and_then(Id::read), false, stanza)?,
+            (Some(b"set"), id) => bridge::obey(out, id.unwrap_or_default(), stanza, seq),
+            (_, id) => {
+                let id = String::from_utf8_lossy(id.unwrap_or_default());
+                let pong = format!("<iq type='result' id='{id}' from='{COMPONENT}' to='{COMPONENT}'/>");
+                out.extend_from_slice(pong.as_bytes());
+            }
+        }
     }
-    CONDITIONS.iter().find(|condition| stanza.contains(*condition)).map_or(stanza, |condition| condition).to_owned()
 }
 
-fn device(stanza: &str) -> Option<Device> {
-    let field = |name: &str| {
-        let (_, after) =
-            stanza.split_once(&format!("var='{name}'")).or_else(|| stanza.split_once(&format!("var=\"{name}\"")))?;
-        let (_, value) = after.split_once("<value>")?;
-        Some(value.split_once("</value>")?.0.to_owned())
-    };
-    Some(Device { node: field("node")?, secret: field("secret")? })
+/// An attribute of a tag, by its name between a space and an equals sign.
+fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let after = tag.get(memmem::find(tag, name)? + name.len()..)?;
+    let (quote, after) = after.split_first()?;
+    after.get(..memchr(*quote, after)?)
+}
+
+fn condition(stanza: &[u8]) -> String {
+    let found = CONDITIONS.iter().find(|condition| memmem::find(stanza, condition.as_bytes()).is_some());
+    found.map_or_else(|| String::from_utf8_lossy(stanza).into_owned(), |condition| (*condition).to_owned())
+}
+
+/// The value of a form's field.
+fn field(stanza: &[u8], name: &str) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(stanza).ok()?;
+    let (_, after) =
+        text.split_once(&format!("var='{name}'")).or_else(|| text.split_once(&format!("var=\"{name}\"")))?;
+    let (_, value) = after.split_once("<value>")?;
+    Some(value.split_once("</value>")?.0.as_bytes().to_vec())
 }
