@@ -35,6 +35,13 @@ impl Clock {
         Now { wall: self.wall(), steady: self.steady() }
     }
 
+    /// Both clocks, a moment after they were read: only the steady one is read again, and the wall's moved by as much.
+    #[must_use]
+    pub fn later(&self, before: Now) -> Now {
+        let steady = self.steady();
+        Now { wall: before.wall + (steady - before.steady), steady }
+    }
+
     /// The steady clock.
     #[must_use]
     pub fn steady(&self) -> Moment {

@@ -69,6 +69,8 @@ pub struct Driver {
     deliveries: HashMap<AppName, Vec<Push>>,
     /// Whether what is under way is not waited for any more.
     left: bool,
+    /// What time it is for the input that is decided. Read anew for each; the wall's once a turn only.
+    now: Now,
     pulse: Pulse,
     beats: Beats,
 }
@@ -99,7 +101,8 @@ impl Driver {
         let disk = DiskQueue::default();
         let (pulse, beats) = Pulse::new();
         let (outgoing, deliveries) = (Vec::new(), HashMap::new());
-        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, pulse, beats }
+        let now = clock.now();
+        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, now, pulse, beats }
     }
 
     /// Its pulse: to be had before it runs.
@@ -131,22 +134,30 @@ impl Driver {
                 biased;
                 // First, so that no load keeps it waiting: it costs nothing, and is asked for a few times a minute.
                 Some(()) = self.beats.beat() => {}
-                report = self.ports.reports.recv() => self.hear(report.ok_or(Ended::Store)?),
+                report = self.ports.reports.recv() => {
+                    self.now = self.clock.now();
+                    self.hear(report.ok_or(Ended::Store)?);
+                }
                 count = self.ports.verdicts.recv_many(&mut verdicts, 64) => {
                     if count == 0 {
                         return Err(Ended::Gateways);
                     }
+                    self.now = self.clock.now();
                     for verdict in verdicts.drain(..).flatten() {
                         self.take(Input::Verdict(verdict));
                     }
                 }
                 // Those who ask how we are must hear it when a vendor is busy, too; and they bring no pushes.
                 input = self.ports.strangers.recv(), if !stopping && strangers && !held => match input {
-                    Some(input) => self.take(input),
+                    Some(input) => {
+                        self.now = self.clock.now();
+                        self.take(input);
+                    }
                     None => strangers = false,
                 },
                 count = self.ports.requests.recv_many(&mut requests, 4), if reading => {
                     stopping |= count == 0;
+                    self.now = self.clock.now();
                     for input in requests.drain(..).flatten() {
                         self.take(input);
                     }
@@ -157,12 +168,16 @@ impl Driver {
                     self.ports.strangers.close();
                     self.turn_away();
                 }
-                () = tokio::time::sleep_until(wake) => self.take(Input::Tick),
+                () = tokio::time::sleep_until(wake) => {
+                    self.now = self.clock.now();
+                    self.take(Input::Tick);
+                }
             }
             if stopping && !self.left {
                 let until = *until.get_or_insert(now.steady + self.state.policy.answer_within);
                 if self.clock.steady() >= until {
                     self.left = true;
+                    self.now = self.clock.now();
                     self.take(Input::Stop);
                 }
             }
@@ -198,13 +213,15 @@ impl Driver {
 
     /// One input, and all that it leads to.
     fn take(&mut self, input: Input) {
-        let (name, started) = (input.name(), self.clock.steady());
-        let mut inputs = vec![input];
+        let (name, started) = (input.name(), self.now.steady);
+        let mut inputs = self.take_one(input);
+        inputs.reverse();
         while let Some(input) = inputs.pop() {
-            let then = self.take_one(input);
-            inputs.extend(then.into_iter().rev().map(Input::Inner));
+            let then = self.take_one(Input::Inner(input));
+            inputs.extend(then.into_iter().rev());
         }
-        self.ports.watch.decided(name, self.clock.steady() - started);
+        self.now = self.clock.later(self.now);
+        self.ports.watch.decided(name, self.now.steady - started);
     }
 
     /// One input, one step. Returns what it leads to.
@@ -218,21 +235,22 @@ impl Driver {
         };
         if matches!(input, Input::Status { .. } | Input::Command { .. }) {
             let vitals = Box::new(self.ports.watch.vitals());
-            self.state.apply(&Change::Memory(Memory::Vitals(vitals)));
+            self.state.remember(Memory::Vitals(vitals));
         }
         if matches!(input, Input::Link(true)) {
             self.outgoing.push(Outgoing::Began);
         }
-        let step = flows::step(&self.state, input, self.clock.now(), &mut self.dice);
+        let step = flows::step(&self.state, input, self.now, &mut self.dice);
         let promises = step.changes.iter().any(|change| change.weight() == Weight::Promise);
         if self.disk.trial.is_some() {
             return self.take_read_only(step, promises || command);
         }
         for change in step.changes {
-            self.state.apply(&change);
-            self.watch(&change);
-            if change.weight() > Weight::Memory {
-                self.disk.due.get_or_insert(self.clock.steady() + FACTS_WITHIN);
+            if let Change::Memory(memory) = change {
+                self.remember(memory);
+            } else {
+                self.state.apply(&change);
+                self.disk.due.get_or_insert(self.now.steady + FACTS_WITHIN);
                 self.disk.changes.push(change);
             }
         }
@@ -246,14 +264,16 @@ impl Driver {
         step.then
     }
 
-    /// Lets those who look on see what was decided, and what changes outside go with it.
-    fn watch(&self, change: &Change) {
-        if let Change::Memory(Memory::Policy(_)) = change {
-            self.ports.reload.switch();
-        }
-        if let Change::Memory(Memory::Noted(line)) = change {
+    /// What lives in memory only. Lets those who look on see what was decided, and what changes outside go with it.
+    fn remember(&mut self, memory: Memory) {
+        if let Memory::Noted(line) = &memory {
             tell::tell_line(line);
             self.ports.watch.noted(line);
+        }
+        let switches = matches!(memory, Memory::Policy(_));
+        self.state.remember(memory);
+        if switches {
+            self.ports.reload.switch();
         }
     }
 
@@ -266,9 +286,11 @@ impl Driver {
             let Change::Memory(Memory::Noted(line)) = change else { return false };
             unkept && matches!(line.what, Decided::Registration(_))
         };
-        for change in step.changes.iter().filter(kept).filter(|change| !untrue(change)) {
-            self.state.apply(change);
-            self.watch(change);
+        for change in step.changes.into_iter().filter(|change| kept(&change) && !untrue(&change)) {
+            match change {
+                Change::Memory(memory) => self.remember(memory),
+                change => self.state.apply(&change),
+            }
         }
         self.happen(if refuse { refused(step.effects) } else { step.effects });
         step.then
@@ -306,7 +328,7 @@ impl Driver {
                 error!("the store takes no writes: {why}; registrations are refused until it does (store.path)");
                 let queue = std::mem::take(&mut self.disk);
                 self.disk.trial = Some(self.clock.steady());
-                self.state.apply(&Change::Memory(Memory::ReadOnly(true)));
+                self.state.remember(Memory::ReadOnly(true));
                 self.happen(refused(queue.under_way));
                 self.happen(refused(queue.effects));
             }
@@ -317,7 +339,7 @@ impl Driver {
             DiskReport::Recovered(stored) => {
                 info!("the store takes writes again");
                 self.disk.trial = None;
-                self.state.apply(&Change::Memory(Memory::ReadOnly(false)));
+                self.state.remember(Memory::ReadOnly(false));
                 self.reload(&stored);
             }
         }

@@ -70,8 +70,8 @@ fn read(stanza: &str, times: usize, is_it: fn(&Input) -> bool) -> bool {
     let mut seen = 0;
     for _ in 0..times {
         framer.feed(black_box(stanza.as_bytes()));
-        while let Ok(Some(frame)) = framer.next_frame() {
-            if !matches!(frame, Frame::Stanza(_)) {
+        while let Ok(Some(frame)) = framer.next_parsed(opening.tree()) {
+            if !matches!(frame, Frame::Stanza(_) | Frame::Parsed(_)) {
                 continue;
             }
             match inbound::receive(&service, &mut opening, frame, Moment::default()) {

@@ -59,14 +59,14 @@ impl History {
         self.total == 0
     }
 
-    pub(super) fn note(&mut self, line: &Line) {
+    pub(super) fn note(&mut self, line: Line) {
         self.note_within(line, LINES);
     }
 
-    fn note_within(&mut self, line: &Line, most: usize) {
+    fn note_within(&mut self, line: Line, most: usize) {
         if let Some(lines) = self.accounts.get_mut(&line.account) {
             lines.touched = true;
-            if lines.entries.back_mut().is_some_and(|last| last.takes(line)) {
+            if lines.entries.back_mut().is_some_and(|last| last.takes(&line)) {
                 return;
             }
             if lines.entries.len() >= LINES_PER_ACCOUNT {
@@ -75,9 +75,10 @@ impl History {
             }
             lines.entries.push_back(Entry::new(line));
         } else {
+            let account = line.account.clone();
             let lines = Lines { entries: VecDeque::from([Entry::new(line)]), touched: false };
-            self.accounts.insert(line.account.clone(), lines);
-            self.order.push_back(line.account.clone());
+            self.accounts.insert(account.clone(), lines);
+            self.order.push_back(account);
         }
         self.total += 1;
         while self.total > most {
@@ -97,8 +98,9 @@ impl History {
 }
 
 impl Entry {
-    fn new(line: &Line) -> Self {
-        Self { line: line.clone(), times: 1, first: line.at }
+    const fn new(line: Line) -> Self {
+        let first = line.at;
+        Self { line, times: 1, first }
     }
 
     /// Takes a line that says the same again.
@@ -144,7 +146,7 @@ mod tests {
         for (secs, what) in
             [(1, Decided::Worthless), (2, Decided::Worthless), (3, Decided::Known), (4, Decided::Worthless)]
         {
-            history.note(&line("a@x", secs, what));
+            history.note(line("a@x", secs, what));
         }
         let expected = [(Decided::Worthless, 2, 1, 2), (Decided::Known, 1, 3, 3), (Decided::Worthless, 1, 4, 4)];
         assert_eq!(said(&history, "a@x"), expected);
@@ -155,7 +157,7 @@ mod tests {
     fn pushes_with_names_of_their_own_are_lines_of_their_own() {
         let mut history = History::default();
         for push in [1, 2] {
-            history.note(&Line { trail: Some(Trail::Rules(push)), ..line("a@x", 1, Decided::Known) });
+            history.note(Line { trail: Some(Trail::Rules(push)), ..line("a@x", 1, Decided::Known) });
         }
         assert_eq!(history.len(), 2);
     }
@@ -164,7 +166,7 @@ mod tests {
     fn an_account_keeps_its_newest_lines() {
         let mut history = History::default();
         for n in 0..60 {
-            history.note(&line("a@x", n, Decided::Stretched(Duration::from_secs(n.unsigned_abs()))));
+            history.note(line("a@x", n, Decided::Stretched(Duration::from_secs(n.unsigned_abs()))));
         }
         let all = said(&history, "a@x");
         assert_eq!((all.len(), all[0].2, all[49].2, history.len()), (50, 10, 59, 50));
@@ -175,7 +177,7 @@ mod tests {
         let mut history = History::default();
         let mut note = |account: &str, secs| {
             let what = Decided::Stretched(Duration::from_secs(secs));
-            history.note_within(&line(account, 0, what), 4);
+            history.note_within(line(account, 0, what), 4);
             history.len()
         };
         assert_eq!(["a@x", "b@x", "a@x", "c@x"].map(|account| note(account, 0)), [1, 2, 2, 3]);

@@ -136,8 +136,8 @@ impl AppGateway {
     /// Sends a push with all the patience that it needs.
     async fn send(&self, push: &Push, before: Before) -> Outcome {
         match self {
-            Self::Apns(apns) => apns.send(push, before).await,
-            Self::Fcm(fcm) => fcm.send(push, before).await,
+            Self::Apns(apns) => apns.go_on(push, before).await,
+            Self::Fcm(fcm) => fcm.go_on(push, before).await,
             Self::WebPush(webpush) => webpush.send(push).await,
             Self::Stub(stub) => stub.send(push).await,
         }
@@ -429,7 +429,7 @@ mod tests {
             gateways.deliver(&AppName::new("chat"), pushes(id..id + 1, "ok"));
         }
         let stopping = tokio::spawn(gateways.shutdown(Duration::from_millis(50)));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         let found = all(verdicts).await;
         assert_eq!(found.len(), 3000);
         assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), (0..3000).collect::<Vec<_>>());

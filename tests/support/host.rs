@@ -104,7 +104,7 @@ impl<S: AsyncRead + Unpin> Session<S> {
         loop {
             match self.framer.next_frame().expect("the component sends a well-formed stream") {
                 Some(Frame::StreamOpen(tag)) => return Sent::Open(tag.to_owned()),
-                Some(Frame::Stanza(text)) => return Sent::Stanza(text.to_owned()),
+                Some(Frame::Stanza(text) | Frame::Parsed(text)) => return Sent::Stanza(text.to_owned()),
                 Some(Frame::StreamClose) => return Sent::Close,
                 Some(Frame::TooBig(what)) => panic!("the component sends too much: {what:?}"),
                 None => {}

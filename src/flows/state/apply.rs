@@ -31,7 +31,7 @@ impl State {
             Change::Owe(owed) => self.owe(owed),
             // Whoever decided so has said already what is left in memory.
             Change::Settle(..) => {}
-            Change::Memory(memory) => self.apply_memory(memory),
+            Change::Memory(memory) => self.remember(memory.clone()),
         }
     }
 
@@ -57,75 +57,70 @@ impl State {
         self.lanes.remove(node);
     }
 
-    fn apply_memory(&mut self, memory: &Memory) {
+    /// As [`apply`](Self::apply), for what lives in memory only and so need not be kept.
+    pub fn remember(&mut self, memory: Memory) {
         match memory {
             Memory::Drawn(limit, bucket, now) => match limit {
-                Limit::Publishing(domain) => self.publishing.put(domain.clone(), *bucket, *now),
-                Limit::RegisteringDomain(domain) => self.registering_domains.put(domain.clone(), *bucket, *now),
-                Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner.clone(), *bucket, *now),
-                Limit::RingingDevice(node) => self.ringing_devices.put(node.clone(), *bucket, *now),
-                Limit::RingingAccount(owner) => self.ringing_accounts.put(owner.clone(), *bucket, *now),
-                Limit::Testing(account) => self.testing.put(account.clone(), *bucket, *now),
-                Limit::Enabling(account) => self.enabling.put(account.clone(), *bucket, *now),
-                Limit::RingingRegistration(key) => self.ringing_registrations.put(key.clone(), *bucket, *now),
+                Limit::Publishing(domain) => self.publishing.put(domain, bucket, now),
+                Limit::RegisteringDomain(domain) => self.registering_domains.put(domain, bucket, now),
+                Limit::RegisteringAccount(owner) => self.registering_accounts.put(owner, bucket, now),
+                Limit::RingingDevice(node) => self.ringing_devices.put(node, bucket, now),
+                Limit::RingingAccount(owner) => self.ringing_accounts.put(owner, bucket, now),
+                Limit::Testing(account) => self.testing.put(account, bucket, now),
+                Limit::Enabling(account) => self.enabling.put(account, bucket, now),
+                Limit::RingingRegistration(key) => self.ringing_registrations.put(key, bucket, now),
             },
-            Memory::Begun { node, kind, lane } => self.open(node, *kind, lane),
-            Memory::Moved { node, kind, lane } => self.move_on(node, *kind, lane),
-            Memory::Joined { node, kind, waiter, latest } => {
-                self.join(node, *kind, waiter.as_ref(), latest);
-            }
-            Memory::Queued { node, kind, load, waiter } => self.queue(node, *kind, load, waiter.as_ref()),
-            Memory::Promised { node, kind, lane, next } => self.promise(node, *kind, *lane, *next),
-            Memory::HungUp(node) => self.hang_up(node),
-            Memory::Sent(node, at) => self.sent.note(node, *at, self.policy.min_interval),
+            Memory::Begun { node, kind, lane } => self.open(&node, kind, lane),
+            Memory::Moved { node, kind, lane } => self.move_on(&node, kind, lane),
+            Memory::Joined { node, kind, waiter, latest } => self.join(&node, kind, waiter, latest),
+            Memory::Queued { node, kind, load, waiter } => self.queue(&node, kind, load, waiter),
+            Memory::Promised { node, kind, lane, next } => self.promise(&node, kind, lane, next),
+            Memory::HungUp(node) => self.hang_up(&node),
+            Memory::Sent(node, at) => self.sent.note(&node, at, self.policy.min_interval),
             Memory::Spoke { app, at, failing, error } => {
-                let app = self.apps.entry(app.clone()).or_default();
+                let app = self.apps.entry(app).or_default();
                 app.under_way = app.under_way.saturating_sub(1);
-                app.last_verdict = Some(*at);
-                app.failing = *failing;
+                app.last_verdict = Some(at);
+                app.failing = failing;
                 if error.is_some() {
-                    app.last_error.clone_from(error);
+                    app.last_error = error;
                 }
             }
-            Memory::Guest(device) => self.put(device, true),
-            Memory::GuestLeft(node) => self.forget(node),
-            Memory::Ended { node, kind } => self.end(node, *kind),
-            Memory::Late { node, kind, taken } => self.expire(node, *kind, *taken),
-            Memory::Circuit(app, circuit) => {
-                self.apps.entry(app.clone()).or_default().circuit.clone_from(circuit);
-            }
-            Memory::Withdrawn(app, withdrawn) => {
-                self.apps.entry(app.clone()).or_default().withdrawn = *withdrawn;
-            }
-            Memory::Expires(app, at) => self.apps.entry(app.clone()).or_default().expires = Some(*at),
-            Memory::ExpirySaid(app, stage) => self.apps.entry(app.clone()).or_default().expiry_said = *stage,
-            Memory::Live(account, live) => self.lives.put(account, live, &self.policy),
-            Memory::Host(host, change) => self.hosts.apply(host, change),
-            Memory::Numbered(next) => self.next_number = *next,
+            Memory::Guest(device) => self.put(&device, true),
+            Memory::GuestLeft(node) => self.forget(&node),
+            Memory::Ended { node, kind } => self.end(&node, kind),
+            Memory::Late { node, kind, taken } => self.expire(&node, kind, taken),
+            Memory::Circuit(app, circuit) => self.apps.entry(app).or_default().circuit = circuit,
+            Memory::Withdrawn(app, withdrawn) => self.apps.entry(app).or_default().withdrawn = withdrawn,
+            Memory::Expires(app, at) => self.apps.entry(app).or_default().expires = Some(at),
+            Memory::ExpirySaid(app, stage) => self.apps.entry(app).or_default().expiry_said = stage,
+            Memory::Live(account, live) => self.lives.put(&account, &live, &self.policy),
+            Memory::Host(host, change) => self.hosts.apply(&host, &change),
+            Memory::Numbered(next) => self.next_number = next,
             Memory::ToWake(keys) => {
-                let new = keys.iter().filter(|key| self.in_turn.insert((*key).clone()));
-                self.to_wake.extend(new.cloned());
+                let new = keys.into_iter().filter(|key| self.in_turn.insert(key.clone()));
+                self.to_wake.extend(new);
             }
-            Memory::ReadOnly(read_only) => self.read_only = *read_only,
-            Memory::Command(session) => self.commands.put(session),
-            Memory::CommandOver(number) => self.commands.end(*number),
-            Memory::Testing(trial) => self.trials.put(trial),
-            Memory::Tested(number) => self.trials.end(*number),
+            Memory::ReadOnly(read_only) => self.read_only = read_only,
+            Memory::Command(session) => self.commands.put(&session),
+            Memory::CommandOver(number) => self.commands.end(number),
+            Memory::Testing(trial) => self.trials.put(&trial),
+            Memory::Tested(number) => self.trials.end(number),
             Memory::Reloading(waits) => {
                 self.reload_wishes = waits.number;
-                self.reloading.push((**waits).clone());
+                self.reloading.push(*waits);
             }
-            Memory::ReloadTold(wishes) => self.reloading.retain(|waits| waits.number > *wishes),
-            Memory::Vitals(vitals) => self.vitals.clone_from(vitals),
-            Memory::Policy(policy) => self.settle_on(policy),
-            Memory::Renewed(app, expires) => self.renew(app, *expires),
-            Memory::Stream(up) => self.stream = *up,
-            Memory::Noted(line) => self.history.note(line),
+            Memory::ReloadTold(wishes) => self.reloading.retain(|waits| waits.number > wishes),
+            Memory::Vitals(vitals) => self.vitals = *vitals,
+            Memory::Policy(policy) => self.settle_on(&policy),
+            Memory::Renewed(app, expires) => self.renew(&app, expires),
+            Memory::Stream(up) => self.stream = up,
+            Memory::Noted(line) => self.history.note(*line),
             Memory::Waking(count, next) => {
-                for key in self.to_wake.drain(..(*count).min(self.to_wake.len())) {
+                for key in self.to_wake.drain(..count.min(self.to_wake.len())) {
                     self.in_turn.remove(&key);
                 }
-                self.next_waking = *next;
+                self.next_waking = next;
             }
         }
     }

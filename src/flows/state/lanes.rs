@@ -84,51 +84,51 @@ impl State {
     }
 
     /// A lane begins, with those who wait for it.
-    pub(super) fn open(&mut self, node: &Node, kind: LaneKind, lane: &Lane) {
+    pub(super) fn open(&mut self, node: &Node, kind: LaneKind, lane: Box<Lane>) {
         for waiter in &lane.waiters {
             self.expect(node, kind, waiter);
         }
-        self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
+        self.alter(node, kind, |old| *old = Some(lane));
     }
 
     /// A lane goes on. Nobody waits in it who did not before.
-    pub(super) fn move_on(&mut self, node: &Node, kind: LaneKind, lane: &Lane) {
-        self.alter(node, kind, |old| *old = Some(Box::new(lane.clone())));
+    pub(super) fn move_on(&mut self, node: &Node, kind: LaneKind, lane: Box<Lane>) {
+        self.alter(node, kind, |old| *old = Some(lane));
     }
 
-    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<&Waiter>, latest: &Load) {
-        if let Some(waiter) = waiter {
+    pub(super) fn join(&mut self, node: &Node, kind: LaneKind, waiter: Option<Waiter>, latest: Load) {
+        if let Some(waiter) = &waiter {
             self.expect(node, kind, waiter);
         }
         self.alter(node, kind, |lane| {
             let Some(lane) = lane else { return };
-            lane.waiters.extend(waiter.cloned());
-            lane.latest = Some(latest.clone());
+            lane.waiters.extend(waiter);
+            lane.latest = Some(latest);
             // Whoever hung up calls again.
             lane.hung_up = false;
         });
     }
 
     /// Merges a later publish into what waits: in a lane that is under way, into what goes next.
-    pub(super) fn queue(&mut self, node: &Node, kind: LaneKind, load: &Load, waiter: Option<&Waiter>) {
-        if let Some(waiter) = waiter {
+    pub(super) fn queue(&mut self, node: &Node, kind: LaneKind, load: Load, waiter: Option<Waiter>) {
+        if let Some(waiter) = &waiter {
             self.expect(node, kind, waiter);
         }
         self.alter(node, kind, |lane| {
             let Some(lane) = lane else { return };
             if lane.under_way().is_none() {
-                lane.load.merge(load);
-                lane.waiters.extend(waiter.cloned());
+                lane.load.merge(&load);
+                lane.waiters.extend(waiter);
                 return;
             }
             match &mut lane.next {
                 Some(next) => {
-                    next.load.merge(load);
-                    next.waiters.extend(waiter.cloned());
+                    next.load.merge(&load);
+                    next.waiters.extend(waiter);
                 }
                 None => {
-                    let waiters = waiter.cloned().into_iter().collect();
-                    lane.next = Some(Box::new(Next { load: load.clone(), waiters, owed: false }));
+                    let waiters = waiter.into_iter().collect();
+                    lane.next = Some(Box::new(Next { load, waiters, owed: false }));
                 }
             }
         });
@@ -158,7 +158,7 @@ impl State {
     pub(super) fn owe(&mut self, owed: &Owed) {
         if self.lane(&owed.node, owed.kind).is_none() {
             let lane = Lane { owed: true, ..Lane::new(owed.load.clone(), Phase::Ready, Vec::new()) };
-            self.move_on(&owed.node, owed.kind, &lane);
+            self.move_on(&owed.node, owed.kind, Box::new(lane));
         }
     }
 

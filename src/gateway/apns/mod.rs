@@ -184,7 +184,12 @@ impl Apns {
     }
 
     /// Sends a push and says what became of it.
-    pub(in crate::gateway) async fn send(&self, push: &Push, before: Before) -> Outcome {
+    pub async fn send(&self, push: &Push) -> Outcome {
+        self.go_on(push, Before::Nothing).await
+    }
+
+    /// The same for a push that may have been sent before.
+    pub(in crate::gateway) async fn go_on(&self, push: &Push, before: Before) -> Outcome {
         let Prepared { uri, headers, body } = match Prepared::new(self, push) {
             Ok(request) => request,
             Err(outcome) => return outcome,

@@ -98,7 +98,12 @@ impl Fcm {
     }
 
     /// Sends a push and says what became of it.
-    pub(in crate::gateway) async fn send(&self, push: &Push, before: Before) -> Outcome {
+    pub async fn send(&self, push: &Push) -> Outcome {
+        self.go_on(push, Before::Nothing).await
+    }
+
+    /// The same for a push that may have been sent before.
+    pub(in crate::gateway) async fn go_on(&self, push: &Push, before: Before) -> Outcome {
         let body = Bytes::from(payload::message(push, self.style, &self.look));
         let mut again = true;
         let mut before = Some(before);
