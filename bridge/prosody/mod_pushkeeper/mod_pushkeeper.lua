@@ -26,11 +26,12 @@ local setmetatable, traceback = setmetatable, debug.traceback;
 local ceil, max, min = math.ceil, math.max, math.min;
 local find, format, sub, concat = string.find, string.format, string.sub, table.concat;
 local is_stanza = st.is_stanza;
-local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
+local int, stamp, cut = elements.int, elements.stamp, elements.cut;
+local escaped, escaped_length = elements.escaped, elements.escaped_length;
 local element, append = elements.element, elements.append;
-local started, written = elements.started, elements.written;
-local memory_of, update_state, describe, add_list =
-	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
+local mark, tell = facts.mark, facts.tell;
+local memory_of, update_state, describe = sessions.memory_of, sessions.update_state, sessions.describe;
+local write_session, write_list = sessions.write, sessions.write_list;
 
 local VERSION = "0.1.0";
 local NS = "urn:pushkeeper:host:0";
@@ -88,7 +89,7 @@ local watched = {};               -- accounts of the list in force: user -> { fu
 local building, building_name;    -- the list under construction
 local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
 
-local queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+local queue;                      -- see new_queue
 local described = { first = 1, last = 0 };  -- sessions to describe because their account became watched
 local snapshot;                   -- { at, items … } while one runs
 local batch_left = 0;             -- when the last batch left
@@ -134,24 +135,38 @@ end
 
 ---- Describing what there is ------------------------------------------------------------------------------------------
 
+-- An event of a session as text, and at most how many bytes it is. `list`: the stanzas it carries.
+local function session_text(name, session, list, attribute)
+	local inner, bytes;
+	if list then inner, bytes = write_list(memory_of(session).bytes, session, list, watched[session.username]); end
+	local buffer = {};
+	local at, size = write_session(buffer, 0, name, session);
+	buffer[at + 1], buffer[at + 2] = attribute or "", list and " queued='" .. int(#list) .. "'" or "";
+	buffer[at + 3] = inner and ">" .. inner .. "</" .. name .. ">" or "/>";
+	return concat(buffer), bytes or size;
+end
+
 -- A `session`, with what is unacknowledged where that matters.
 local function describe_now(session)
-	local event, bytes = describe("session", session);
-	local memory = session.pushkeeper;
+	local memory, list = memory_of(session), nil;
+	update_state(session, memory);
 	if watched[session.username] and session.outgoing_stanza_queue
 	and (memory.state == "hibernated" or memory.state == "unresponsive") then
-		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), watched[session.username]);
+		list = session.outgoing_stanza_queue:table();
 	end
-	if link then event.attr.token = link.token; end
-	return event, bytes;
+	return session_text("session", session, list, link and " token='" .. escaped(link.token) .. "'");
+end
+
+-- `rest`: attributes and what is inside.
+local function of_link(name, rest)
+	return "<" .. name .. " token='" .. escaped(link.token) .. "' stamp='" .. stamp(now()) .. "'" .. (rest or "/>");
 end
 
 local function describe_missed(user)
 	local count, inner, bytes = missed.describe(user);
 	if not (count and watched[user]) then return; end
-	local event = element("missed", { token = link.token, stamp = stamp(now()), user = user, count = int(count) });
-	event.inner = inner;
-	return event, bytes + ACCOUNT_FRAME + escaped_length(user);
+	local rest = " user='" .. escaped(user) .. "' count='" .. int(count) .. "'>" .. inner .. "</missed>";
+	return of_link("missed", rest), bytes + ACCOUNT_FRAME + escaped_length(user);
 end
 
 ---- Questions to others, and their answers ---------------------------------------------------------------------------
@@ -226,33 +241,98 @@ end
 
 ---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
 
--- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }. What is no registration
--- becomes text.
-local function push(event)
-	if not event.registration then event.element, event.text = nil, written(event.element); end
-	queue.last = queue.last + 1;
-	queue[queue.last] = event;
-	queue.bytes = queue.bytes + event.bytes;
-	if event.registration then queue.registrations = queue.registrations + 1; end
-	local count = queue.last - queue.first + 1;
+-- Events wait as pieces of text that are put together when their batch leaves: an event of its own would be copied
+-- once more, and have to be collected, which costs more than all else. The pieces of event `i` end at `ends[i]`, those of
+-- the first one begin behind `start`; there is room for one before them. A registration has none: it is in
+-- `registration[i]`, and its element beside it.
+local function new_queue()
+	return {
+		first = 1, last = 0, bytes = 0, registrations = 0, pieces = {}, start = 1, stop = 1;
+		ends = {}, sizes = {}, facts = {}, registration = {}, elements = {};
+	};
+end
+
+queue = new_queue();
+
+-- Puts what was written behind the end of the queue into it, as an event. `fact`: see missed.lib.lua.
+local function push(at, bytes, fact, registration, registration_element)
+	local count = queue.last - queue.first + 2;
+	if count > BATCH_EVENTS and not registration then
+		-- The window is closed, and this may wait for long.
+		queue.pieces[queue.stop + 1] = concat(queue.pieces, "", queue.stop + 1, at);
+		for i = queue.stop + 2, at do queue.pieces[i] = nil; end
+		at = queue.stop + 1;
+	end
+	local last = queue.last + 1;
+	queue.last, queue.stop, queue.bytes = last, at, queue.bytes + bytes;
+	queue.ends[last], queue.sizes[last], queue.facts[last] = at, bytes, fact or false;
+	if registration then
+		queue.registration[last], queue.elements[last] = registration, registration_element;
+		queue.registrations = queue.registrations + 1;
+	end
 	if count > QUEUE_EVENTS or queue.bytes > QUEUE_BYTES then
 		queue_full_at = clock();
 		return unlink("the queue is full");
 	end
 	-- Without a timer nothing waits yet, or what waits may go at once.
-	if not batch_timer or count >= BATCH_EVENTS or event.registration then pump(); end
+	if not batch_timer or count >= BATCH_EVENTS or registration then pump(); end
 end
 
-local function pop()
-	local event = queue[queue.first];
-	queue[queue.first] = nil;
-	queue.first = queue.first + 1;
-	queue.bytes = queue.bytes - event.bytes;
-	if event.registration then queue.registrations = queue.registrations - 1; end
-	return event;
+local function push_text(text, bytes)
+	queue.pieces[queue.stop + 1] = text;
+	push(queue.stop + 1, bytes);
 end
 
--- What of the snapshot, or of accounts that became watched, is next: the element, its size, and the session if it is
+local function pop_registration()
+	local first = queue.first;
+	local registration, registration_element = queue.registration[first], queue.elements[first];
+	queue.bytes, queue.registrations = queue.bytes - queue.sizes[first], queue.registrations - 1;
+	queue.registration[first], queue.elements[first] = nil, nil;
+	queue.ends[first], queue.sizes[first], queue.facts[first] = nil, nil, nil;
+	queue.first = first + 1;
+	return registration, registration_element;
+end
+
+-- Where what is put in begins again, once all has left. What is left behind is overwritten.
+local function rewind()
+	if queue.first <= queue.last then return; end
+	if queue.last > 2 * BATCH_EVENTS or queue.stop > 4 * BATCH_EVENTS * BATCH_EVENTS then
+		queue = new_queue();
+	else
+		queue.first, queue.last, queue.start, queue.stop = 1, 0, 1, 1;
+	end
+end
+
+-- Takes what waits, but for registrations and what is behind them, up to so many events and bytes: the first and the
+-- last of the pieces, how many events they are, at most how many bytes, and their facts.
+local function take(places, room)
+	local first, taken = queue.first, queue.first - 1;
+	local bytes, facts_taken, count = 0, nil, 0;
+	local sizes, facts_of, registration = queue.sizes, queue.facts, queue.registration;
+	for i = first, min(queue.last, first + places - 1) do
+		local size = sizes[i];
+		if registration[i] or i > first and bytes + size > room then break; end
+		taken, bytes = i, bytes + size;
+		local fact = facts_of[i];
+		if fact then
+			facts_taken = facts_taken or {};
+			count = count + 1;
+			facts_taken[count] = fact;
+		end
+	end
+	local from, to = queue.start + 1, taken < first and queue.start or queue.ends[taken];
+	queue.first, queue.start, queue.bytes = taken + 1, to, queue.bytes - bytes;
+	return from, to, taken - first + 1, bytes, facts_taken;
+end
+
+-- Lets go of what has left, if something else is behind it.
+local function let_go(from, to, first)
+	if queue.first > queue.last then return; end
+	for i = from, to - 1 do queue.pieces[i] = nil; end
+	for i = first, queue.first - 1 do queue.ends[i], queue.sizes[i], queue.facts[i] = nil, nil, nil; end
+end
+
+-- What of the snapshot, or of accounts that became watched, is next: its text, its size, and the session if it is
 -- one. What is over by now is left out. A snapshot's items are sessions, users who missed something (a string),
 -- "without a user" (true) and its end (false).
 local function next_description()
@@ -268,9 +348,9 @@ local function next_description()
 			elseif type(item) == "string" then
 				event, bytes = describe_missed(item);
 			elseif item then
-				event, bytes = element("missed", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+				event, bytes = of_link("missed"), BATCH_FRAME;
 			else
-				event, bytes = element("synced", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+				event, bytes = of_link("synced"), BATCH_FRAME;
 			end
 			if event then return event, bytes, session; end
 			snapshot.at = snapshot.at + 1;
@@ -320,57 +400,57 @@ local function batch_answered(request, answer)
 	pump();
 end
 
+local BATCH_START = "<iq type='set' from='" .. escaped(host) .. "' to='" .. escaped(component) .. "' id='";
+local BATCH_EVENTS_START = "'><events xmlns='" .. NS .. "' epoch='" .. epoch .. "' seq='";
+local BATCH_END = "</events></iq>";
+
 -- Sends up to 64 events. While there is something to describe, 16 places are for that.
 local function send_batch()
-	local texts, describing = {}, is_describing();
-	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
-	local room = describing and EVENT_BYTES or BATCH_BYTES;
-	local count, bytes, facts = 0, BATCH_FRAME, nil;
-	texts[1] = "";  -- the start of the iq, when its number is known
-	local request = { link = link, answered = batch_answered };
-	while count < places and queue.first <= queue.last do
-		local event = queue[queue.first];
-		if event.registration or count > 0 and bytes + event.bytes > room then break; end
-		pop();
-		count, bytes = count + 1, bytes + event.bytes;
-		texts[count + 1] = event.text;
-		if event.fact then
-			facts = facts or {};
-			facts[#facts + 1] = event.fact;
-		end
-	end
+	local describing, first_event = is_describing(), queue.first;
+	local from, to, count, bytes, facts_taken = take(describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS,
+		(describing and EVENT_BYTES or BATCH_BYTES) - BATCH_FRAME);
+	bytes = bytes + BATCH_FRAME;
+	local request = { link = link, answered = batch_answered, facts = facts_taken };
+	local pieces, texts = queue.pieces, nil;
 	while describing and count < BATCH_EVENTS do
-		local event, size, session = next_description();
+		local text, size, session = next_description();
 		-- What does not fit is described anew in the next batch, as it is then.
-		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
+		if not text or count > 0 and bytes + size > BATCH_BYTES then break; end
 		count, bytes = count + 1, bytes + size;
-		texts[count + 1] = written(event);
+		texts = texts or {};
+		texts[#texts + 1] = text;
 		described_next(request, session);
 		describing = is_describing();
 	end
 	if count == 0 then return; end
 	local first = int(seq + 1);
 	seq = seq + count;
-	request.facts = facts;
 	link.unanswered = link.unanswered + 1;
 	link.in_flight[request] = true;
 	batch_left = clock();
-	local id = await(component, request, answer_within);
-	texts[1] = started("iq", { type = "set", id = id, from = host, to = component })
-		.. started("events", { xmlns = NS, epoch = epoch, seq = first });
-	texts[count + 2] = "</events></iq>";
-	send_text(concat(texts));
+	local start = BATCH_START .. await(component, request, answer_within) .. BATCH_EVENTS_START .. first .. "'>";
+	local iq;
+	if not texts and queue.first > queue.last then
+		pieces[from - 1], pieces[to + 1] = start, BATCH_END;
+		iq = concat(pieces, "", from - 1, to + 1);
+	else
+		iq = start .. concat(pieces, "", from, to) .. concat(texts or {}) .. BATCH_END;
+		let_go(from, to, first_event);
+	end
+	rewind();
+	send_text(iq);
 end
 
 local registration_answered;
 
 local function send_registration()
-	local event = pop();
+	local registration, payload = pop_registration();
+	rewind();
 	seq = seq + 1;
-	event.element.attr.xmlns, event.element.attr.epoch, event.element.attr.seq = NS, epoch, int(seq);
+	payload.attr.xmlns, payload.attr.epoch, payload.attr.seq = NS, epoch, int(seq);
 	link.asked = link.asked + 1;
-	event.registration.link, event.registration.answered = link, registration_answered;
-	ask(component, event.element, event.registration, answer_within);
+	registration.link, registration.answered = link, registration_answered;
+	ask(component, payload, registration, answer_within);
 end
 
 local function gap_left()
@@ -386,8 +466,8 @@ end);
 function pump(due)
 	local describes = false;
 	while link do
-		local head = queue[queue.first];
-		local registration = head and head.registration;
+		local head = queue.first <= queue.last;
+		local registration = head and queue.registration[queue.first];
 		if registration and link.asked < REGISTRATIONS_UNANSWERED then
 			send_registration();
 		elseif link.unanswered >= BATCHES_UNANSWERED then
@@ -419,13 +499,12 @@ local function drop_all(old)
 		for _, fact in ipairs(request.facts or {}) do missed.lose(fact); end
 	end
 	local dropped = queue;
-	queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+	queue = new_queue();
 	described, snapshot = { first = 1, last = 0 }, nil;
 	for i = dropped.first, dropped.last do
-		local event = dropped[i];
 		seq = seq + 1;
-		if event.fact then missed.lose(event.fact); end
-		if event.registration then refuse_registration(event.registration); end
+		if dropped.facts[i] then missed.lose(dropped.facts[i]); end
+		if dropped.registration[i] then refuse_registration(dropped.registration[i]); end
 	end
 end
 
@@ -462,38 +541,45 @@ local function may_report(session)
 end
 
 local function report(name, session, list)
-	if not may_report(session) then return; end
-	local event, bytes = describe(name, session);
-	if list then bytes = add_list(event, bytes, session, list, watched[session.username]); end
-	push { element = event, bytes = bytes };
+	if may_report(session) then push_text(session_text(name, session, list)); end
 end
 
-local function report_account(name, user, attr)
+-- `rest`: further attributes, and how it ends.
+local function report_account(name, user, rest)
 	if not link then
 		seq = seq + 1;
 		return;
 	end
-	attr.stamp, attr.user = stamp(now()), user;
-	push { element = element(name, attr), bytes = ACCOUNT_FRAME + 2 * VALUE_BYTES * 6 + escaped_length(user) };
+	local text = "<" .. name .. " stamp='" .. stamp(now()) .. "' user='" .. escaped(user) .. "'" .. rest;
+	push_text(text, ACCOUNT_FRAME + #text);
 end
 
--- A message that the account got. `archive_id`: where it was archived.
-local function report_message(name, user, stanza, archive_id, attr)
-	local stanza_shape, bytes = facts.tell(stanza, user, watched[user]);
-	local fact = name ~= "urgent" and missed.fact(user, stanza, archive_id, stanza_shape, bytes) or nil;
+local MESSAGE_STARTS = { archived = "<archived stamp='", offline = "<offline stamp='", urgent = "<urgent stamp='" };
+local MESSAGE_ENDS = { archived = "</archived>", offline = "</offline>", urgent = "</urgent>" };
+
+-- A message that the account got. `archive_id`: where it was archived; `key`, `value`: one more attribute.
+local function report_message(name, user, stanza, archive_id, key, value)
+	local how = watched[user];
+	local marked = mark(stanza, user, how);
+	local pieces, start = queue.pieces, queue.stop;
+	local last, bytes = tell(pieces, start + 7, stanza, user, how, marked);
+	local fact;
+	if name ~= "urgent" then
+		-- What is remembered of it is a text of its own.
+		local text = concat(pieces, "", start + 8, last);
+		fact = missed.fact(user, stanza, archive_id, text, bytes, name == "archived");
+		pieces[start + 8], last = text, start + 8;
+	end
 	if not link then
 		seq = seq + 1;
 		if fact then missed.lose(fact); end
 		return;
 	end
-	attr.stamp, attr.user = stamp(now()), user;
-	local event = element(name, attr);
-	event.inner = stanza_shape;
-	push {
-		element = event;
-		bytes = bytes + ACCOUNT_FRAME + escaped_length(user) + (archive_id and escaped_length(archive_id) or 0);
-		fact = fact;
-	};
+	pieces[start + 1], pieces[start + 2] = MESSAGE_STARTS[name], stamp(now());
+	pieces[start + 3], pieces[start + 4] = "' user='", escaped(user);
+	pieces[start + 5], pieces[start + 6], pieces[start + 7] = key or "", value or "", "'>";
+	pieces[last + 1] = MESSAGE_ENDS[name];
+	push(last + 1, bytes + ACCOUNT_FRAME + #pieces[start + 4] + (value and #value or 0), fact);
 end
 
 local function sessions_of(user)
@@ -524,9 +610,10 @@ local function report_end(session, reason)
 	memory.ended = true;
 	if resources[session.full_jid] == session then hold(session, session.full_jid, nil); end
 	if not may_report(session) then return; end
-	local event, bytes = describe("end", session, true);
-	event.attr.reason = reason;
-	push { element = event, bytes = bytes };
+	local pieces = queue.pieces;
+	local at, bytes = write_session(pieces, queue.stop, "end", session, true);
+	pieces[at + 1], pieces[at + 2], pieces[at + 3] = " reason='", reason, "'/>";
+	push(at + 3, bytes);
 end
 
 observe("resource-unbind", function (event)
@@ -561,12 +648,16 @@ end
 
 local function report_queued(session, stanza)
 	if not may_report(session) then return; end
-	local event, bytes = describe("queued", session);
-	local smqueue = session.outgoing_stanza_queue;
+	local user = session.username;
+	local how = watched[user];
+	local marked = mark(stanza, user, how);
+	local smqueue, pieces = session.outgoing_stanza_queue, queue.pieces;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
-	local one, size = facts.tell(stanza, session.username, watched[session.username], number);
-	event.inner = one;
-	push { element = event, bytes = bytes + size };
+	local at, bytes = write_session(pieces, queue.stop, "queued", session);
+	pieces[at + 1] = ">";
+	local last, size = tell(pieces, at + 1, stanza, user, how, marked, number);
+	pieces[last + 1] = "</queued>";
+	push(last + 1, bytes + size);
 end
 
 local overdue_stanza = guarded("an unresponsive session", function (stanza, session)
@@ -617,16 +708,16 @@ local acknowledged = guarded("an acknowledgement", function (session, stanza)
 	if not (session.username and memory_of(session).unresponsive) then return; end
 	set_unresponsive(session, false);
 	if not watched[session.username] or not may_report(session) then return; end
-	local event, bytes = describe("ack", session);
 	-- mod_smacks handles it after us, and then nobody hears of it.
 	local smqueue, h = session.outgoing_stanza_queue, tonumber(stanza.attr.h);
+	local acked, unacked;
 	if smqueue and h then
-		local acked, head = smqueue:count_acked(), smqueue:count_acked() + smqueue:count_unacked();
-		if h >= acked and h <= head then
-			event.attr["h-out"], event.attr.unacked = int(h), int(head - h);
-		end
+		local head = smqueue:count_acked() + smqueue:count_unacked();
+		if h >= smqueue:count_acked() and h <= head then acked, unacked = h, head - h; end
 	end
-	push { element = event, bytes = bytes };
+	local at, bytes = write_session(queue.pieces, queue.stop, "ack", session, false, acked, unacked);
+	queue.pieces[at + 1] = "/>";
+	push(at + 1, bytes);
 end);
 
 for _, version in ipairs { "2", "3" } do
@@ -682,7 +773,7 @@ local archived = guarded("archive-message-added", function (event)
 	local to = stanza.attr.to;
 	if to and not is_account(to, user) or not to and event.origin.username ~= user then return; end
 	local id = tostring(event.id);
-	report_message("archived", user, stanza, id, { ["archive-id"] = cut(id, VALUE_BYTES) });
+	report_message("archived", user, stanza, id, "' archive-id='", escaped(cut(id, VALUE_BYTES)));
 end);
 
 module:hook("archive-message-added", function (event)
@@ -696,7 +787,7 @@ local went_offline = guarded("message/offline/handle", function (stanza, user)
 	for _, child in ipairs(stanza.tags) do
 		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then id = child.attr.id; end
 	end
-	report_message("offline", user, stanza, id, {});
+	report_message("offline", user, stanza, id);
 end);
 
 local function on_offline(event)
@@ -726,11 +817,11 @@ local call_received = guarded("a call", function (event)
 	for _, child in ipairs(stanza.tags) do
 		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then return; end
 	end
-	report_message("urgent", user, stanza, nil, {});
+	report_message("urgent", user, stanza);
 end);
 
 local call_sent = guarded("a call of our own", function (event)
-	report_message("urgent", event.origin.username, event.stanza, nil, { sent = "true" });
+	report_message("urgent", event.origin.username, event.stanza, nil, "' sent='", "true");
 end);
 
 -- After mod_mam (0), before mod_carbons (-0.5) and delivery (-1).
@@ -773,17 +864,15 @@ end, 10);
 observe("cloud-notify-ping", function (event)
 	local user = event.user or event.username;
 	if standing_back or not user or not watched[user] then return; end
-	if not event.push_services then return report_account("ping", user, {}); end
+	if not event.push_services then return report_account("ping", user, "/>"); end
 	for _, service in pairs(event.push_services) do
-		report_account("ping", user, {
-			service = service.jid and cut(service.jid, VALUE_BYTES);
-			node = service.node and cut(service.node, VALUE_BYTES);
-		});
+		report_account("ping", user, (service.jid and " service='" .. escaped(cut(service.jid, VALUE_BYTES)) .. "'" or "")
+			.. (service.node and " node='" .. escaped(cut(service.node, VALUE_BYTES)) .. "'" or "") .. "/>");
 	end
 end);
 
 module:hook_global("user-deleted", guarded("user-deleted", function (event)
-	if event.host == host and watched[event.username] then report_account("user-deleted", event.username, {}); end
+	if event.host == host and watched[event.username] then report_account("user-deleted", event.username, "/>"); end
 end), -10);
 
 ---- Orders -----------------------------------------------------------------------------------------------------------
@@ -1122,13 +1211,12 @@ local function register(session, stanza)
 	if snapshot and memory.described ~= link then
 		-- Its events come after its description.
 		memory.described = link;
-		local description, size = describe_now(session);
-		push { element = description, bytes = size };
+		push_text(describe_now(session));
 		if not link then return refuse_registration(registration); end
 	end
 	if registration.enables then start_asking(registration.user); end
 	local event, size = describe("registration", session);
-	push { element = append(event, st.clone(request)), bytes = size + bytes, registration = registration };
+	push(queue.stop, size + bytes, nil, registration, append(event, st.clone(request)));
 end
 
 for _, name in ipairs { "enable", "disable" } do
