@@ -18,8 +18,8 @@ local stamp_second, second_text, stamp_milli, stamp_text;
 
 -- XEP-0082 in milliseconds. Many events have the same.
 local function stamp(when)
-	local second = floor(when);
-	local milli = floor((when - second) * 1000);
+	local rest = when % 1;
+	local second, milli = when - rest, rest * 1000 - rest * 1000 % 1;
 	if second ~= stamp_second then
 		stamp_second, second_text, stamp_milli = second, os_date("!%Y-%m-%dT%H:%M:%S", second), nil;
 	end

@@ -554,6 +554,7 @@ local function report_account(name, user, rest)
 	push_text(text, ACCOUNT_FRAME + #text);
 end
 
+local user_texts = elements.cache(function (user) return escaped(user), true; end);
 local MESSAGE_STARTS = { archived = "<archived stamp='", offline = "<offline stamp='", urgent = "<urgent stamp='" };
 local MESSAGE_ENDS = { archived = "</archived>", offline = "</offline>", urgent = "</urgent>" };
 
@@ -576,10 +577,11 @@ local function report_message(name, user, stanza, archive_id, key, value)
 		return;
 	end
 	pieces[start + 1], pieces[start + 2] = MESSAGE_STARTS[name], stamp(now());
-	pieces[start + 3], pieces[start + 4] = "' user='", escaped(user);
+	local user_text = user_texts[user];
+	pieces[start + 3], pieces[start + 4] = "' user='", user_text;
 	pieces[start + 5], pieces[start + 6], pieces[start + 7] = key or "", value or "", "'>";
 	pieces[last + 1] = MESSAGE_ENDS[name];
-	push(last + 1, bytes + ACCOUNT_FRAME + #pieces[start + 4] + (value and #value or 0), fact);
+	push(last + 1, bytes + ACCOUNT_FRAME + #user_text + (value and #value or 0), fact);
 end
 
 local function sessions_of(user)

@@ -30,10 +30,9 @@ local KEPT_OF_STANZA = set("xmlns", "from", "to", "type", "id");
 local KEPT = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp", "media", "rid");
 local KEPT_OF_REFERENCE = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp",
 	"media", "rid", "uri", "begin", "end");
--- Their values seldom come again.
-local UNIQUE = set("id", "stamp");
 
--- How elements and attributes are written. Names and most values come again and again: they are looked up as a whole.
+-- How elements and attributes are written. Names and most values come again and again, if only because a message is
+-- archived and queued: they are looked up as a whole.
 local opened = cache(function (name) return "<" .. name, true; end);
 local closed = cache(function (name) return "</" .. name .. ">", true; end);
 local hidden = cache(function (name) return "<" .. name .. ">*</" .. name .. ">", true; end);
@@ -44,7 +43,7 @@ local function written_as(kept)
 		result[key] = cache(function (value)
 			local short = #value <= VALUE_BYTES;
 			value = escaped(short and value or cut(value, VALUE_BYTES));
-			return " " .. key .. "='" .. value .. "'", short and not UNIQUE[key];
+			return " " .. key .. "='" .. value .. "'", short;
 		end);
 	end
 	return result;
