@@ -19,6 +19,7 @@ local facts = module:require "facts";
 local missed = module:require "missed";
 local sessions = module:require "sessions";
 local checks = module:require "checks";
+local queues = module:require "queue";
 local relay = module:require "relay";
 
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
@@ -30,6 +31,7 @@ local int, stamp, cut = elements.int, elements.stamp, elements.cut;
 local escaped, escaped_length = elements.escaped, elements.escaped_length;
 local element, append = elements.element, elements.append;
 local mark, tell = facts.mark, facts.tell;
+local put, take = queues.put, queues.take;
 local memory_of, update_state, describe = sessions.memory_of, sessions.update_state, sessions.describe;
 local write_session, write_list = sessions.write, sessions.write_list;
 
@@ -89,7 +91,7 @@ local watched = {};               -- accounts of the list in force: user -> { fu
 local building, building_name;    -- the list under construction
 local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
 
-local queue;                      -- see new_queue
+local queue = queues.new();
 local described = { first = 1, last = 0 };  -- sessions to describe because their account became watched
 local snapshot;                   -- { at, items … } while one runs
 local batch_left = 0;             -- when the last batch left
@@ -241,95 +243,26 @@ end
 
 ---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
 
--- Events wait as pieces of text that are put together when their batch leaves: an event of its own would be copied
--- once more, and have to be collected, which costs more than all else. The pieces of event `i` end at `ends[i]`, those of
--- the first one begin behind `start`; there is room for one before them. A registration has none: it is in
--- `registration[i]`, and its element beside it.
-local function new_queue()
-	return {
-		first = 1, last = 0, bytes = 0, registrations = 0, pieces = {}, start = 1, stop = 1;
-		ends = {}, sizes = {}, facts = {}, registration = {}, elements = {};
-	};
-end
-
-queue = new_queue();
-
--- Puts what was written behind the end of the queue into it, as an event. `fact`: see missed.lib.lua.
-local function push(at, bytes, fact, registration, registration_element)
-	local count = queue.last - queue.first + 2;
-	if count > BATCH_EVENTS and not registration then
-		-- The window is closed, and this may wait for long.
-		queue.pieces[queue.stop + 1] = concat(queue.pieces, "", queue.stop + 1, at);
-		for i = queue.stop + 2, at do queue.pieces[i] = nil; end
-		at = queue.stop + 1;
-	end
-	local last = queue.last + 1;
-	queue.last, queue.stop, queue.bytes = last, at, queue.bytes + bytes;
-	queue.ends[last], queue.sizes[last], queue.facts[last] = at, bytes, fact or false;
-	if registration then
-		queue.registration[last], queue.elements[last] = registration, registration_element;
-		queue.registrations = queue.registrations + 1;
-	end
+local function pushed()
+	local count = queue.last - queue.first + 1;
 	if count > QUEUE_EVENTS or queue.bytes > QUEUE_BYTES then
 		queue_full_at = clock();
 		return unlink("the queue is full");
 	end
 	-- Without a timer nothing waits yet, or what waits may go at once.
-	if not batch_timer or count >= BATCH_EVENTS or registration then pump(); end
+	if not batch_timer or count >= BATCH_EVENTS or queue.registrations > 0 then pump(); end
+end
+
+-- Puts what was written behind the end of the queue into it, as an event. `fact`: see missed.lib.lua.
+local function push(at, bytes, fact)
+	-- With a batch before it the window is closed.
+	put(queue, at, bytes, fact, queue.last - queue.first + 1 >= BATCH_EVENTS);
+	pushed();
 end
 
 local function push_text(text, bytes)
 	queue.pieces[queue.stop + 1] = text;
 	push(queue.stop + 1, bytes);
-end
-
-local function pop_registration()
-	local first = queue.first;
-	local registration, registration_element = queue.registration[first], queue.elements[first];
-	queue.bytes, queue.registrations = queue.bytes - queue.sizes[first], queue.registrations - 1;
-	queue.registration[first], queue.elements[first] = nil, nil;
-	queue.ends[first], queue.sizes[first], queue.facts[first] = nil, nil, nil;
-	queue.first = first + 1;
-	return registration, registration_element;
-end
-
--- Where what is put in begins again, once all has left. What is left behind is overwritten.
-local function rewind()
-	if queue.first <= queue.last then return; end
-	if queue.last > 2 * BATCH_EVENTS or queue.stop > 4 * BATCH_EVENTS * BATCH_EVENTS then
-		queue = new_queue();
-	else
-		queue.first, queue.last, queue.start, queue.stop = 1, 0, 1, 1;
-	end
-end
-
--- Takes what waits, but for registrations and what is behind them, up to so many events and bytes: the first and the
--- last of the pieces, how many events they are, at most how many bytes, and their facts.
-local function take(places, room)
-	local first, taken = queue.first, queue.first - 1;
-	local bytes, facts_taken, count = 0, nil, 0;
-	local sizes, facts_of, registration = queue.sizes, queue.facts, queue.registration;
-	for i = first, min(queue.last, first + places - 1) do
-		local size = sizes[i];
-		if registration[i] or i > first and bytes + size > room then break; end
-		taken, bytes = i, bytes + size;
-		local fact = facts_of[i];
-		if fact then
-			facts_taken = facts_taken or {};
-			count = count + 1;
-			facts_taken[count] = fact;
-		end
-	end
-	local from, to = queue.start + 1, taken < first and queue.start or queue.ends[taken];
-	queue.first, queue.start, queue.bytes = taken + 1, to, queue.bytes - bytes;
-	return from, to, taken - first + 1, bytes, facts_taken;
-end
-
--- Lets go of what has left, if something else is behind it.
-local function let_go(from, to, first)
-	if queue.first > queue.last then return; end
-	for i = from, to - 1 do queue.pieces[i] = nil; end
-	for i = first, queue.first - 1 do queue.ends[i], queue.sizes[i], queue.facts[i] = nil, nil, nil; end
 end
 
 -- What of the snapshot, or of accounts that became watched, is next: its text, its size, and the session if it is
@@ -407,17 +340,16 @@ local BATCH_END = "</events></iq>";
 -- Sends up to 64 events. While there is something to describe, 16 places are for that.
 local function send_batch()
 	local describing, first_event = is_describing(), queue.first;
-	local from, to, count, bytes, facts_taken = take(describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS,
+	local from, to, count, bytes, facts_taken = take(queue, describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS,
 		(describing and EVENT_BYTES or BATCH_BYTES) - BATCH_FRAME);
 	bytes = bytes + BATCH_FRAME;
 	local request = { link = link, answered = batch_answered, facts = facts_taken };
-	local pieces, texts = queue.pieces, nil;
+	local texts = {};
 	while describing and count < BATCH_EVENTS do
 		local text, size, session = next_description();
 		-- What does not fit is described anew in the next batch, as it is then.
 		if not text or count > 0 and bytes + size > BATCH_BYTES then break; end
 		count, bytes = count + 1, bytes + size;
-		texts = texts or {};
 		texts[#texts + 1] = text;
 		described_next(request, session);
 		describing = is_describing();
@@ -429,23 +361,18 @@ local function send_batch()
 	link.in_flight[request] = true;
 	batch_left = clock();
 	local start = BATCH_START .. await(component, request, answer_within) .. BATCH_EVENTS_START .. first .. "'>";
-	local iq;
-	if not texts and queue.first > queue.last then
-		pieces[from - 1], pieces[to + 1] = start, BATCH_END;
-		iq = concat(pieces, "", from - 1, to + 1);
-	else
-		iq = start .. concat(pieces, "", from, to) .. concat(texts or {}) .. BATCH_END;
-		let_go(from, to, first_event);
-	end
-	rewind();
+	local behind = texts[1] and concat(texts) .. BATCH_END or BATCH_END;
+	local iq = queues.text(queue, from, to, start, behind);
+	queue = queues.rewound(queue, first_event);
 	send_text(iq);
 end
 
 local registration_answered;
 
 local function send_registration()
-	local registration, payload = pop_registration();
-	rewind();
+	local first = queue.first;
+	local registration, payload = queues.take_registration(queue);
+	queue = queues.rewound(queue, first);
 	seq = seq + 1;
 	payload.attr.xmlns, payload.attr.epoch, payload.attr.seq = NS, epoch, int(seq);
 	link.asked = link.asked + 1;
@@ -466,7 +393,7 @@ end);
 function pump(due)
 	local describes = false;
 	while link do
-		local head = queue.first <= queue.last;
+		local head = not queues.is_empty(queue);
 		local registration = head and queue.registration[queue.first];
 		if registration and link.asked < REGISTRATIONS_UNANSWERED then
 			send_registration();
@@ -499,7 +426,7 @@ local function drop_all(old)
 		for _, fact in ipairs(request.facts or {}) do missed.lose(fact); end
 	end
 	local dropped = queue;
-	queue = new_queue();
+	queue = queues.new();
 	described, snapshot = { first = 1, last = 0 }, nil;
 	for i = dropped.first, dropped.last do
 		seq = seq + 1;
@@ -1218,7 +1145,8 @@ local function register(session, stanza)
 	end
 	if registration.enables then start_asking(registration.user); end
 	local event, size = describe("registration", session);
-	push(queue.stop, size + bytes, nil, registration, append(event, st.clone(request)));
+	queues.put_registration(queue, registration, append(event, st.clone(request)), size + bytes);
+	pushed();
 end
 
 for _, name in ipairs { "enable", "disable" } do
