@@ -44,16 +44,19 @@ local function update_state(session, memory)
 	end
 end
 
+-- This instance of the module: what an earlier one wrote may differ.
+local INSTANCE = {};
+
 -- Those attributes that hardly change from one event of a session to the next, as text. It is made anew when one of
 -- them has changed, or an earlier instance of this module made it.
 local function lasting(session, memory, window, acked, resumable, csi)
 	local known, client, handled = memory.lasting, session.client_id, session.handled_stanza_count;
-	if not known or known.by ~= module or known.since ~= memory.since or known.state ~= memory.state
+	if not known or known.by ~= INSTANCE or known.since ~= memory.since or known.state ~= memory.state
 	or known.window ~= window or known.acked ~= acked or known.handled ~= handled or known.resumable ~= resumable
 	or known.csi ~= csi or known.client ~= client then
 		local active = csi == "active" or csi == "inactive";
 		known = {
-			by = module, since = memory.since, state = memory.state, window = window, acked = acked, handled = handled,
+			by = INSTANCE, since = memory.since, state = memory.state, window = window, acked = acked, handled = handled,
 			resumable = resumable, csi = csi, client = client;
 			text = concat {
 				"' sid='", memory.sid, "' user='", escaped(session.username),

@@ -104,7 +104,7 @@ local function write_whole(buffer, at, source, outer, level, full)
 	if left_elements < 0 or level > LEVELS or count > CHILDREN then return nil; end
 	local text = #source > count and text_of(source);
 	if text then text = full and is_content(name, ns) and escaped(text) or "*"; end
-	if text == "*" and count == 0 and next(source_attr) == nil then
+	if text == "*" and count == 0 and level > 1 and next(source_attr) == nil then
 		-- Such as a body.
 		local whole = hidden[name];
 		left_bytes = left_bytes - #whole;
