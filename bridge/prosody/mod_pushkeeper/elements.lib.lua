@@ -1,9 +1,8 @@
--- Elements, numbers and times as mod_pushkeeper writes them. What is in a batch is written once, as text: trees of
--- util.stanza for it would take as long again.
+-- Elements, numbers and times as mod_pushkeeper writes them.
 
 local st = require "util.stanza";
 
-local next, setmetatable, os_date, floor = next, setmetatable, os.date, math.floor;
+local pairs, setmetatable, os_date, floor = pairs, setmetatable, os.date, math.floor;
 local find, format, sub, byte, concat = string.find, string.format, string.sub, string.byte, table.concat;
 local xml_escape, stanza_mt = st.xml_escape, st.stanza_mt;
 
@@ -19,8 +18,8 @@ local stamp_second, second_text, stamp_milli, stamp_text;
 
 -- XEP-0082 in milliseconds. Many events have the same.
 local function stamp(when)
-	local second = floor(when);
-	local milli = floor((when - second) * 1000);
+	local rest = when % 1;
+	local second, milli = when - rest, rest * 1000 - rest * 1000 % 1;
 	if second ~= stamp_second then
 		stamp_second, second_text, stamp_milli = second, os_date("!%Y-%m-%dT%H:%M:%S", second), nil;
 	end
@@ -60,52 +59,32 @@ local function append(parent, child)
 	return parent;
 end
 
--- How an attribute begins, by its name.
-local begins = setmetatable({}, { __index = function (known, key)
-	known[key] = " " .. key .. "='";
-	return known[key];
-end });
+-- Remembers what `make` makes of a text, of the last thousand at most: what strangers choose must not fill memory.
+local KNOWN = 1000;
 
--- Attributes that have numbers, times and our own words.
-local PLAIN = {
-	stamp = true, sid = true, state = true, since = true, timeout = true, left = true, ["h-in"] = true, ["h-out"] = true,
-	unacked = true, queued = true, resumable = true, csi = true, reason = true, epoch = true, seq = true, count = true,
-};
-
--- The same for everything that is written: each of its own would have to be collected. What is left in it is little.
-local buffer = { "<" };
-
-local function write_start(name, attr)
-	local at = 2;
-	buffer[2] = name;
-	for key, value in next, attr do
-		buffer[at + 1], buffer[at + 2], buffer[at + 3] = begins[key], PLAIN[key] and value or escaped(value), "'";
-		at = at + 3;
-	end
-	return at;
+local function cache(make)
+	local count = 0;
+	return setmetatable({}, { __index = function (known, text)
+		local made, keep = make(text);
+		if not keep then return made; end
+		if count == KNOWN then
+			for old in pairs(known) do known[old] = nil; end
+			count = 0;
+		end
+		known[text], count = made, count + 1;
+		return made;
+	end });
 end
 
--- The start of an element of ours as text.
-local function started(name, attr)
-	local at = write_start(name, attr) + 1;
-	buffer[at] = ">";
-	return concat(buffer, "", 1, at);
-end
-
--- An element of ours as text. What is inside is text already: `inner`.
-local function written(source)
-	local at = write_start(source.name, source.attr);
-	if source.inner then
-		buffer[at + 1], buffer[at + 2], buffer[at + 3], buffer[at + 4], buffer[at + 5] = ">", source.inner, "</", source.name, ">";
-		at = at + 5;
-	else
-		at = at + 1;
-		buffer[at] = "/>";
-	end
-	return concat(buffer, "", 1, at);
+-- A small element of ours as text, without anything inside.
+local function written(name, attr)
+	local parts = { "<" .. name };
+	for key, value in pairs(attr) do parts[#parts + 1] = " " .. key .. "='" .. escaped(value) .. "'"; end
+	parts[#parts + 1] = "/>";
+	return concat(parts);
 end
 
 return {
 	int = int, stamp = stamp, cut = cut, escaped = escaped, escaped_length = escaped_length;
-	element = element, append = append, begins = begins, started = started, written = written;
+	element = element, append = append, cache = cache, written = written;
 };

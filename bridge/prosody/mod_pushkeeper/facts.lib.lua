@@ -5,7 +5,7 @@ local jid = require "util.jid";
 local load_roster = require "core.rostermanager".load_roster;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
 local int = module:require "elements".int;
-local shape = module:require "shape".shape;
+local write_shape = module:require "shape".write;
 
 local ipairs, pairs, pcall, type, find, sub = ipairs, pairs, pcall, type, string.find, string.sub;
 
@@ -166,23 +166,40 @@ local function is_contact(user, stanza)
 	return roster[contact] and "true" or "false";
 end
 
--- `<stanza/>` as text, with the shape of a stanza and what is to be said of it, and at most how many bytes it is. `how`:
--- how its account is watched, if it is; `number`: the stanza's in the session.
-local function tell(stanza, user, how, number)
-	local inner, bytes = shape(stanza, user .. "@" .. host, how and how.full);
-	local mark;
+-- What is to be said of a stanza beside its shape, as an attribute; nil if nothing. `how`: how its account is watched, if
+-- it is. Others may hear of it when a roster is read, so nothing may be half written now.
+local function mark(stanza, user, how)
 	if stanza.name ~= "message" then
-		mark = nil;
+		return nil;
 	elseif stanza.attr.type == "groupchat" then
-		mark = is_own(user, stanza.attr.from) and " own='true'";
+		return is_own(user, stanza.attr.from) and " own='true'" or nil;
 	elseif how and how.contacts then
 		local contact = is_contact(user, stanza);
-		mark = contact and " contact='" .. contact .. "'";
+		return contact and " contact='" .. contact .. "'";
 	end
-	return (number and "<stanza n='" .. int(number) .. "'" or "<stanza") .. (mark or "") .. ">" .. inner .. "</stanza>",
-		bytes + FRAME;
+end
+
+-- Writes `<stanza/>` with the shape of a stanza into the buffer behind `at`; returns where it ends there, and at most how
+-- many bytes it is. `number`: the stanza's in the session.
+local function tell(buffer, at, stanza, user, how, marked, number)
+	if number then
+		buffer[at + 1], buffer[at + 2], buffer[at + 3] = "<stanza n='", int(number), "'";
+		at = at + 3;
+	else
+		at = at + 1;
+		buffer[at] = "<stanza";
+	end
+	if marked then
+		at = at + 1;
+		buffer[at] = marked;
+	end
+	buffer[at + 1] = ">";
+	local last, bytes = write_shape(buffer, at + 1, stanza, user .. "@" .. host, how and how.full);
+	buffer[last + 1] = "</stanza>";
+	return last + 1, bytes + FRAME;
 end
 
 return {
-	tell = tell, presence_sent = presence_sent, presence_received = presence_received, presences_before = presences_before;
+	mark = mark, tell = tell;
+	presence_sent = presence_sent, presence_received = presence_received, presences_before = presences_before;
 };

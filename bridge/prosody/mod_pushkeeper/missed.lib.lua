@@ -5,7 +5,7 @@ local jid = require "util.jid";
 local clock = require "util.time".monotonic or require "util.time".now;
 local elements = module:require "elements";
 
-local ipairs, pairs, find, floor = ipairs, pairs, string.find, math.floor;
+local ipairs, pairs, find, floor, remove = ipairs, pairs, string.find, math.floor, table.remove;
 
 local NS_JINGLE_MESSAGE = "urn:xmpp:jingle-message:";
 local ACCOUNTS, KEYS, SECONDS = 10000, 10, 30;
@@ -15,7 +15,10 @@ local VALUE_BYTES = 256;
 local lost = { users = {}, count = 0, overflow = false };
 local recent = { first = 1, last = 0 };  -- what was answered lately: { second, users }, … in order
 
--- A fact is one such message: { user, key, attr of its <key/>, shape: its <stanza/>, bytes: of that }.
+-- A fact is one such message: { user, the id of a call or of the message or of the archive, the sender (unless it is the
+-- archive's), whether it is a call, the text of its <stanza/>, at most how many bytes that is, whether it was archived }.
+-- Numbered, as there is one for every message.
+local USER, ID, FROM, IS_CALL, SHAPE, SHAPE_BYTES, ARCHIVED = 1, 2, 3, 4, 5, 6, 7;
 
 local function cut(text)
 	return elements.cut(text, VALUE_BYTES);
@@ -29,37 +32,38 @@ local function call_of(stanza)
 	end
 end
 
--- The key that names a message for good, as text and as attributes.
-local function key_of(stanza, archive_id)
-	local from = cut(stanza.attr.from or "");
+-- With the key that names a message for good.
+local function new_fact(user, stanza, archive_id, shape, bytes, archived)
 	local call = call_of(stanza);
 	if call then
-		from = jid.bare(from) or "";
-		return "call\0" .. from .. "\0" .. call, { call = "true", from = from, id = call };
+		return { user, call, jid.bare(cut(stanza.attr.from or "")) or "", true, shape, bytes, archived };
 	elseif archive_id then
-		return "archive\0" .. archive_id, { id = archive_id };
+		return { user, archive_id, false, false, shape, bytes, archived };
 	elseif stanza.attr.id then
-		local id = cut(stanza.attr.id);
-		return from .. "\0" .. id, { from = from, id = id };
+		return { user, cut(stanza.attr.id), cut(stanza.attr.from or ""), false, shape, bytes, archived };
 	end
+	return { user, false, false, false, shape, bytes, archived };
 end
 
-local function new_fact(user, stanza, archive_id, shape, bytes)
-	local key, attr = key_of(stanza, archive_id);
-	return { user = user, key = key, attr = attr or {}, shape = shape, bytes = bytes };
+local function is_same(fact, other)
+	return fact[ID] and fact[ID] == other[ID] and fact[FROM] == other[FROM] and fact[IS_CALL] == other[IS_CALL];
 end
 
 -- A record is { count, shape and bytes of the newest message, facts of the newest 10, … }. Only the newest needs its
--- shape: the others would hold memory for nothing.
-local function remember(record, fact, shape, bytes)
+-- shape: the others would hold memory for nothing. `fresh`: it is not among them.
+local function remember(record, fact, shape, bytes, fresh)
 	record.shape, record.bytes = shape, bytes;
-	for _, other in ipairs(record) do
+	local last = #record;
+	if not fresh then
 		-- Archived, then offline: the same message.
-		if fact.key and other.key == fact.key then return; end
+		for i = 1, last do
+			if is_same(fact, record[i]) then return; end
+		end
 	end
+	fact[SHAPE] = false;
 	record.count = record.count + 1;
-	record[#record + 1] = { key = fact.key, attr = fact.attr };
-	if #record > KEYS then table.remove(record, 1); end
+	if last >= KEYS then remove(record, 1); end
+	record[#record + 1] = fact;
 end
 
 local function record_of(user)
@@ -75,8 +79,8 @@ local function record_of(user)
 end
 
 local function lose(fact)
-	local record = record_of(fact.user);
-	if record then remember(record, fact, fact.shape, fact.bytes); end
+	local record = record_of(fact[USER]);
+	if record then remember(record, fact, fact[SHAPE], fact[SHAPE_BYTES]); end
 end
 
 -- What was answered may have been forgotten in a crash: it is kept for a while.
@@ -93,13 +97,16 @@ local function remember_answered(facts)
 		recent.last = recent.last + 1;
 		recent[recent.last] = bucket;
 	end
-	for _, fact in ipairs(facts) do
-		local record = bucket.users[fact.user];
+	local users = bucket.users;
+	for i = 1, #facts do
+		local fact = facts[i];
+		local record = users[fact[USER]];
 		if not record then
 			record = { count = 0 };
-			bucket.users[fact.user] = record;
+			users[fact[USER]] = record;
 		end
-		remember(record, fact, fact.shape, fact.bytes);
+		-- What was archived has an id of its own, except a call.
+		remember(record, fact, fact[SHAPE], fact[SHAPE_BYTES], fact[ARCHIVED] and not fact[IS_CALL]);
 	end
 end
 
@@ -122,9 +129,10 @@ local function describe(user)
 	if not record then return; end
 	local keys, bytes = {}, 0;
 	for i, fact in ipairs(record) do
-		keys[i] = elements.written({ name = "key", attr = fact.attr });
-		bytes = bytes + 50 + (fact.attr.from and elements.escaped_length(fact.attr.from) or 0)
-			+ (fact.attr.id and elements.escaped_length(fact.attr.id) or 0);
+		keys[i] = elements.written("key", {
+			id = fact[ID] or nil, from = fact[FROM] or nil, call = fact[IS_CALL] and "true" or nil,
+		});
+		bytes = bytes + #keys[i];
 	end
 	return record.count, table.concat(keys) .. record.shape, bytes + record.bytes;
 end

@@ -19,6 +19,7 @@ local facts = module:require "facts";
 local missed = module:require "missed";
 local sessions = module:require "sessions";
 local checks = module:require "checks";
+local queues = module:require "queue";
 local relay = module:require "relay";
 
 local next, pairs, ipairs, type, tonumber, tostring = next, pairs, ipairs, type, tonumber, tostring;
@@ -26,11 +27,13 @@ local setmetatable, traceback = setmetatable, debug.traceback;
 local ceil, max, min = math.ceil, math.max, math.min;
 local find, format, sub, concat = string.find, string.format, string.sub, table.concat;
 local is_stanza = st.is_stanza;
-local int, stamp, cut, escaped_length = elements.int, elements.stamp, elements.cut, elements.escaped_length;
+local int, stamp, cut = elements.int, elements.stamp, elements.cut;
+local escaped, escaped_length = elements.escaped, elements.escaped_length;
 local element, append = elements.element, elements.append;
-local started, written = elements.started, elements.written;
-local memory_of, update_state, describe, add_list =
-	sessions.memory_of, sessions.update_state, sessions.describe, sessions.add_list;
+local mark, tell = facts.mark, facts.tell;
+local put, take = queues.put, queues.take;
+local memory_of, update_state, describe = sessions.memory_of, sessions.update_state, sessions.describe;
+local write_session, write_list = sessions.write, sessions.write_list;
 
 local VERSION = "0.1.0";
 local NS = "urn:pushkeeper:host:0";
@@ -88,7 +91,7 @@ local watched = {};               -- accounts of the list in force: user -> { fu
 local building, building_name;    -- the list under construction
 local watched_before = {};        -- before a reload: their messages are remembered until there is a list again
 
-local queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+local queue = queues.new();
 local described = { first = 1, last = 0 };  -- sessions to describe because their account became watched
 local snapshot;                   -- { at, items … } while one runs
 local batch_left = 0;             -- when the last batch left
@@ -134,24 +137,38 @@ end
 
 ---- Describing what there is ------------------------------------------------------------------------------------------
 
+-- An event of a session as text, and at most how many bytes it is. `list`: the stanzas it carries.
+local function session_text(name, session, list, attribute)
+	local inner, bytes;
+	if list then inner, bytes = write_list(memory_of(session).bytes, session, list, watched[session.username]); end
+	local buffer = {};
+	local at, size = write_session(buffer, 0, name, session);
+	buffer[at + 1], buffer[at + 2] = attribute or "", list and " queued='" .. int(#list) .. "'" or "";
+	buffer[at + 3] = inner and ">" .. inner .. "</" .. name .. ">" or "/>";
+	return concat(buffer), bytes or size;
+end
+
 -- A `session`, with what is unacknowledged where that matters.
 local function describe_now(session)
-	local event, bytes = describe("session", session);
-	local memory = session.pushkeeper;
+	local memory, list = memory_of(session), nil;
+	update_state(session, memory);
 	if watched[session.username] and session.outgoing_stanza_queue
 	and (memory.state == "hibernated" or memory.state == "unresponsive") then
-		bytes = add_list(event, bytes, session, session.outgoing_stanza_queue:table(), watched[session.username]);
+		list = session.outgoing_stanza_queue:table();
 	end
-	if link then event.attr.token = link.token; end
-	return event, bytes;
+	return session_text("session", session, list, link and " token='" .. escaped(link.token) .. "'");
+end
+
+-- `rest`: attributes and what is inside.
+local function of_link(name, rest)
+	return "<" .. name .. " token='" .. escaped(link.token) .. "' stamp='" .. stamp(now()) .. "'" .. (rest or "/>");
 end
 
 local function describe_missed(user)
 	local count, inner, bytes = missed.describe(user);
 	if not (count and watched[user]) then return; end
-	local event = element("missed", { token = link.token, stamp = stamp(now()), user = user, count = int(count) });
-	event.inner = inner;
-	return event, bytes + ACCOUNT_FRAME + escaped_length(user);
+	local rest = " user='" .. escaped(user) .. "' count='" .. int(count) .. "'>" .. inner .. "</missed>";
+	return of_link("missed", rest), bytes + ACCOUNT_FRAME + escaped_length(user);
 end
 
 ---- Questions to others, and their answers ---------------------------------------------------------------------------
@@ -226,33 +243,29 @@ end
 
 ---- The queue, batches, the snapshot ---------------------------------------------------------------------------------
 
--- Puts an event into the queue. `event`: { element, bytes, fact = …, registration = … }. What is no registration
--- becomes text.
-local function push(event)
-	if not event.registration then event.element, event.text = nil, written(event.element); end
-	queue.last = queue.last + 1;
-	queue[queue.last] = event;
-	queue.bytes = queue.bytes + event.bytes;
-	if event.registration then queue.registrations = queue.registrations + 1; end
+local function pushed()
 	local count = queue.last - queue.first + 1;
 	if count > QUEUE_EVENTS or queue.bytes > QUEUE_BYTES then
 		queue_full_at = clock();
 		return unlink("the queue is full");
 	end
 	-- Without a timer nothing waits yet, or what waits may go at once.
-	if not batch_timer or count >= BATCH_EVENTS or event.registration then pump(); end
+	if not batch_timer or count >= BATCH_EVENTS or queue.registrations > 0 then pump(); end
 end
 
-local function pop()
-	local event = queue[queue.first];
-	queue[queue.first] = nil;
-	queue.first = queue.first + 1;
-	queue.bytes = queue.bytes - event.bytes;
-	if event.registration then queue.registrations = queue.registrations - 1; end
-	return event;
+-- Puts what was written behind the end of the queue into it, as an event. `fact`: see missed.lib.lua.
+local function push(at, bytes, fact)
+	-- With a batch before it the window is closed.
+	put(queue, at, bytes, fact, queue.last - queue.first + 1 >= BATCH_EVENTS);
+	pushed();
 end
 
--- What of the snapshot, or of accounts that became watched, is next: the element, its size, and the session if it is
+local function push_text(text, bytes)
+	queue.pieces[queue.stop + 1] = text;
+	push(queue.stop + 1, bytes);
+end
+
+-- What of the snapshot, or of accounts that became watched, is next: its text, its size, and the session if it is
 -- one. What is over by now is left out. A snapshot's items are sessions, users who missed something (a string),
 -- "without a user" (true) and its end (false).
 local function next_description()
@@ -268,9 +281,9 @@ local function next_description()
 			elseif type(item) == "string" then
 				event, bytes = describe_missed(item);
 			elseif item then
-				event, bytes = element("missed", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+				event, bytes = of_link("missed"), BATCH_FRAME;
 			else
-				event, bytes = element("synced", { token = link.token, stamp = stamp(now()) }), BATCH_FRAME;
+				event, bytes = of_link("synced"), BATCH_FRAME;
 			end
 			if event then return event, bytes, session; end
 			snapshot.at = snapshot.at + 1;
@@ -320,57 +333,51 @@ local function batch_answered(request, answer)
 	pump();
 end
 
+local BATCH_START = "<iq type='set' from='" .. escaped(host) .. "' to='" .. escaped(component) .. "' id='";
+local BATCH_EVENTS_START = "'><events xmlns='" .. NS .. "' epoch='" .. epoch .. "' seq='";
+local BATCH_END = "</events></iq>";
+
 -- Sends up to 64 events. While there is something to describe, 16 places are for that.
 local function send_batch()
-	local texts, describing = {}, is_describing();
-	local places = describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS;
-	local room = describing and EVENT_BYTES or BATCH_BYTES;
-	local count, bytes, facts = 0, BATCH_FRAME, nil;
-	texts[1] = "";  -- the start of the iq, when its number is known
-	local request = { link = link, answered = batch_answered };
-	while count < places and queue.first <= queue.last do
-		local event = queue[queue.first];
-		if event.registration or count > 0 and bytes + event.bytes > room then break; end
-		pop();
-		count, bytes = count + 1, bytes + event.bytes;
-		texts[count + 1] = event.text;
-		if event.fact then
-			facts = facts or {};
-			facts[#facts + 1] = event.fact;
-		end
-	end
+	local describing, first_event = is_describing(), queue.first;
+	local from, to, count, bytes, facts_taken = take(queue, describing and BATCH_EVENTS - DESCRIBED_PER_BATCH or BATCH_EVENTS,
+		(describing and EVENT_BYTES or BATCH_BYTES) - BATCH_FRAME);
+	bytes = bytes + BATCH_FRAME;
+	local request = { link = link, answered = batch_answered, facts = facts_taken };
+	local texts = {};
 	while describing and count < BATCH_EVENTS do
-		local event, size, session = next_description();
+		local text, size, session = next_description();
 		-- What does not fit is described anew in the next batch, as it is then.
-		if not event or count > 0 and bytes + size > BATCH_BYTES then break; end
+		if not text or count > 0 and bytes + size > BATCH_BYTES then break; end
 		count, bytes = count + 1, bytes + size;
-		texts[count + 1] = written(event);
+		texts[#texts + 1] = text;
 		described_next(request, session);
 		describing = is_describing();
 	end
 	if count == 0 then return; end
 	local first = int(seq + 1);
 	seq = seq + count;
-	request.facts = facts;
 	link.unanswered = link.unanswered + 1;
 	link.in_flight[request] = true;
 	batch_left = clock();
-	local id = await(component, request, answer_within);
-	texts[1] = started("iq", { type = "set", id = id, from = host, to = component })
-		.. started("events", { xmlns = NS, epoch = epoch, seq = first });
-	texts[count + 2] = "</events></iq>";
-	send_text(concat(texts));
+	local start = BATCH_START .. await(component, request, answer_within) .. BATCH_EVENTS_START .. first .. "'>";
+	local behind = texts[1] and concat(texts) .. BATCH_END or BATCH_END;
+	local iq = queues.text(queue, from, to, start, behind);
+	queue = queues.rewound(queue, first_event);
+	send_text(iq);
 end
 
 local registration_answered;
 
 local function send_registration()
-	local event = pop();
+	local first = queue.first;
+	local registration, payload = queues.take_registration(queue);
+	queue = queues.rewound(queue, first);
 	seq = seq + 1;
-	event.element.attr.xmlns, event.element.attr.epoch, event.element.attr.seq = NS, epoch, int(seq);
+	payload.attr.xmlns, payload.attr.epoch, payload.attr.seq = NS, epoch, int(seq);
 	link.asked = link.asked + 1;
-	event.registration.link, event.registration.answered = link, registration_answered;
-	ask(component, event.element, event.registration, answer_within);
+	registration.link, registration.answered = link, registration_answered;
+	ask(component, payload, registration, answer_within);
 end
 
 local function gap_left()
@@ -386,8 +393,8 @@ end);
 function pump(due)
 	local describes = false;
 	while link do
-		local head = queue[queue.first];
-		local registration = head and head.registration;
+		local head = not queues.is_empty(queue);
+		local registration = head and queue.registration[queue.first];
 		if registration and link.asked < REGISTRATIONS_UNANSWERED then
 			send_registration();
 		elseif link.unanswered >= BATCHES_UNANSWERED then
@@ -419,13 +426,12 @@ local function drop_all(old)
 		for _, fact in ipairs(request.facts or {}) do missed.lose(fact); end
 	end
 	local dropped = queue;
-	queue = { first = 1, last = 0, bytes = 0, registrations = 0 };
+	queue = queues.new();
 	described, snapshot = { first = 1, last = 0 }, nil;
 	for i = dropped.first, dropped.last do
-		local event = dropped[i];
 		seq = seq + 1;
-		if event.fact then missed.lose(event.fact); end
-		if event.registration then refuse_registration(event.registration); end
+		if dropped.facts[i] then missed.lose(dropped.facts[i]); end
+		if dropped.registration[i] then refuse_registration(dropped.registration[i]); end
 	end
 end
 
@@ -462,38 +468,47 @@ local function may_report(session)
 end
 
 local function report(name, session, list)
-	if not may_report(session) then return; end
-	local event, bytes = describe(name, session);
-	if list then bytes = add_list(event, bytes, session, list, watched[session.username]); end
-	push { element = event, bytes = bytes };
+	if may_report(session) then push_text(session_text(name, session, list)); end
 end
 
-local function report_account(name, user, attr)
+-- `rest`: further attributes, and how it ends.
+local function report_account(name, user, rest)
 	if not link then
 		seq = seq + 1;
 		return;
 	end
-	attr.stamp, attr.user = stamp(now()), user;
-	push { element = element(name, attr), bytes = ACCOUNT_FRAME + 2 * VALUE_BYTES * 6 + escaped_length(user) };
+	local text = "<" .. name .. " stamp='" .. stamp(now()) .. "' user='" .. escaped(user) .. "'" .. rest;
+	push_text(text, ACCOUNT_FRAME + #text);
 end
 
--- A message that the account got. `archive_id`: where it was archived.
-local function report_message(name, user, stanza, archive_id, attr)
-	local stanza_shape, bytes = facts.tell(stanza, user, watched[user]);
-	local fact = name ~= "urgent" and missed.fact(user, stanza, archive_id, stanza_shape, bytes) or nil;
+local user_texts = elements.cache(function (user) return escaped(user), true; end);
+local MESSAGE_STARTS = { archived = "<archived stamp='", offline = "<offline stamp='", urgent = "<urgent stamp='" };
+local MESSAGE_ENDS = { archived = "</archived>", offline = "</offline>", urgent = "</urgent>" };
+
+-- A message that the account got. `archive_id`: where it was archived; `key`, `value`: one more attribute.
+local function report_message(name, user, stanza, archive_id, key, value)
+	local how = watched[user];
+	local marked = mark(stanza, user, how);
+	local pieces, start = queue.pieces, queue.stop;
+	local last, bytes = tell(pieces, start + 7, stanza, user, how, marked);
+	local fact;
+	if name ~= "urgent" then
+		-- What is remembered of it is a text of its own.
+		local text = concat(pieces, "", start + 8, last);
+		fact = missed.fact(user, stanza, archive_id, text, bytes, name == "archived");
+		pieces[start + 8], last = text, start + 8;
+	end
 	if not link then
 		seq = seq + 1;
 		if fact then missed.lose(fact); end
 		return;
 	end
-	attr.stamp, attr.user = stamp(now()), user;
-	local event = element(name, attr);
-	event.inner = stanza_shape;
-	push {
-		element = event;
-		bytes = bytes + ACCOUNT_FRAME + escaped_length(user) + (archive_id and escaped_length(archive_id) or 0);
-		fact = fact;
-	};
+	pieces[start + 1], pieces[start + 2] = MESSAGE_STARTS[name], stamp(now());
+	local user_text = user_texts[user];
+	pieces[start + 3], pieces[start + 4] = "' user='", user_text;
+	pieces[start + 5], pieces[start + 6], pieces[start + 7] = key or "", value or "", "'>";
+	pieces[last + 1] = MESSAGE_ENDS[name];
+	push(last + 1, bytes + ACCOUNT_FRAME + #user_text + (value and #value or 0), fact);
 end
 
 local function sessions_of(user)
@@ -524,9 +539,10 @@ local function report_end(session, reason)
 	memory.ended = true;
 	if resources[session.full_jid] == session then hold(session, session.full_jid, nil); end
 	if not may_report(session) then return; end
-	local event, bytes = describe("end", session, true);
-	event.attr.reason = reason;
-	push { element = event, bytes = bytes };
+	local pieces = queue.pieces;
+	local at, bytes = write_session(pieces, queue.stop, "end", session, true);
+	pieces[at + 1], pieces[at + 2], pieces[at + 3] = " reason='", reason, "'/>";
+	push(at + 3, bytes);
 end
 
 observe("resource-unbind", function (event)
@@ -561,12 +577,16 @@ end
 
 local function report_queued(session, stanza)
 	if not may_report(session) then return; end
-	local event, bytes = describe("queued", session);
-	local smqueue = session.outgoing_stanza_queue;
+	local user = session.username;
+	local how = watched[user];
+	local marked = mark(stanza, user, how);
+	local smqueue, pieces = session.outgoing_stanza_queue, queue.pieces;
 	local number = smqueue and smqueue:count_acked() + smqueue:count_unacked() or nil;
-	local one, size = facts.tell(stanza, session.username, watched[session.username], number);
-	event.inner = one;
-	push { element = event, bytes = bytes + size };
+	local at, bytes = write_session(pieces, queue.stop, "queued", session);
+	pieces[at + 1] = ">";
+	local last, size = tell(pieces, at + 1, stanza, user, how, marked, number);
+	pieces[last + 1] = "</queued>";
+	push(last + 1, bytes + size);
 end
 
 local overdue_stanza = guarded("an unresponsive session", function (stanza, session)
@@ -617,16 +637,16 @@ local acknowledged = guarded("an acknowledgement", function (session, stanza)
 	if not (session.username and memory_of(session).unresponsive) then return; end
 	set_unresponsive(session, false);
 	if not watched[session.username] or not may_report(session) then return; end
-	local event, bytes = describe("ack", session);
 	-- mod_smacks handles it after us, and then nobody hears of it.
 	local smqueue, h = session.outgoing_stanza_queue, tonumber(stanza.attr.h);
+	local acked, unacked;
 	if smqueue and h then
-		local acked, head = smqueue:count_acked(), smqueue:count_acked() + smqueue:count_unacked();
-		if h >= acked and h <= head then
-			event.attr["h-out"], event.attr.unacked = int(h), int(head - h);
-		end
+		local head = smqueue:count_acked() + smqueue:count_unacked();
+		if h >= smqueue:count_acked() and h <= head then acked, unacked = h, head - h; end
 	end
-	push { element = event, bytes = bytes };
+	local at, bytes = write_session(queue.pieces, queue.stop, "ack", session, false, acked, unacked);
+	queue.pieces[at + 1] = "/>";
+	push(at + 1, bytes);
 end);
 
 for _, version in ipairs { "2", "3" } do
@@ -682,7 +702,7 @@ local archived = guarded("archive-message-added", function (event)
 	local to = stanza.attr.to;
 	if to and not is_account(to, user) or not to and event.origin.username ~= user then return; end
 	local id = tostring(event.id);
-	report_message("archived", user, stanza, id, { ["archive-id"] = cut(id, VALUE_BYTES) });
+	report_message("archived", user, stanza, id, "' archive-id='", escaped(cut(id, VALUE_BYTES)));
 end);
 
 module:hook("archive-message-added", function (event)
@@ -696,7 +716,7 @@ local went_offline = guarded("message/offline/handle", function (stanza, user)
 	for _, child in ipairs(stanza.tags) do
 		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then id = child.attr.id; end
 	end
-	report_message("offline", user, stanza, id, {});
+	report_message("offline", user, stanza, id);
 end);
 
 local function on_offline(event)
@@ -726,11 +746,11 @@ local call_received = guarded("a call", function (event)
 	for _, child in ipairs(stanza.tags) do
 		if child.name == "stanza-id" and child.attr.xmlns == NS_STANZA_ID and child.attr.by == account then return; end
 	end
-	report_message("urgent", user, stanza, nil, {});
+	report_message("urgent", user, stanza);
 end);
 
 local call_sent = guarded("a call of our own", function (event)
-	report_message("urgent", event.origin.username, event.stanza, nil, { sent = "true" });
+	report_message("urgent", event.origin.username, event.stanza, nil, "' sent='", "true");
 end);
 
 -- After mod_mam (0), before mod_carbons (-0.5) and delivery (-1).
@@ -773,17 +793,15 @@ end, 10);
 observe("cloud-notify-ping", function (event)
 	local user = event.user or event.username;
 	if standing_back or not user or not watched[user] then return; end
-	if not event.push_services then return report_account("ping", user, {}); end
+	if not event.push_services then return report_account("ping", user, "/>"); end
 	for _, service in pairs(event.push_services) do
-		report_account("ping", user, {
-			service = service.jid and cut(service.jid, VALUE_BYTES);
-			node = service.node and cut(service.node, VALUE_BYTES);
-		});
+		report_account("ping", user, (service.jid and " service='" .. escaped(cut(service.jid, VALUE_BYTES)) .. "'" or "")
+			.. (service.node and " node='" .. escaped(cut(service.node, VALUE_BYTES)) .. "'" or "") .. "/>");
 	end
 end);
 
 module:hook_global("user-deleted", guarded("user-deleted", function (event)
-	if event.host == host and watched[event.username] then report_account("user-deleted", event.username, {}); end
+	if event.host == host and watched[event.username] then report_account("user-deleted", event.username, "/>"); end
 end), -10);
 
 ---- Orders -----------------------------------------------------------------------------------------------------------
@@ -1122,13 +1140,13 @@ local function register(session, stanza)
 	if snapshot and memory.described ~= link then
 		-- Its events come after its description.
 		memory.described = link;
-		local description, size = describe_now(session);
-		push { element = description, bytes = size };
+		push_text(describe_now(session));
 		if not link then return refuse_registration(registration); end
 	end
 	if registration.enables then start_asking(registration.user); end
 	local event, size = describe("registration", session);
-	push { element = append(event, st.clone(request)), bytes = size + bytes, registration = registration };
+	queues.put_registration(queue, registration, append(event, st.clone(request)), size + bytes);
+	pushed();
 end
 
 for _, name in ipairs { "enable", "disable" } do

@@ -4,9 +4,8 @@
 local elements = module:require "elements";
 
 local next, pairs, ipairs, type, tostring = next, pairs, ipairs, type, tostring;
-local floor, max, find, concat = math.floor, math.max, string.find, table.concat;
-local cut, escaped, escaped_length = elements.cut, elements.escaped, elements.escaped_length;
-local begins = elements.begins;
+local floor, max, find = math.floor, math.max, string.find;
+local cache, cut, escaped, escaped_length = elements.cache, elements.cut, elements.escaped, elements.escaped_length;
 local element, append = elements.element, elements.append;
 
 local NS_CLIENT = "jabber:client";
@@ -31,6 +30,27 @@ local KEPT_OF_STANZA = set("xmlns", "from", "to", "type", "id");
 local KEPT = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp", "media", "rid");
 local KEPT_OF_REFERENCE = set("xmlns", "id", "by", "jid", "from", "to", "node", "type", "code", "status", "stamp",
 	"media", "rid", "uri", "begin", "end");
+
+-- How elements and attributes are written. Names and most values come again and again, if only because a message is
+-- archived and queued: they are looked up as a whole.
+local opened = cache(function (name) return "<" .. name, true; end);
+local closed = cache(function (name) return "</" .. name .. ">", true; end);
+local hidden = cache(function (name) return "<" .. name .. ">*</" .. name .. ">", true; end);
+
+local function written_as(kept)
+	local result = {};
+	for key in pairs(kept) do
+		result[key] = cache(function (value)
+			local short = #value <= VALUE_BYTES;
+			value = escaped(short and value or cut(value, VALUE_BYTES));
+			return " " .. key .. "='" .. value .. "'", short;
+		end);
+	end
+	return result;
+end
+
+local WRITTEN_OF_STANZA, WRITTEN, WRITTEN_OF_REFERENCE =
+	written_as(KEPT_OF_STANZA), written_as(KEPT), written_as(KEPT_OF_REFERENCE);
 
 -- XML reserves these for itself, and no element of it can be written so that every parser takes it; but clients send
 -- some, and Prosody passes them on.
@@ -72,61 +92,70 @@ local function text_of(source)
 	return text and find(text, "%S") and text or nil;
 end
 
--- What is left of the limits, and what is written; the same buffer for every stanza: each of its own would have to be
--- collected.
-local left_elements, left_bytes, last;
-local buffer = {};
+-- What is left of the limits.
+local left_elements, left_bytes;
 
--- Writes the shape of an element that keeps all limits, in document order; false as soon as one is passed. This is what
+-- Writes the shape of an element that keeps all limits, in document order; nil as soon as one is passed. This is what
 -- almost every stanza goes through, so it is written out.
-local function write_whole(source, outer, level, full)
+local function write_whole(buffer, at, source, outer, level, full)
 	local name, tags, source_attr = source.name, source.tags, source.attr;
 	local count, ns = #tags, source_attr.xmlns or outer;
-	local keep = KEPT;
-	if ns == NS_CLIENT and STANZAS[name] then
-		keep = KEPT_OF_STANZA;
-	elseif ns == NS_REFERENCE then
-		keep = KEPT_OF_REFERENCE;
+	left_elements = left_elements - 1;
+	if left_elements < 0 or level > LEVELS or count > CHILDREN then return nil; end
+	local text = #source > count and text_of(source);
+	if text then text = full and is_content(name, ns) and escaped(text) or "*"; end
+	if text == "*" and count == 0 and level > 1 and next(source_attr) == nil then
+		-- Such as a body.
+		local whole = hidden[name];
+		left_bytes = left_bytes - #whole;
+		if left_bytes < 0 then return nil; end
+		buffer[at + 1] = whole;
+		return at + 1;
 	end
-	local at, bytes = last + 2, 2 * #name + 5;
-	buffer[last + 1], buffer[at] = "<", name;
+	local as = WRITTEN;
+	if ns == NS_CLIENT and STANZAS[name] then
+		as = WRITTEN_OF_STANZA;
+	elseif ns == NS_REFERENCE then
+		as = WRITTEN_OF_REFERENCE;
+	end
+	at = at + 1;
+	buffer[at] = opened[name];
+	local bytes = 2 * #name + 5;
 	if level == 1 then
 		at = at + 1;
 		buffer[at] = " xmlns='" .. NS_CLIENT .. "'";
 	end
 	for key, value in next, source_attr do
-		if keep[key] and (key ~= "xmlns" or value ~= outer) then
-			if #value > VALUE_BYTES then value = cut(value, VALUE_BYTES); end
-			value = escaped(value);
-			buffer[at + 1], buffer[at + 2], buffer[at + 3] = begins[key], value, "'";
-			at = at + 3;
-			bytes = bytes + #key + 4 + #value;
+		local values = as[key];
+		if values and (value ~= outer or key ~= "xmlns") then
+			at = at + 1;
+			value = values[value];
+			buffer[at] = value;
+			bytes = bytes + #value;
 		end
 	end
-	left_elements, left_bytes = left_elements - 1, left_bytes - bytes;
-	if left_elements < 0 or left_bytes < 0 or level > LEVELS or count > CHILDREN then return false; end
-	at = at + 1;
-	buffer[at], last = ">", at;
-	if #source > count then
-		local text = text_of(source);
-		if text then
-			text = full and is_content(name, ns) and escaped(text) or "*";
-			left_bytes = left_bytes - #text;
-			if left_bytes < 0 then return false; end
-			last = at + 1;
-			buffer[last] = text;
-		end
+	if text then bytes = bytes + #text; end
+	left_bytes = left_bytes - bytes;
+	if left_bytes < 0 then return nil; end
+	if text then
+		buffer[at + 1], buffer[at + 2] = ">", text;
+		at = at + 2;
 	end
+	local inside = at;
 	for i = 1, count do
-		if not RESERVED[tags[i].attr.xmlns] and not write_whole(tags[i], ns, level + 1, full) then return false; end
+		local child = tags[i];
+		if not RESERVED[child.attr.xmlns] then
+			if at == inside and not text then
+				at = at + 1;
+				buffer[at] = ">";
+			end
+			at = write_whole(buffer, at, child, ns, level + 1, full);
+			if not at then return nil; end
+		end
 	end
-	if last == at then
-		buffer[at] = "/>";
-	else
-		buffer[last + 1], buffer[last + 2], buffer[last + 3] = "</", name, ">";
-		last = last + 3;
-	end
-	return true;
+	at = at + 1;
+	buffer[at] = (text or at > inside + 1) and closed[name] or "/>";
+	return at;
 end
 
 -- Children of a stanza that come before all others when something must go.
@@ -200,16 +229,16 @@ local function cut_shape(stanza, account, full)
 	return root.shape, BYTES - bytes;
 end
 
--- The shape of a stanza as text, and at most how many bytes it is. `account` is the bare JID of whose it is; `full`
--- keeps the text of its body.
-local function shape(stanza, account, full)
-	left_elements, left_bytes, last = ELEMENTS, BYTES - NAMESPACE_BYTES, 0;
-	if write_whole(stanza, NS_CLIENT, 1, full) then
-		return concat(buffer, "", 1, last), BYTES - left_bytes;
-	end
+-- Writes the shape of a stanza into the buffer behind `at`; returns where it ends there, and at most how many bytes it
+-- is. `account` is the bare JID of whose it is; `full` keeps the text of its body.
+local function write(buffer, at, stanza, account, full)
+	left_elements, left_bytes = ELEMENTS, BYTES - NAMESPACE_BYTES;
+	local last = write_whole(buffer, at, stanza, NS_CLIENT, 1, full);
+	if last then return last, BYTES - left_bytes; end
 	local result, bytes = cut_shape(stanza, account, full);
 	result.attr.xmlns = NS_CLIENT;
-	return tostring(result), bytes;
+	buffer[at + 1] = tostring(result);
+	return at + 1, bytes;
 end
 
-return { shape = shape };
+return { write = write };

@@ -58,8 +58,17 @@ is_jingle_message(_) -> false.
 %% Those attributes that may leave the host, and how many bytes they take.
 attributes(#xmlel{name = Name, attrs = Attrs}, Ns, Limit) ->
     Stanza = Ns == ?NS_CLIENT_NAME andalso ?IS_STANZA(Name),
-    Kept = [{Key, mod_pushkeeper_xml:cut(Value, Limit)} || {Key, Value} <- Attrs, is_kept(Key, Stanza, Ns)],
-    {Kept, lists:sum([byte_size(Key) + 4 + mod_pushkeeper_xml:escaped_length(Value) || {Key, Value} <- Kept])}.
+    kept(Attrs, Stanza, Ns, Limit, [], 0).
+
+kept([{Key, Value} | Rest], Stanza, Ns, Limit, Kept, Bytes) ->
+    case is_kept(Key, Stanza, Ns) of
+        true ->
+            Cut = mod_pushkeeper_xml:cut(Value, Limit),
+            Size = byte_size(Key) + 4 + mod_pushkeeper_xml:escaped_length(Cut),
+            kept(Rest, Stanza, Ns, Limit, [{Key, Cut} | Kept], Bytes + Size);
+        false -> kept(Rest, Stanza, Ns, Limit, Kept, Bytes)
+    end;
+kept([], _, _, _, Kept, Bytes) -> {lists:reverse(Kept), Bytes}.
 
 is_kept(<<"xmlns">>, _, _) -> true;
 is_kept(<<"from">>, _, _) -> true;

@@ -9,17 +9,27 @@
 -define(RESERVED(Ns),
         Ns == <<"http://www.w3.org/XML/1998/namespace">>; Ns == <<"http://www.w3.org/2000/xmlns/">>).
 
+%% The two digits of a number.
+-define(TWO(Number), ((Number) div 10 + $0), ((Number) rem 10 + $0)).
+
 -spec int(integer()) -> binary().
 int(Number) -> integer_to_binary(Number).
 
 %% XEP-0082, in milliseconds.
 -spec stamp() -> binary().
 stamp() ->
-    Options = [{unit, millisecond}, {offset, "Z"}],
-    list_to_binary(calendar:system_time_to_rfc3339(erlang:system_time(millisecond), Options)).
+    Now = erlang:system_time(millisecond),
+    Milli = Now rem 1000,
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Now div 1000, second),
+    <<(integer_to_binary(Year))/binary, $-, ?TWO(Month), $-, ?TWO(Day), $T, ?TWO(Hour), $:, ?TWO(Minute), $:,
+      ?TWO(Second), $., (Milli div 100 + $0), ?TWO(Milli rem 100), $Z>>.
 
 -spec attr(binary(), xmlel()) -> binary() | undefined.
-attr(Name, #xmlel{attrs = Attrs}) -> proplists:get_value(Name, Attrs).
+attr(Name, #xmlel{attrs = Attrs}) ->
+    case lists:keyfind(Name, 1, Attrs) of
+        {_, Value} -> Value;
+        false -> undefined
+    end.
 
 -spec children(xmlel()) -> [xmlel()].
 children(#xmlel{children = Children}) -> [Child || #xmlel{} = Child <- Children].
@@ -36,13 +46,23 @@ ns(Element, Outer) ->
 %% namespace that XML keeps for itself.
 -spec is_writable(xmlel()) -> boolean().
 is_writable(#xmlel{name = Name} = Element) ->
-    binary:match(Name, <<":">>) == nomatch andalso not is_reserved(attr(<<"xmlns">>, Element)).
+    not has_prefix(Name) andalso not is_reserved(attr(<<"xmlns">>, Element)).
+
+has_prefix(<<$:, _/binary>>) -> true;
+has_prefix(<<_, Rest/binary>>) -> has_prefix(Rest);
+has_prefix(<<>>) -> false.
 
 is_reserved(Ns) when ?RESERVED(Ns) -> true;
 is_reserved(_) -> false.
 
 %% The text of an element; `blank` if there is none to speak of.
 -spec text(xmlel()) -> binary() | blank.
+text(#xmlel{children = []}) -> blank;
+text(#xmlel{children = [{xmlcdata, Text}]}) when is_binary(Text) ->
+    case is_blank(Text) of
+        true -> blank;
+        false -> Text
+    end;
 text(#xmlel{children = Children}) ->
     case iolist_to_binary([Text || {xmlcdata, Text} <- Children]) of
         <<>> -> blank;
@@ -68,11 +88,7 @@ start_of_character(Text, At) ->
     end.
 
 -spec escaped_length(binary()) -> non_neg_integer().
-escaped_length(Text) ->
-    case binary:match(Text, [<<"&">>, <<"<">>, <<">">>, <<"'">>, <<"\"">>]) of
-        nomatch -> byte_size(Text);
-        _ -> escaped_length(Text, 0)
-    end.
+escaped_length(Text) -> escaped_length(Text, 0).
 
 escaped_length(<<C, Rest/binary>>, Length) when C == $&; C == $' ; C == $" -> escaped_length(Rest, Length + 6);
 escaped_length(<<C, Rest/binary>>, Length) when C == $<; C == $> -> escaped_length(Rest, Length + 4);
