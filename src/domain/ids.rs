@@ -172,14 +172,18 @@ impl DeviceHash {
     /// 40 lower-case hex digits: byte for byte what the app computes.
     #[must_use]
     pub fn hex(&self) -> String {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-        let mut out = String::with_capacity(40);
-        for byte in &self.0 {
-            out.push(digit(byte >> 4));
-            out.push(digit(byte & 0xf));
+        let mut digits = [0; 40];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
         }
-        out
+        String::from_utf8_lossy(&digits).into_owned()
     }
+}
+
+/// The lower-case digit of a number below 16.
+#[must_use]
+pub const fn hex_digit(half: u8) -> u8 {
+    if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
 impl fmt::Debug for DeviceHash {

@@ -20,6 +20,7 @@ use super::pool::{Limits, Pool, Response};
 use super::{Before, Start};
 use crate::clock::Clock;
 use crate::domain::app::Style;
+use crate::domain::ids::hex_digit;
 use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
@@ -327,11 +328,13 @@ fn id(prefix: u64, push: u64) -> HeaderValue {
     let number = u128::from(push & !(0b11 << 62) | 0b10 << 62);
     let uuid = (random << 64) | number;
     let mut text = [b'-'; 36];
-    let places = (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
-    for (digit, at) in (0_u32..).zip(places) {
-        let half = (uuid >> (124 - 4 * digit)) & 0xf;
-        if let Some(place) = text.get_mut::<usize>(at) {
-            *place = u8::try_from(half).map_or(b'0', |half| if half < 10 { b'0' + half } else { b'a' + half - 10 });
+    // RFC 9562 §4: 8, 4, 4, 4 and 12 digits.
+    let mut places = text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
+    for byte in uuid.to_be_bytes() {
+        for half in [byte >> 4, byte & 0xf] {
+            if let Some((_, place)) = places.next() {
+                *place = hex_digit(half);
+            }
         }
     }
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -62,7 +62,9 @@ impl Tree {
         if bytes.len() + before >= IN_MADE as usize {
             return Err(Fault::Nodes);
         }
-        let parsed = Parser { tree: self, bytes, before, at: 0, prefixes: 0, default: Span::default() }.element();
+        let parsed =
+            Parser { tree: self, bytes, before, at: 0, prefixes: 0, default: Span::default(), prefixed: false }
+                .element();
         if parsed.is_err() {
             self.nodes.clear();
         }
@@ -104,6 +106,7 @@ impl Tree {
 }
 
 /// Whoever comes here has fewer bytes, and so fewer of anything, than fit.
+#[inline]
 fn small(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(NONE)
 }
@@ -118,6 +121,8 @@ struct Parser<'t> {
     prefixes: usize,
     /// The default namespace that is in force.
     default: Span,
+    /// Whether a name in the tag under way has a prefix: most have none, and nothing to look up.
+    prefixed: bool,
 }
 
 /// A name as it was written.
@@ -146,18 +151,22 @@ impl Parser<'_> {
         Ok(self.at)
     }
 
+    #[inline]
     fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn span(&self, from: usize, to: usize) -> Span {
         Span { at: small(self.before + from), len: small(to - from) }
     }
 
+    #[inline]
     fn read(&self, span: Span) -> &[u8] {
         let (at, source) = if span.at & IN_MADE == 0 {
             ((span.at as usize).wrapping_sub(self.before), self.bytes)
@@ -167,12 +176,19 @@ impl Parser<'_> {
         source.get(at..at.wrapping_add(span.len as usize)).unwrap_or_default()
     }
 
+    #[inline]
+    fn is(&self, span: Span, wanted: &[u8]) -> bool {
+        span.len as usize == wanted.len() && self.read(span) == wanted
+    }
+
+    #[inline]
     fn skip_space(&mut self) -> bool {
         let length = scan::space(self.rest());
         self.at += length;
         length > 0
     }
 
+    #[inline]
     fn take(&mut self, byte: u8) -> Result<(), Fault> {
         if self.byte() != Some(byte) {
             return Err(Fault::NotWellFormed);
@@ -182,27 +198,30 @@ impl Parser<'_> {
     }
 
     /// A name with or without a prefix (Namespaces in XML 1.0 §4).
+    #[inline]
     fn name(&mut self) -> Result<Name, Fault> {
         let begin = self.at;
         let first = self.part()?;
-        let (prefix, local) = match self.byte() {
-            Some(b':') => {
-                self.at += 1;
-                (first, self.part()?)
-            }
-            _ => (Span::default(), first),
-        };
-        Ok(Name { prefix, local, whole: self.span(begin, self.at) })
+        if self.byte() != Some(b':') {
+            return Ok(Name { prefix: Span::default(), local: first, whole: first });
+        }
+        self.at += 1;
+        let local = self.part()?;
+        self.prefixed = true;
+        Ok(Name { prefix: first, local, whole: self.span(begin, self.at) })
     }
 
+    #[inline]
     fn part(&mut self) -> Result<Span, Fault> {
         let length = scan::name(self.rest()).ok_or(Fault::NotWellFormed)?;
+        let part = self.span(self.at, self.at + length);
         self.at += length;
-        Ok(self.span(self.at - length, self.at))
+        Ok(part)
     }
 
     fn start_tag(&mut self) -> Result<(), Fault> {
         self.at += 1;
+        self.prefixed = false;
         let name = self.name()?;
         let (declared, attributes, outer) = (self.tree.declared.len(), self.tree.attributes.len(), self.default);
         let empty = loop {
@@ -292,10 +311,10 @@ impl Parser<'_> {
         self.take(b'=')?;
         self.skip_space();
         let value = self.value()?;
-        if name.prefix.len == 0 && self.read(name.local) == b"xmlns" {
+        if name.prefix.len == 0 && self.is(name.local, b"xmlns") {
             return self.declare(Span::default(), value, declared);
         }
-        if name.prefix.len > 0 && self.read(name.prefix) == b"xmlns" {
+        if self.is(name.prefix, b"xmlns") {
             self.prefixes += 1;
             if self.prefixes > MAX_PREFIXES {
                 return Err(Fault::Prefixes);
@@ -340,25 +359,34 @@ impl Parser<'_> {
     /// Finds the namespaces of the tag's attributes, and whether two are the same.
     fn resolve(&mut self, first: usize) -> Result<(), Fault> {
         for at in first..self.tree.attributes.len() {
-            let Some(&attribute) = self.tree.attributes.get(at) else { break };
-            let namespace = match self.read(attribute.namespace) {
-                // An attribute without a prefix is in no namespace (Namespaces in XML 1.0 §6.2).
-                b"" => Span::default(),
-                b"xml" => self.tree.xml(),
-                _ => self.namespace(attribute.namespace)?,
+            if self.prefixed {
+                self.resolve_one(at)?;
+            }
+            let new = self.tree.attributes.get(first..=at).unwrap_or_default();
+            let Some((last, others)) = new.split_last() else { break };
+            let same = |other: &Named| {
+                other.name.len == last.name.len
+                    && self.read(other.name) == self.read(last.name)
+                    && self.read(other.namespace) == self.read(last.namespace)
             };
-            let others = self.tree.attributes.get(first..at).unwrap_or_default();
-            let same = |other: &&Named| {
-                other.name.len == attribute.name.len
-                    && self.read(other.name) == self.read(attribute.name)
-                    && self.read(other.namespace) == self.read(namespace)
-            };
-            if others.iter().any(|other| same(&other)) {
+            if others.iter().any(same) {
                 return Err(Fault::NotWellFormed);
             }
-            if let Some(attribute) = self.tree.attributes.get_mut(at) {
-                attribute.namespace = namespace;
-            }
+        }
+        Ok(())
+    }
+
+    /// Puts the namespace in the place of the prefix. An attribute without one is in no namespace (Namespaces in XML 1.0
+    /// §6.2).
+    fn resolve_one(&mut self, at: usize) -> Result<(), Fault> {
+        let prefix = self.tree.attributes.get(at).map_or_else(Span::default, |attribute| attribute.namespace);
+        let namespace = match self.read(prefix) {
+            b"" => return Ok(()),
+            b"xml" => self.tree.xml(),
+            _ => self.namespace(prefix)?,
+        };
+        if let Some(attribute) = self.tree.attributes.get_mut(at) {
+            attribute.namespace = namespace;
         }
         Ok(())
     }

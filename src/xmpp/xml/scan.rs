@@ -39,33 +39,39 @@ const fn is_plain(byte: u8) -> bool {
 struct Class([bool; 256]);
 
 impl Class {
+    #[inline]
     fn has(&self, byte: u8) -> bool {
         // Always there: that is known when this is compiled.
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
     /// How many bytes at the beginning are of it.
+    #[inline]
     fn run(&self, bytes: &[u8]) -> usize {
         bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
     }
 }
 
 /// How many bytes of plain text there are at the beginning.
+#[inline]
 pub(super) fn text(bytes: &[u8]) -> usize {
     TEXT.run(bytes)
 }
 
 /// How many bytes of a plain attribute value.
+#[inline]
 pub(super) fn value(bytes: &[u8]) -> usize {
     VALUE.run(bytes)
 }
 
 /// How many bytes of white space.
+#[inline]
 pub(super) fn space(bytes: &[u8]) -> usize {
     SPACE.run(bytes)
 }
 
 /// How long the name without a colon (an NCName) is that the text begins with; `None` if there is none.
+#[inline]
 pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
     if NAME_START.has(first) {

@@ -139,7 +139,10 @@ struct Alert<'a> {
 
 /// Writing texts and numbers to memory does not fail.
 fn json(payload: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(payload).unwrap_or_default()
+    // Longer than most, so that it does not have to grow.
+    let mut out = Vec::with_capacity(512);
+    let _infallible = serde_json::to_writer(&mut out, payload);
+    out
 }
 
 /// The same for pushes that say the same, at most 64 bytes. Of two hashes, 96 bits each tell them apart as well.
