@@ -202,23 +202,27 @@ pub fn error(out: &mut BytesMut, ticket: &Ticket, error: StanzaError) {
 /// Writes text so that it comes out of a parser as it went in, between tags or in an attribute in single quotes:
 /// white space that a parser would normalise goes as references.
 pub fn escape(out: &mut BytesMut, text: &str) {
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let reference = match byte {
-            b'&' => "&amp;",
-            b'<' => "&lt;",
-            b'>' => "&gt;",
-            b'\'' => "&apos;",
-            b'\t' => "&#9;",
-            b'\n' => "&#10;",
-            b'\r' => "&#13;",
-            _ => continue,
-        };
-        put(out, text.get(plain..at).unwrap_or_default());
-        put(out, reference);
-        plain = at + 1;
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'&' | b'<' | b'>' | b'\'')) {
+        let (plain, special) = rest.split_at_checked(at).unwrap_or_default();
+        put(out, plain);
+        let (one, after) = special.split_at_checked(1).unwrap_or_default();
+        put(
+            out,
+            match one {
+                "&" => "&amp;",
+                "<" => "&lt;",
+                ">" => "&gt;",
+                "'" => "&apos;",
+                "\t" => "&#9;",
+                "\n" => "&#10;",
+                "\r" => "&#13;",
+                other => other,
+            },
+        );
+        rest = after;
     }
-    put(out, text.get(plain..).unwrap_or_default());
+    put(out, rest);
 }
 
 fn open(out: &mut BytesMut, ticket: &Ticket, kind: &str) {

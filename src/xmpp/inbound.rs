@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::xmpp::xml::Element;
 use bytes::BytesMut;
-use jid::BareJid;
 
 use super::answer::{self, StanzaError};
 use super::frame::{Fault, Frame};
 use super::head::Head;
 use super::read::{self, Opening, Unreadable};
+use super::sender::Sender;
 use super::service::Service;
 use super::signal::words::Malformed;
 use super::signal::{self, REGISTRATION, reply, wish};
@@ -41,15 +41,6 @@ pub enum Inbound {
     StreamError(StreamError),
     /// The handshake was accepted (XEP-0114 §3).
     HandshakeDone,
-}
-
-/// Who sent a stanza.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sender {
-    /// The JID without its resource, normalised (RFC 7622).
-    pub bare: BareJid,
-    /// Whether there was a resource.
-    pub full: bool,
 }
 
 /// Why nothing is done about a stanza.
@@ -135,7 +126,7 @@ fn answered_order(service: &Service, id: Option<&str>, from: Option<&str>, reply
 
 /// The host whose bridge this is: the bridge speaks as the host itself, never as one of its users.
 fn bridge(service: &Service, from: &Sender) -> Option<Domain> {
-    service.host(from.bare.as_str()).filter(|_| !from.full)
+    service.host(from.bare()).filter(|_| !from.full)
 }
 
 fn element(service: &Service, root: Element<'_>, now: Moment) -> Inbound {
@@ -179,22 +170,10 @@ fn iq(service: &Service, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignore
         (ns::HOST, _, _) => signals(service, ticket, payload, &from, get),
         (ns::PUSH, "enable" | "disable", _) => enable(service, ticket, payload, get),
         (ns::DISCO_INFO, "query", true) => content(&ticket, service.info(node)),
-        (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node, from.bare.as_str())),
+        (ns::DISCO_ITEMS, "query", true) => content(&ticket, service.items(node, from.bare())),
         (ns::PING, "ping", true) => answered(|out| answer::empty_result(out, &ticket)),
         _ => refuse(&ticket, StanzaError::SERVICE_UNAVAILABLE),
     })
-}
-
-impl Sender {
-    /// Reads a JID without judging its resource: that is the host's affair, and stricter eyes than the host's would
-    /// refuse people with a picture in theirs.
-    #[must_use]
-    pub fn read(jid: &str) -> Option<Self> {
-        let (bare, resource) = jid.split_once('/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
-        let full = resource.is_some();
-        let known = resource.is_none_or(|resource| !resource.is_empty());
-        BareJid::new(bare).ok().filter(|_| known).map(|bare| Self { bare, full })
-    }
 }
 
 /// Where the answer goes, and who asks.
@@ -215,7 +194,7 @@ fn address(
     let sender = from.and_then(Sender::read).ok_or(Ignored::NoSender)?;
     let own = service.jid().as_str();
     let to = to.unwrap_or(own);
-    if to != own && Sender::read(to).is_none_or(|to| to.bare.domain().as_str() != own) {
+    if to != own && Sender::read(to).is_none_or(|to| to.domain() != own) {
         return Err(Ignored::Foreign);
     }
     let ticket = Ticket {
@@ -269,10 +248,10 @@ fn command(service: &Service, ticket: Ticket, element: Element<'_>, from: &Sende
     let name = element.attribute("node").unwrap_or_default();
     if let Some(name) = adhoc::name(name) {
         // A domain has no phones, and is nobody's admin.
-        if from.bare.node().is_none() {
+        if !from.is_account() {
             return refuse(&ticket, StanzaError::FORBIDDEN);
         }
-        let asker = Account::new(from.bare.as_str());
+        let asker = Account::new(from.bare());
         return match adhoc::read(name, element) {
             Ok(asked) => request(Input::Command { ticket, asker, asked: Box::new(asked) }),
             Err(error) => refuse(&ticket, error),
@@ -315,9 +294,9 @@ fn enable(service: &Service, ticket: Ticket, element: Element<'_>, get: bool) ->
 /// A client of a host of ours, by its full JID.
 fn client(service: &Service, jid: &str) -> Option<(Account, Arc<str>)> {
     let (_, resource) = jid.split_once('/')?;
-    let bare = Sender::read(jid)?.bare;
-    let ours = bare.node().is_some() && service.host(bare.domain().as_str()).is_some();
-    ours.then(|| (Account::new(bare.as_str()), resource.into()))
+    let client = Sender::read(jid)?;
+    let ours = client.is_account() && service.host(client.domain()).is_some();
+    ours.then(|| (Account::new(client.bare()), resource.into()))
 }
 
 fn content(ticket: &Ticket, content: Result<String, StanzaError>) -> Inbound {

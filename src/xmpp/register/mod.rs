@@ -19,7 +19,7 @@ use crate::xmpp::xml::Element;
 
 use super::answer::StanzaError;
 use super::forms::Form;
-use super::inbound::Sender;
+use super::sender::Sender;
 use crate::domain::device::Access;
 use crate::domain::ids::{Account, DeviceHash};
 use crate::domain::secret::DeviceToken;
@@ -64,7 +64,7 @@ pub fn command(
     let name = command.attribute("node").unwrap_or_default();
     let Name { dialect, registers } = Name::read(name).ok_or(StanzaError::ITEM_NOT_FOUND)?;
     // A device is an account's; a domain has none.
-    if from.bare.node().is_none() {
+    if !from.is_account() {
         return Err(StanzaError::FORBIDDEN);
     }
     match command.attribute("action").unwrap_or_default() {
@@ -84,7 +84,7 @@ pub fn command(
     if form.kind() == Some("cancel") {
         return Ok(Command::Cancelled);
     }
-    let request = Request { command: name, owner: Account::new(from.bare.as_str()), form };
+    let request = Request { command: name, owner: Account::new(from.bare()), form };
     if registers {
         return Ok(Command::Register(match dialect {
             Dialect::Push(service) if webpush::is_meant(service, form) => webpush::register(&request, service),
