@@ -17,7 +17,7 @@ use super::verdicts::{Batch, Returns, verdict};
 use super::{AppGateway, Before, Start};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::push::Push;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Now};
 
 /// What is under way. Dropping it gives every push back as unavailable.
 pub(super) struct Flights<'g> {
@@ -81,13 +81,13 @@ impl<'g> Flights<'g> {
     }
 
     /// Puts pushes on their way.
-    pub(super) fn begin(&mut self, batch: Batch, now: Moment) {
+    pub(super) fn begin(&mut self, batch: Batch, now: Now) {
         for push in batch.into_pushes() {
             let at = self.place(push);
             let Some(Place { push: Some(push), .. }) = self.places.get(at) else { continue };
-            match catch_unwind(AssertUnwindSafe(|| self.gateway.start(push))) {
+            match catch_unwind(AssertUnwindSafe(|| self.gateway.start(push, now))) {
                 Ok(Start::Flies(flight, credentials)) => {
-                    self.first_looks.push_back((flight.look_at(now), at, self.number));
+                    self.first_looks.push_back((flight.look_at(now.steady), at, self.number));
                     self.work(at, Work::Flies(flight, credentials));
                 }
                 Ok(Start::Known(outcome)) => self.settle(at, outcome),
@@ -110,12 +110,12 @@ impl<'g> Flights<'g> {
     }
 
     /// Does what can be done, until `most` have landed; says how many have.
-    pub(super) fn land(&mut self, most: usize) -> usize {
+    pub(super) fn land(&mut self, most: usize, now: Now) -> usize {
         while self.settled.len() < most {
             let Some(at) = self.rung.pop_front() else { break };
             let Some(place) = self.places.get_mut(at) else { continue };
             place.bell.rung.store(false, Ordering::Release);
-            match catch_unwind(AssertUnwindSafe(|| place.poll(self.gateway))) {
+            match catch_unwind(AssertUnwindSafe(|| place.poll(self.gateway, now))) {
                 Ok(Next::Wait) => {}
                 Ok(Next::Settle(outcome)) => self.settle(at, outcome),
                 Ok(Next::Plod(before)) => self.plod(at, before),
@@ -220,13 +220,13 @@ enum Next {
 }
 
 impl Place<'_> {
-    fn poll(&mut self, gateway: &AppGateway) -> Next {
+    fn poll(&mut self, gateway: &AppGateway, now: Now) -> Next {
         let mut cx = Context::from_waker(&self.waker);
         match &mut self.work {
             Work::Done => Next::Wait,
-            Work::Flies(flight, credentials) => match flight.poll(&mut cx) {
+            Work::Flies(flight, credentials) => match flight.poll(&mut cx, now.steady) {
                 Poll::Pending => Next::Wait,
-                Poll::Ready(Ok(response)) => match gateway.hear(&response, *credentials) {
+                Poll::Ready(Ok(response)) => match gateway.hear(&response, *credentials, now.wall) {
                     Some(outcome) => Next::Settle(outcome),
                     None => Next::Plod(Before::Answered(response, *credentials)),
                 },

@@ -55,7 +55,7 @@ use crate::clock::Clock;
 use crate::domain::ids::AppName;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::push::Push;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Now, Timestamp};
 
 /// The most verdicts that travel together.
 const BATCH: usize = 256;
@@ -116,19 +116,19 @@ impl AppGateway {
     }
 
     /// Puts a push on its way, if that takes no waiting.
-    fn start(&self, push: &Push) -> Start {
+    fn start(&self, push: &Push, now: Now) -> Start {
         match self {
-            Self::Apns(apns) => apns.start(push),
-            Self::Fcm(fcm) => fcm.start(push),
+            Self::Apns(apns) => apns.start(push, now),
+            Self::Fcm(fcm) => fcm.start(push, now),
             Self::WebPush(_) | Self::Stub(_) => Start::Waits,
         }
     }
 
     /// What an answer to a push that was put on its way means; `None` if the last word is not spoken.
-    fn hear(&self, response: &Response, credentials: u64) -> Option<Outcome> {
+    fn hear(&self, response: &Response, credentials: u64, now: Timestamp) -> Option<Outcome> {
         match self {
-            Self::Apns(apns) => apns.hear(response),
-            Self::Fcm(fcm) => fcm.hear(response, credentials),
+            Self::Apns(apns) => apns.hear(response, now),
+            Self::Fcm(fcm) => fcm.hear(response, credentials, now),
             Self::WebPush(_) | Self::Stub(_) => None,
         }
     }
@@ -298,7 +298,7 @@ async fn run(
             biased;
             batch = inbox.recv(), if open => match batch {
                 Some(batch) => {
-                    flights.begin(batch, clock.steady());
+                    flights.begin(batch, clock.now());
                     continue;
                 }
                 None => open = false,
@@ -310,7 +310,7 @@ async fn run(
                 look.as_mut().reset(clock.instant(look_at));
             }
         }
-        let landed = flights.land(BATCH);
+        let landed = flights.land(BATCH, clock.now());
         if landed == 0 {
             continue;
         }

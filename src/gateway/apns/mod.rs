@@ -25,7 +25,7 @@ use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Now, Timestamp};
 
 const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
 const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
@@ -160,28 +160,28 @@ impl Apns {
     }
 
     /// Puts a push on its way, if there is a stream for it right now.
-    pub(in crate::gateway) fn start(&self, push: &Push) -> Start {
-        let request = match Prepared::new(self, push) {
+    pub(in crate::gateway) fn start(&self, push: &Push, now: Now) -> Start {
+        let request = match Prepared::new(self, push, now.wall) {
             Ok(request) => request,
             Err(outcome) => return Start::Known(outcome),
         };
-        let signed = match self.authorization() {
+        let signed = match self.authorization(now) {
             Ok(signed) => signed,
             Err(outcome) => return Start::Known(outcome),
         };
         let serial = signed.as_ref().map_or(0, |(_, serial)| *serial);
         let Prepared { uri, headers, body } = request;
         let head = || headers.request(uri, signed.map(|(value, _)| value));
-        self.pool.start(head, &body).map_or(Start::Waits, |flight| Start::Flies(flight, serial))
+        self.pool.start(head, &body, now.steady).map_or(Start::Waits, |flight| Start::Flies(flight, serial))
     }
 
     /// What an answer means; `None` if the push should be sent again with a newer token.
-    pub(in crate::gateway) fn hear(&self, response: &Response) -> Option<Outcome> {
+    pub(in crate::gateway) fn hear(&self, response: &Response, now: Timestamp) -> Option<Outcome> {
         let status = response.status.as_u16();
         if status == 403 && self.token.is_some() && reply::is_expired_token(&response.body) {
             return None;
         }
-        Some(reply::outcome(status, response.retry_after(), &response.body, self.clock.wall()))
+        Some(reply::outcome(status, response.retry_after(), &response.body, now))
     }
 
     /// Sends a push and says what became of it.
@@ -191,7 +191,7 @@ impl Apns {
 
     /// The same for a push that may have been sent before.
     pub(in crate::gateway) async fn go_on(&self, push: &Push, before: Before) -> Outcome {
-        let Prepared { uri, headers, body } = match Prepared::new(self, push) {
+        let Prepared { uri, headers, body } = match Prepared::new(self, push, self.clock.wall()) {
             Ok(request) => request,
             Err(outcome) => return outcome,
         };
@@ -202,7 +202,7 @@ impl Apns {
                 Some(Before::Answered(response, serial)) => (response, serial),
                 other => {
                     let failed = if let Some(Before::Failed(failed)) = other { Some(failed) } else { None };
-                    let signed = match self.authorization() {
+                    let signed = match self.authorization(self.clock.now()) {
                         Ok(signed) => signed,
                         Err(outcome) => return outcome,
                     };
@@ -214,7 +214,7 @@ impl Apns {
                     }
                 }
             };
-            if let Some(outcome) = self.hear(&response) {
+            if let Some(outcome) = self.hear(&response, self.clock.wall()) {
                 return outcome;
             }
             let renewed = |token: &ProviderToken| token.renew(serial, self.clock.now());
@@ -227,9 +227,9 @@ impl Apns {
     }
 
     /// The provider token's header and its serial, if we use one.
-    fn authorization(&self) -> Result<Option<(HeaderValue, u64)>, Outcome> {
+    fn authorization(&self, now: Now) -> Result<Option<(HeaderValue, u64)>, Outcome> {
         let Some(token) = &self.token else { return Ok(None) };
-        match token.current(self.clock.now()) {
+        match token.current(now) {
             Ok(signed) => Ok(Some(signed)),
             Err(error) => Err(Outcome::OperatorFault(error.to_string().into())),
         }
@@ -258,13 +258,13 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(apns: &Apns, push: &Push) -> Result<Self, Outcome> {
+    fn new(apns: &Apns, push: &Push, now: Timestamp) -> Result<Self, Outcome> {
         let notification = Notification::of(push, apns.style, &apns.look, &apns.important_body);
         let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
         let Some(uri) = apns.uri(&token.reveal()) else {
             return Err(Outcome::Unfit("malformed device token".into()));
         };
-        let headers = Headers::new(apns, push, &notification);
+        let headers = Headers::new(apns, push, &notification, now);
         Ok(Self { uri, headers, body: Bytes::from(notification.body) })
     }
 }
@@ -280,8 +280,8 @@ struct Headers {
 }
 
 impl Headers {
-    fn new(apns: &Apns, push: &Push, notification: &Notification) -> Self {
-        let expiration = if notification.is_voip() { 0 } else { (apns.clock.wall() + push.ttl).secs() };
+    fn new(apns: &Apns, push: &Push, notification: &Notification, now: Timestamp) -> Self {
+        let expiration = if notification.is_voip() { 0 } else { (now + push.ttl).secs() };
         Self {
             topic: if notification.is_voip() { &apns.voip_topic } else { &apns.topic }.clone(),
             push_type: HeaderValue::from_static(notification.kind.push_type()),

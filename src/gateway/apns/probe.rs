@@ -26,7 +26,7 @@ impl Apns {
             collapse_id: None,
             id: passing(super::id(self.id_prefix, 0)),
         };
-        let signed = match self.authorization() {
+        let signed = match self.authorization(self.clock.now()) {
             Ok(signed) => signed,
             Err(outcome) => return alone(outcome),
         };

@@ -23,6 +23,7 @@ use crate::domain::app::Style;
 use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
+use crate::domain::time::{Now, Timestamp};
 
 /// Google's host for it.
 const HOST: &str = "https://fcm.googleapis.com";
@@ -80,21 +81,21 @@ impl Fcm {
     }
 
     /// Puts a push on its way, if there are a stream and a token for it right now.
-    pub(in crate::gateway) fn start(&self, push: &Push) -> Start {
+    pub(in crate::gateway) fn start(&self, push: &Push, now: Now) -> Start {
         let Some(Ok((authorization, serial))) = self.token.known() else { return Start::Waits };
         let body = Bytes::from(payload::message(push, self.style, &self.look));
-        let flight = self.pool.start(|| self.head(authorization), &body);
+        let flight = self.pool.start(|| self.head(authorization), &body, now.steady);
         flight.map_or(Start::Waits, |flight| Start::Flies(flight, serial))
     }
 
     /// What an answer means; `None` if the push should be sent again with a newer token.
-    pub(in crate::gateway) fn hear(&self, response: &Response, serial: u64) -> Option<Outcome> {
+    pub(in crate::gateway) fn hear(&self, response: &Response, serial: u64, now: Timestamp) -> Option<Outcome> {
         let status = response.status.as_u16();
         if reply::wants_new_token(status, &response.body) {
             return None;
         }
         self.token.accept(serial);
-        Some(reply::outcome(status, response.retry_after(), &response.body, self.clock.wall()))
+        Some(reply::outcome(status, response.retry_after(), &response.body, now))
     }
 
     /// Sends a push and says what became of it.
@@ -122,7 +123,7 @@ impl Fcm {
                     }
                 }
             };
-            if let Some(outcome) = self.hear(&response, serial) {
+            if let Some(outcome) = self.hear(&response, serial, self.clock.wall()) {
                 return outcome;
             }
             if !(again && self.token.reject(serial)) {

@@ -51,12 +51,12 @@ impl Flight {
     }
 
     /// What the vendor says, or how the stream broke.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Failed>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Moment) -> Poll<Result<Response, Failed>> {
         loop {
             match &mut self.stage {
                 Stage::Head(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(answer) => {
-                        self.lease.prove();
+                        self.lease.prove(now);
                         self.stage = Stage::Body(Body::new(answer, self.lease.limits().body));
                     }
                     Err(error) => return Poll::Ready(Err(self.lease.failed(error))),

@@ -40,6 +40,7 @@ use self::shared::Shared;
 use super::endpoint::Endpoint;
 use super::words;
 use crate::clock::Clock;
+use crate::domain::time::Moment;
 
 /// How often a request is sent that the vendor does not process.
 const ATTEMPTS: u32 = 8;
@@ -145,8 +146,8 @@ impl Pool {
 
     /// Puts a request on its way if there is a stream for it right now; `None` if it has to wait for one, which
     /// [`post`](Self::post) does.
-    pub fn start(&self, head: impl FnOnce() -> Request<()>, body: &Bytes) -> Option<Flight> {
-        let lease = self.shared.try_lease()?;
+    pub fn start(&self, head: impl FnOnce() -> Request<()>, body: &Bytes, now: Moment) -> Option<Flight> {
+        let lease = self.shared.try_lease(now)?;
         let response = lease.connection.send(head(), body).ok()?;
         Some(Flight::new(lease, response))
     }
@@ -197,7 +198,7 @@ impl Pool {
             tries.attempt += 1;
             match answer {
                 Ok(answer) => {
-                    lease.prove();
+                    lease.prove(self.shared.clock.steady());
                     let mut body = Body::new(answer, self.shared.limits.body);
                     return Ok(poll_fn(|cx| body.poll(cx)).await);
                 }

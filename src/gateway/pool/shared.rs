@@ -103,8 +103,8 @@ impl Lease {
     }
 
     /// It was answered: its connection works.
-    pub(super) fn prove(&self) {
-        self.shared.prove(self);
+    pub(super) fn prove(&self, now: Moment) {
+        self.shared.prove(self, now);
     }
 
     /// What became of it.
@@ -181,14 +181,14 @@ impl Shared {
     }
 
     /// A place on a connection that there is, if one has room.
-    pub(super) fn try_lease(self: &Arc<Self>) -> Option<Lease> {
+    pub(super) fn try_lease(self: &Arc<Self>, now: Moment) -> Option<Lease> {
         let state = self.lock();
         let connection = state.connections.iter().find(|connection| connection.vitals.has_room())?;
-        Some(self.grant(connection, state.opened))
+        Some(self.grant(connection, state.opened, now))
     }
 
-    fn grant(self: &Arc<Self>, connection: &Arc<Connection>, newest: u64) -> Lease {
-        let (vitals, begun) = (&connection.vitals, self.clock.steady());
+    fn grant(self: &Arc<Self>, connection: &Arc<Connection>, newest: u64, begun: Moment) -> Lease {
+        let vitals = &connection.vitals;
         if vitals.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             vitals.lively.set(begun);
         }
@@ -205,7 +205,7 @@ impl Shared {
         let now = self.clock.steady();
         let mut young = state.connections.iter().filter(|connection| connection.serial > newer_than);
         if let Some(connection) = young.clone().find(|connection| connection.vitals.has_room()) {
-            return Next::Go(self.grant(connection, state.opened));
+            return Next::Go(self.grant(connection, state.opened, now));
         }
         let settled = young.all(|connection| {
             let vitals = &connection.vitals;
@@ -274,9 +274,8 @@ impl Shared {
         Connection::open(wire, serial, pulse, self.clock.steady()).await
     }
 
-    fn prove(&self, lease: &Lease) {
+    fn prove(&self, lease: &Lease, now: Moment) {
         let connection = &lease.connection;
-        let now = self.clock.steady();
         self.overtaken.advance(lease.begun);
         let took = u64::try_from((now - lease.begun).as_millis()).unwrap_or(u64::MAX);
         let usual = self.usual.load(Ordering::Relaxed);
