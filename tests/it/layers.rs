@@ -19,7 +19,16 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("admin/doctor", &["admin::doctor", "config", "xmpp", "gateway", "store", "http", "clock", "domain"]),
     (
         "admin/import",
-        &["admin::import", "xmpp::ns", "xmpp::signal", "flows::data", "flows::policy", "flows::signals", "domain"],
+        &[
+            "admin::import",
+            "xmpp::ns",
+            "xmpp::signal",
+            "xmpp::xml",
+            "flows::data",
+            "flows::policy",
+            "flows::signals",
+            "domain",
+        ],
     ),
     ("config", &["config", "flows::policy", "domain"]),
 ];

@@ -13,6 +13,7 @@ use crate::flows::policy::Policy;
 use crate::flows::signals::Wish;
 use crate::xmpp::ns;
 use crate::xmpp::signal::{wish, words};
+use crate::xmpp::xml::Document;
 
 /// What a host kept of an `<enable/>`.
 pub(super) struct Draft<'a> {
@@ -63,7 +64,7 @@ impl Draft<'_> {
         let tag = Element::new(ns::PUSH, "enable").with("jid", service).with("node", self.node);
         let tag = tag.written().and_then(|tag| Some(tag.strip_suffix("</enable>")?.to_owned()));
         let text = format!("{}{}</enable>", tag.unwrap_or_default(), self.inside);
-        let document = crate::xmpp::xml::Document::parse(&text).map_err(|_| Skip::Broken("is no XML"))?;
+        let document = Document::parse(&text).map_err(|_| Skip::Broken("is no XML"))?;
         let Ok(Wish::Enable { service: Some(service), node, options, extensions }) = wish::one(document.root_element())
         else {
             return Err(Skip::Broken("holds more than is kept, or a key that is none"));
