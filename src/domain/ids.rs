@@ -126,6 +126,14 @@ text_id! {
 }
 printable!(Domain);
 
+impl Domain {
+    /// The text, for whoever keeps it, too.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
 /// What names a device, or a room on it, to its app without naming the account: SHA-1 of bare JID, NUL and the
 /// device id. The app computes the same value and compares (the `account` and `channel` of the FCM data).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

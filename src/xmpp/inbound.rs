@@ -10,7 +10,7 @@ use super::answer::{self, StanzaError};
 use super::frame::{Fault, Frame};
 use super::head::Head;
 use super::read::{self, Opening, Unreadable};
-use super::sender::Sender;
+use super::sender::{Last, Sender};
 use super::service::Service;
 use super::signal::words::Malformed;
 use super::signal::{self, REGISTRATION, reply, wish};
@@ -83,9 +83,12 @@ pub fn receive(
         Frame::StreamClose => return Ok(None),
         Frame::StreamOpen(_) => Inbound::Ignored(Ignored::Unknown),
         Frame::TooBig(too_big) => broken(service, too_big.head, StanzaError::TOO_BIG, now),
-        Frame::Parsed(text) => element(service, opening.parsed(text).root(), now),
+        Frame::Parsed(text) => {
+            let (stanza, last) = opening.parsed(text);
+            element(service, last, stanza.root(), now)
+        }
         Frame::Stanza(text) => match opening.stanza(text) {
-            Ok(stanza) => element(service, stanza.root(), now),
+            Ok((stanza, last)) => element(service, last, stanza.root(), now),
             Err(Unreadable::NotWellFormed) => return Err(Fault::NotWellFormed),
             Err(why) => {
                 let error =
@@ -106,7 +109,7 @@ fn broken(service: &Service, head: Option<Head>, error: StanzaError, now: Moment
     if matches!(head.kind.as_deref(), Some("result" | "error")) {
         return answered_order(service, id, from, || Reply::Unreadable);
     }
-    match address(service, id, from, head.to.as_deref(), now) {
+    match address(service, &mut Last::default(), id, from, head.to.as_deref(), now) {
         Ok((mut ticket, from)) => {
             // It could be a registration. What cannot be read in one is the client's doing, and not the bridge's; and
             // to any other iq it makes no difference.
@@ -129,9 +132,9 @@ fn bridge(service: &Service, from: &Sender) -> Option<Domain> {
     service.host(from.bare()).filter(|_| !from.full)
 }
 
-fn element(service: &Service, root: Element<'_>, now: Moment) -> Inbound {
+fn element(service: &Service, last: &mut Last, root: Element<'_>, now: Moment) -> Inbound {
     if read::is_stanza(root, "iq") {
-        return iq(service, root, now).unwrap_or_else(Inbound::Ignored);
+        return iq(service, last, root, now).unwrap_or_else(Inbound::Ignored);
     }
     if read::is_stanza(root, "handshake") {
         return Inbound::HandshakeDone;
@@ -143,7 +146,7 @@ fn element(service: &Service, root: Element<'_>, now: Moment) -> Inbound {
     Inbound::Ignored(if known { Ignored::NoRequest } else { Ignored::Unknown })
 }
 
-fn iq(service: &Service, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignored> {
+fn iq(service: &Service, last: &mut Last, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignored> {
     let get = match iq.attribute("type") {
         Some("result" | "error") => {
             return Ok(answered_order(service, iq.attribute("id"), iq.attribute("from"), || reply::read(iq)));
@@ -153,7 +156,7 @@ fn iq(service: &Service, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignore
         // Not a type at all: its sender waits for an answer all the same.
         _ => None,
     };
-    let (ticket, from) = address(service, iq.attribute("id"), iq.attribute("from"), iq.attribute("to"), now)?;
+    let (ticket, from) = address(service, last, iq.attribute("id"), iq.attribute("from"), iq.attribute("to"), now)?;
     let mut payloads = iq.children().filter(Element::is_element);
     let (Some(get), Some(payload), None) = (get, payloads.next(), payloads.next()) else {
         return Ok(refuse(&ticket, StanzaError::BAD_REQUEST));
@@ -182,6 +185,7 @@ fn iq(service: &Service, iq: Element<'_>, now: Moment) -> Result<Inbound, Ignore
 /// us: the host gave us the stanza.
 fn address(
     service: &Service,
+    last: &mut Last,
     id: Option<&str>,
     from: Option<&str>,
     to: Option<&str>,
@@ -191,20 +195,17 @@ fn address(
     if id.len() > MAX_ID {
         return Err(Ignored::LongId);
     }
-    let sender = from.and_then(Sender::read).ok_or(Ignored::NoSender)?;
-    let own = service.jid().as_str();
-    let to = to.unwrap_or(own);
-    if to != own && Sender::read(to).is_none_or(|to| to.domain() != own) {
+    let from = last.name(from.unwrap_or_default());
+    let sender = Sender::read(&from).ok_or(Ignored::NoSender)?;
+    let own = service.jid();
+    let to = match to {
+        Some(to) if to != own.as_str() => Arc::from(to),
+        _ => own.shared(),
+    };
+    if *to != *own.as_str() && Sender::read(&to).is_none_or(|to| to.domain() != own.as_str()) {
         return Err(Ignored::Foreign);
     }
-    let ticket = Ticket {
-        door: Door::Link,
-        id: id.into(),
-        to: from.unwrap_or_default().into(),
-        from: to.into(),
-        taken: now,
-        for_client: false,
-    };
+    let ticket = Ticket { door: Door::Link, id: id.into(), to: from, from: to, taken: now, for_client: false };
     Ok((ticket, sender))
 }
 
@@ -292,7 +293,7 @@ fn enable(service: &Service, ticket: Ticket, element: Element<'_>, get: bool) ->
 }
 
 /// A client of a host of ours, by its full JID.
-fn client(service: &Service, jid: &str) -> Option<(Account, Arc<str>)> {
+fn client(service: &Service, jid: &Arc<str>) -> Option<(Account, Arc<str>)> {
     let (_, resource) = jid.split_once('/')?;
     let client = Sender::read(jid)?;
     let ours = client.is_account() && service.host(client.domain()).is_some();

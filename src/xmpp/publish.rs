@@ -7,7 +7,7 @@ use super::answer::StanzaError;
 use super::forms::Form;
 use super::sender::Sender;
 use super::{ns, read};
-use crate::domain::ids::{Domain, Node};
+use crate::domain::ids::Node;
 use crate::domain::publish::{CallStep, Notification, Priority, Publish};
 use crate::domain::push::Sealed;
 use crate::domain::secret::{Private, Secret};
@@ -29,7 +29,7 @@ pub fn publish(pubsub: Element<'_>, publish: Element<'_>, from: &Sender) -> Resu
     // The options' FORM_TYPE does not matter: the form is the client's own, replayed.
     let [secret, module] = options.map_or([None; 2], |options| options.values(["secret", "pushModule"]));
     Ok(Publish {
-        from: Domain::new(from.domain()),
+        from: from.own_domain(),
         from_full_jid: from.full,
         node: Node::new(node),
         secret: secret.map(Secret::new),

@@ -7,7 +7,7 @@ fn read(from: &str, inner: &str) -> Result<Publish, StanzaError> {
     let document = crate::xmpp::xml::Document::parse(&text).expect("the test's XML");
     let pubsub = document.root_element();
     let element = read::child(pubsub, ns::PUBSUB, "publish").expect("a publish");
-    publish(pubsub, element, &Sender::read(from).expect("the test's JID"))
+    publish(pubsub, element, &Sender::read(&from.into()).expect("the test's JID"))
 }
 
 fn notified(content: &str) -> Notification {

@@ -2,6 +2,7 @@
 
 use super::frame::{Excess, Fault};
 use super::ns;
+use super::sender::Last;
 use super::xml::{self, Element, Tree};
 
 /// The stream's start tag, which every stanza stands in.
@@ -12,6 +13,7 @@ pub struct Opening {
     pub from: Option<String>,
     /// Knows the stream's prefixes, and has the memory that stanzas are read into one after the other.
     tree: Tree,
+    last: Last,
 }
 
 /// One parsed stanza.
@@ -53,15 +55,16 @@ impl Opening {
             id: root.attribute("id").unwrap_or_default().to_owned(),
             from: root.attribute("from").map(str::to_owned),
             tree: tree.inside(&text),
+            last: Last::default(),
         })
     }
 
-    /// Parses a stanza.
+    /// Parses a stanza. Who sent the one before goes with it.
     ///
     /// # Errors
     ///
     /// Says whether the stanza or the stream is at fault.
-    pub fn stanza<'a>(&'a mut self, text: &'a str) -> Result<Stanza<'a>, Unreadable> {
+    pub fn stanza<'a>(&'a mut self, text: &'a str) -> Result<(Stanza<'a>, &'a mut Last), Unreadable> {
         self.tree.parse(text).map_err(|fault| match fault {
             xml::Fault::NotWellFormed => Unreadable::NotWellFormed,
             xml::Fault::Namespace => Unreadable::BadNamespace,
@@ -69,7 +72,7 @@ impl Opening {
             xml::Fault::Depth => Unreadable::TooBig(Excess::Depth),
             xml::Fault::Prefixes | xml::Fault::Attributes => Unreadable::TooBig(Excess::Attributes),
         })?;
-        Ok(Stanza { tree: &self.tree, text })
+        Ok(self.parsed(text))
     }
 
     /// The memory that stanzas are parsed into.
@@ -79,8 +82,8 @@ impl Opening {
 
     /// The stanza of this text, which was parsed into [`tree`](Self::tree) last.
     #[must_use]
-    pub const fn parsed<'a>(&'a self, text: &'a str) -> Stanza<'a> {
-        Stanza { tree: &self.tree, text }
+    pub const fn parsed<'a>(&'a mut self, text: &'a str) -> (Stanza<'a>, &'a mut Last) {
+        (Stanza { tree: &self.tree, text }, &mut self.last)
     }
 }
 
@@ -146,18 +149,18 @@ mod tests {
         let mut opening = Opening::read(TAG).unwrap();
         for text in ["<iq/>", "<iq xmlns='jabber:component:accept'/>", "<iq xmlns='jabber:client'/>", "<iq xmlns=''/>"]
         {
-            assert!(is_stanza(opening.stanza(text).unwrap().root(), "iq"), "{text}");
+            assert!(is_stanza(opening.stanza(text).unwrap().0.root(), "iq"), "{text}");
         }
-        let error = opening.stanza("<stream:error><a xmlns='b'>c</a></stream:error>").unwrap();
+        let error = opening.stanza("<stream:error><a xmlns='b'>c</a></stream:error>").unwrap().0;
         assert!(is(error.root(), ns::STREAM, "error"));
         assert_eq!(child(error.root(), "b", "a").and_then(text), Some("c"));
-        assert!(!is_stanza(opening.stanza("<iq xmlns='x'/>").unwrap().root(), "iq"));
+        assert!(!is_stanza(opening.stanza("<iq xmlns='x'/>").unwrap().0.root(), "iq"));
     }
 
     #[test]
     fn text_is_read_through_cdata_and_references() {
         let mut opening = Opening::read(TAG).unwrap();
-        let stanza = opening.stanza("<a b='&lt;&#x41;'>x&amp;<![CDATA[<y>&amp;]]>z\r\n</a>").unwrap();
+        let stanza = opening.stanza("<a b='&lt;&#x41;'>x&amp;<![CDATA[<y>&amp;]]>z\r\n</a>").unwrap().0;
         assert_eq!(stanza.root().attribute("b"), Some("<A"));
         assert_eq!(text(stanza.root()), Some("x&<y>&amp;z\n"));
     }

@@ -1,11 +1,15 @@
 //! Who sent a stanza.
 
+use std::sync::Arc;
+
 use jid::BareJid;
+
+use crate::domain::ids::Domain;
 
 /// Who sent a stanza, without the resource, normalised (RFC 7622).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
-    bare: Box<str>,
+    bare: Arc<str>,
     /// Where the domain begins.
     domain: usize,
     /// Whether there was a resource.
@@ -16,12 +20,12 @@ impl Sender {
     /// Reads a JID without judging its resource: that is the host's affair, and stricter eyes than the host's would
     /// refuse people with a picture in theirs.
     #[must_use]
-    pub fn read(jid: &str) -> Option<Self> {
+    pub fn read(jid: &Arc<str>) -> Option<Self> {
         // Nearly all that publish are hosts, and a plain name is normalised as it is.
         if is_plain_domain(jid) {
-            return Some(Self { bare: jid.into(), domain: 0, full: false });
+            return Some(Self { bare: jid.clone(), domain: 0, full: false });
         }
-        let (bare, resource) = jid.split_once('/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
+        let (bare, resource) = jid.split_once('/').map_or((&**jid, None), |(bare, resource)| (bare, Some(resource)));
         let known = resource.is_none_or(|resource| !resource.is_empty());
         let bare = BareJid::new(bare).ok().filter(|_| known)?;
         let domain = bare.as_str().len() - bare.domain().as_str().len();
@@ -40,10 +44,30 @@ impl Sender {
         self.bare.get(self.domain..).unwrap_or_default()
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub fn own_domain(&self) -> Domain {
+        if self.domain == 0 { Domain::new(self.bare.clone()) } else { Domain::new(self.domain()) }
+    }
+
     /// Whether it is an account, not a host.
     #[must_use]
     pub const fn is_account(&self) -> bool {
         self.domain > 0
+    }
+}
+
+/// Who sent the stanza before: mostly who sends the next, and the name of both is then kept once.
+#[derive(Debug, Default)]
+pub struct Last(Arc<str>);
+
+impl Last {
+    /// A name to be kept.
+    pub fn name(&mut self, name: &str) -> Arc<str> {
+        if *self.0 != *name {
+            self.0 = name.into();
+        }
+        self.0.clone()
     }
 }
 
@@ -89,7 +113,7 @@ mod tests {
             ("a@b@c", None),
         ];
         for (jid, expected) in rows {
-            let sender = Sender::read(jid);
+            let sender = Sender::read(&jid.into());
             let found =
                 sender.as_ref().map(|sender| (sender.bare(), sender.domain(), sender.is_account(), sender.full));
             assert_eq!(found, expected, "{jid}");

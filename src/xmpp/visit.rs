@@ -126,7 +126,7 @@ impl Visit {
             while heard.iter().any(Option::is_none) {
                 match self.framer.next_frame() {
                     Ok(Some(Frame::Stanza(text))) => {
-                        let Ok(stanza) = self.opening.stanza(text) else { continue };
+                        let Ok((stanza, _)) = self.opening.stanza(text) else { continue };
                         match meaning(stanza.root(), &self.jid, first, questions) {
                             Meaning::Answer(at, answer) => {
                                 if let Some(place) = heard.get_mut(at) {

@@ -14,7 +14,7 @@ pub(super) fn read_from(from: &str, node: &str, attributes: &str, content: &str)
     let text = format!("<command xmlns='{}' node='{node}' {attributes}>{content}</command>", ns::COMMANDS);
     let document = crate::xmpp::xml::Document::parse(&text).expect("the test's XML");
     let providers = || vec!["snikket:apns:1".to_owned(), "tigase:messenger:apns:1".to_owned()];
-    command(document.root_element(), &Sender::read(from).expect("the test's JID"), providers)
+    command(document.root_element(), &Sender::read(&from.into()).expect("the test's JID"), providers)
 }
 
 /// A command of Romeo's with this form.
