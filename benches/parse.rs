@@ -51,7 +51,9 @@ fn main() {
         ("tree where it stands", measure(|| frames(&stream, true, |_, _| 1))),
         (
             "the same + our request  (what we do)",
-            measure(|| frames(&stream, true, |opening, frame| usize::from(request(&service, opening, frame).is_some()))),
+            measure(|| {
+                frames(&stream, true, |opening, frame| usize::from(request(&service, opening, frame).is_some()))
+            }),
         ),
         ("roxmltree alone", measure(|| each(&stanza, |text| roxmltree::Document::parse(text).is_ok()))),
         ("rxml, events only", measure(|| events(&stream))),

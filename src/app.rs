@@ -363,9 +363,7 @@ pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: 
     not_for_root(path)?;
     let store = Store::open(path, kind)?;
     let threads = std::thread::available_parallelism().map_or(NonZero::<usize>::MIN, |cores| cores.min(MOST_READERS));
-    for change in store.load_on(threads)? {
-        state.apply(&change?);
-    }
+    state.load(store.load_on(threads)?)?;
     store.settle()?;
     let now = clock.wall();
     let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
