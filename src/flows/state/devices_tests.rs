@@ -225,9 +225,9 @@ fn devices_that_were_added_are_found_once_all_are_named() {
     let one = |number: usize| {
         let key = DeviceKey { account: DeviceHash::of("", &(number / 3).to_string()), ..device().key };
         let owner = Account::new(format!("{}", number / 2));
-        let access = if number % 7 == 0 { Access::Anyone } else { Access::Secret };
-        let gone = (number % 11 == 0).then_some(Gone { at: Timestamp::from_secs(9), why: GoneReason::Owner });
-        let accepted = (number % 5 == 0).then_some(Timestamp::from_secs(3));
+        let access = if number.is_multiple_of(7) { Access::Anyone } else { Access::Secret };
+        let gone = number.is_multiple_of(11).then_some(Gone { at: Timestamp::from_secs(9), why: GoneReason::Owner });
+        let accepted = number.is_multiple_of(5).then_some(Timestamp::from_secs(3));
         let history = History { last_accepted: accepted, ..History::default() };
         Device { node: Node::new(format!("{number}")), owner, key, access, gone, history, ..device() }
     };
