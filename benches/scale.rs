@@ -37,8 +37,8 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 /// Devices in one commit while a store is filled.
 const GROUP: usize = 1000;
 
-/// How long a process rests before its memory is read, in tenths of a second.
-const REST: usize = 30;
+/// How long a process rests before its memory is read, in seconds.
+const REST: usize = 3;
 
 /// How many devices are looked for.
 const LOOKUPS: usize = 500_000;
@@ -117,11 +117,11 @@ fn load(path: &Path, engine: EngineKind, devices: usize, clock: &Clock) -> Falli
     let store = app::open(path, engine, &mut state, clock)?;
     let (start, cpu) = (clock.steady().uptime(), cpu()?);
     let peak = memory("VmHWM:")?;
-    // What loading left over is given back a moment later, when something else is allocated.
+    // What loading left over is given back as the daemon does it.
     let mut rss = memory("VmRSS:")?;
     for _ in 0..REST {
-        std::thread::sleep(Duration::from_millis(100));
-        drop(black_box(vec![0_u8; 1 << 20]));
+        std::thread::sleep(Duration::from_secs(1));
+        app::give_back();
         rss = rss.min(memory("VmRSS:")?);
     }
     if state.count() != (devices, 0) {
