@@ -4,7 +4,7 @@
 //! For each kind of token and each number of devices, one process fills a store, and another, which has done nothing
 //! before, opens and loads it as the daemon does. `RSS` is what it holds then, `peak` the most that it ever held, `start`
 //! the time from its first line to the end of loading, `cpu` what all its threads worked until then; after that it looks
-//! for devices at random.
+//! for devices at random. `admit` is to find a device and to ask whether it admits a publish that shows the right secret.
 //!
 //! | variable | |
 //! |---|---|
@@ -25,6 +25,7 @@ use pushkeeper::app;
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::device::{Access, Device, DeviceKey, History};
 use pushkeeper::domain::ids::{Account, AppName, DeviceHash, Domain, Node};
+use pushkeeper::domain::publish::{Notification, Publish};
 use pushkeeper::domain::secret::{DeviceToken, Secret};
 use pushkeeper::domain::time::Timestamp;
 use pushkeeper::flows::data::Change;
@@ -36,8 +37,8 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 /// Devices in one commit while a store is filled.
 const GROUP: usize = 1000;
 
-/// How long a process rests before its memory is read, in tenths of a second.
-const REST: usize = 30;
+/// How long a process rests before its memory is read, in seconds.
+const REST: usize = 3;
 
 /// How many devices are looked for.
 const LOOKUPS: usize = 500_000;
@@ -55,8 +56,18 @@ fn main() -> Fallible<()> {
     let temporary = tempfile::tempdir_in(".")?;
     let folder = named.as_deref().unwrap_or(temporary.path());
     println!(
-        "{:5} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9}",
-        "", "devices", "disk MB", "RSS MB", "peak MB", "B/device", "start s", "cpu s", "node ns", "owner ns"
+        "{:5} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "",
+        "devices",
+        "disk MB",
+        "RSS MB",
+        "peak MB",
+        "B/device",
+        "start s",
+        "cpu s",
+        "node ns",
+        "admit ns",
+        "owner ns"
     );
     for tokens in setting("TOKENS", "apns,fcm").split(',') {
         for devices in setting("DEVICES", "10000,100000,1000000").split(',') {
@@ -106,11 +117,11 @@ fn load(path: &Path, engine: EngineKind, devices: usize, clock: &Clock) -> Falli
     let store = app::open(path, engine, &mut state, clock)?;
     let (start, cpu) = (clock.steady().uptime(), cpu()?);
     let peak = memory("VmHWM:")?;
-    // What loading left over is given back a moment later, when something else is allocated.
+    // What loading left over is given back as the daemon does it.
     let mut rss = memory("VmRSS:")?;
     for _ in 0..REST {
-        std::thread::sleep(Duration::from_millis(100));
-        drop(black_box(vec![0_u8; 4096]));
+        std::thread::sleep(Duration::from_secs(1));
+        app::give_back();
         rss = rss.min(memory("VmRSS:")?);
     }
     if state.count() != (devices, 0) {
@@ -119,12 +130,15 @@ fn load(path: &Path, engine: EngineKind, devices: usize, clock: &Clock) -> Falli
     let names: Vec<_> = (0..LOOKUPS).map(|number| name(scattered(number) % devices)).collect();
     let nodes: Vec<_> = names.iter().map(|name| Node::new(name.node.as_str())).collect();
     let by_node = each(&nodes, clock, |node| state.device(node).is_some_and(|device| device.gone.is_none()))?;
+    let asked: Vec<_> = (0..LOOKUPS).map(|number| publish(scattered(number) % devices)).collect();
+    let admits = each(&asked, clock, |asked| state.device(&asked.node).is_some_and(|device| device.admits(asked)))?;
+    drop(asked);
     let owners: Vec<_> = names.iter().map(|name| Account::new(name.owner.as_str())).collect();
     let by_owner = each(&owners, clock, |owner| state.devices_of(owner).count() == 1)?;
     #[expect(clippy::cast_precision_loss, reason = "for show")]
     let per_device = rss as f64 / devices as f64;
     println!(
-        "{:>9.1} {:>9.1} {per_device:>8.0} {:>8.2} {cpu:>8.2} {by_node:>9.0} {by_owner:>9.0}",
+        "{:>9.1} {:>9.1} {per_device:>8.0} {:>8.2} {cpu:>8.2} {by_node:>9.0} {admits:>9.0} {by_owner:>9.0}",
         megabytes(rss),
         megabytes(peak),
         start.as_secs_f64()
@@ -183,6 +197,18 @@ struct Name {
 /// As long as our own nodes are: 24 characters of base64url.
 fn name(number: usize) -> Name {
     Name { node: letters(number, 24), owner: format!("user{number}@chat.example.org") }
+}
+
+/// A publish to a device, as its host sends it.
+fn publish(number: usize) -> Publish {
+    Publish {
+        from: Domain::new("chat.example.org"),
+        from_full_jid: false,
+        node: Node::new(name(number).node),
+        secret: Some(Secret::new(letters(number + 4, 32))),
+        module: None,
+        notification: Notification::default(),
+    }
 }
 
 /// A device as apps register them: no two share anything but app and domain.

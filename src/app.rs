@@ -61,6 +61,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How long a stop waits for those who read an answer over HTTP.
 const HTTP_STOP_WITHIN: Duration = Duration::from_secs(1);
 
+/// How often, and how long after each other, memory that loading took is given back: the allocator holds it for a second
+/// (`purge_delay`), and what it could not give back then until it is asked again.
+const GIVE_BACK_TRIES: u32 = 3;
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+
 /// Why pushkeeper ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -199,6 +204,12 @@ pub async fn run_under(
         tokio::task::spawn_blocking(move || open(&path, kind, &mut state, &clock).map(|store| (store, state)))
     };
     let (store, state) = opening.await.map_err(std::io::Error::other)??;
+    tokio::spawn(async {
+        for _ in 0..GIVE_BACK_TRIES {
+            tokio::time::sleep(GIVE_BACK_EVERY).await;
+            give_back();
+        }
+    });
     let (devices, gone) = state.count();
     let served = state.policy.served();
     let version = env!("CARGO_PKG_VERSION");
@@ -363,10 +374,7 @@ pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: 
     not_for_root(path)?;
     let store = Store::open(path, kind)?;
     let threads = std::thread::available_parallelism().map_or(NonZero::<usize>::MIN, |cores| cores.min(MOST_READERS));
-    for change in store.load_on(threads)? {
-        state.apply(&change?);
-    }
-    store.settle()?;
+    state.load(store.load_on(threads)?)?;
     let now = clock.wall();
     let known = |app: &AppName| Some(state.app(app)?.credentials?.fingerprint);
     let new = state.policy.apps.iter().filter(|app| known(&app.name) != Some(app.fingerprint));
@@ -380,6 +388,12 @@ pub fn open(path: &std::path::Path, kind: EngineKind, state: &mut State, clock: 
         state.apply(change);
     }
     Ok(store)
+}
+
+/// Has the allocator look for memory to give back to the system, which it does whenever memory is freed that has pages of
+/// its own: with little to do, that may not come for hours, and 50 MB of a million devices' loading would be held.
+pub fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
 }
 
 /// The system's generator. Without it there can be no secret, so a system that refuses it ends the process.

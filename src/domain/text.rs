@@ -74,6 +74,9 @@ enum Form {
     Hex,
     /// base64url without padding (RFC 4648 §5), four characters for three bytes: what our secrets are.
     Base64,
+    /// base64url of any length around one colon, six bits a character: what FCM's tokens are. First comes where the colon
+    /// is, then how many characters there are in all.
+    Colon,
 }
 
 /// Shorter than this, a text is not worth packing.
@@ -92,6 +95,11 @@ impl Form {
         } else if len.is_multiple_of(4) && text.as_bytes().iter().all(is_base64) {
             // Whole groups only: the last characters of others have bits that nothing gives back.
             (Self::Base64, len / 4 * 3)
+        } else if let Some(colon) = text.find(':')
+            && u8::try_from(len).is_ok()
+            && text.bytes().enumerate().all(|(at, byte)| at == colon || is_base64(&byte))
+        {
+            (Self::Colon, 2 + (6 * (len - 1)).div_ceil(8))
         } else {
             (Self::Plain, len)
         }
@@ -110,8 +118,40 @@ impl Form {
                 let packed = BASE64_URL_SAFE_NO_PAD.decode_slice(text, into);
                 debug_assert_eq!(packed.ok(), Some(text.len() / 4 * 3));
             }
+            Self::Colon => {
+                let Some((before, after)) = text.split_once(':') else { return };
+                let Some((about, packed)) = into.split_first_chunk_mut() else { return };
+                *about = [before.len(), text.len()].map(|number| u8::try_from(number).unwrap_or_default());
+                // Whole groups; the last one is filled with what is no bit at all.
+                let mut whole = String::with_capacity(text.len() + 3);
+                whole.extend([before, after]);
+                whole.extend(std::iter::repeat_n('A', (4 - whole.len() % 4) % 4));
+                let mut bytes = [0; COLON];
+                let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(whole, &mut bytes);
+                debug_assert!(decoded.is_ok(), "only base64url is packed so");
+                for (to, from) in packed.iter_mut().zip(bytes) {
+                    *to = from;
+                }
+            }
         }
     }
+}
+
+/// As many bytes as the longest text around a colon takes.
+const COLON: usize = 192;
+
+/// The text around a colon.
+fn around_colon(packed: &[u8]) -> String {
+    let Some((&[colon, len], packed)) = packed.split_first_chunk() else { return String::new() };
+    let mut bytes = [0; COLON];
+    for (to, from) in bytes.iter_mut().zip(packed) {
+        *to = *from;
+    }
+    let mut text = String::with_capacity(usize::from(len) + 4);
+    BASE64_URL_SAFE_NO_PAD.encode_string(bytes.get(..packed.len().next_multiple_of(3)).unwrap_or_default(), &mut text);
+    text.truncate(usize::from(len).saturating_sub(1));
+    text.insert(usize::from(colon).min(text.len()), ':');
+    text
 }
 
 const fn nibble(digit: u8) -> u8 {
@@ -140,6 +180,7 @@ impl Packed {
             Form::Plain => Cow::Borrowed(self.piece.as_str()),
             Form::Hex => Cow::Owned(hex(self.piece.bytes())),
             Form::Base64 => Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(self.piece.bytes())),
+            Form::Colon => Cow::Owned(around_colon(self.piece.bytes())),
         }
     }
 
@@ -284,6 +325,12 @@ impl Texts {
     #[must_use]
     pub fn is_owned_by(&self, owner: &Account) -> bool {
         self.owner_bytes() == owner.0.bytes()
+    }
+
+    /// Whether both have the same owner.
+    #[must_use]
+    pub fn has_owner_of(&self, other: &Self) -> bool {
+        self.owner_bytes() == other.owner_bytes()
     }
 
     /// Hashes its node as a [`Node`] does.

@@ -31,7 +31,14 @@ fn what_is_packed_comes_back_as_it_was() {
         (secret, "0123456789abcde", 24 + 15),
         (&APNS[..32], &APNS.to_uppercase(), 16 + 48),
         ("", "", 0),
-        ("short", "cXy:APA91b-tokens-of-fcm-have-a-colon", 5 + 37),
+        // One colon, and no more than 255 characters.
+        ("short", "cXy:APA91b-tokens-of-fcm-have-a-colon", 5 + 2 + 27),
+        ("short", ":APA91b-tokens-of-fcm-have-a-colon", 5 + 2 + 25),
+        ("short", "APA91b-tokens-of-fcm-have-a-colon:", 5 + 2 + 25),
+        ("short", "cXy:APA91b-tokens-of-fcm:have-a-colon", 5 + 37),
+        ("short", "cXy:APA91b-tokens-of-fcm/have-a-colon", 5 + 37),
+        ("short", &format!("{}:{}", "a".repeat(100), "b".repeat(154)), 5 + 2 + 191),
+        ("short", &format!("{}:{}", "a".repeat(100), "b".repeat(155)), 5 + 256),
         ("abcdefghijklmnop====", "ünïcödé-ünïcödé-ünïcödé", 20 + 35),
         ("abcdefghijklmnopqr", "abcdefghijklmnop+/+/", 18 + 20),
     ];
@@ -80,7 +87,7 @@ proptest! {
         node in ".*",
         secret in "[a-f0-9]{0,70}|[a-zA-Z0-9_-]{0,70}|.*",
         owner in ".*",
-        token in "[a-f0-9]{0,70}|[a-zA-Z0-9_-]{0,70}|.*",
+        token in "[a-f0-9]{0,70}|[a-zA-Z0-9_-]{0,70}|[a-zA-Z0-9_-]{0,130}:[a-zA-Z0-9_-]{0,130}|.*",
     ) {
         check(&node, &secret, &owner, &token);
     }

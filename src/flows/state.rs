@@ -4,6 +4,7 @@ mod apply;
 mod apps;
 mod devices;
 mod lanes;
+mod load;
 mod queues;
 mod sent;
 mod settings;

@@ -104,11 +104,6 @@ pub(super) trait Disk: Send {
         self.range(&[kind], &[kind.saturating_add(1)])
     }
 
-    /// All was read, and little of it will soon be read again: what is held of it for that may go.
-    fn settle(&self) -> Result<(), Fault> {
-        Ok(())
-    }
-
     /// Whether there is no record at all.
     fn is_empty(&self) -> Result<bool, Fault>;
 

@@ -30,16 +30,6 @@ impl Store {
         self.load_on(NonZero::<usize>::MIN)
     }
 
-    /// Gives back memory that loading took and the engine still holds.
-    ///
-    /// # Errors
-    /// If the engine cannot read.
-    pub fn settle(&self) -> Result<(), StoreError> {
-        let engine = self.engine();
-        let Some(engine) = &*engine else { return Ok(()) };
-        guarded(|| engine.disk.settle()).map_err(|fault| fault.on_read(&self.path))
-    }
-
     /// The same, with so many threads that read devices, if more than one: for a start, which has nothing else to do.
     ///
     /// # Errors

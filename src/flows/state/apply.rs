@@ -42,7 +42,15 @@ impl State {
             _ => {}
         }
         self.devices.put(device, guest);
-        let app = self.apps.entry(device.key.app.clone()).or_default();
+        self.works(device);
+    }
+
+    /// A device may prove the credentials of its app.
+    pub(super) fn works(&mut self, device: &Device) {
+        let app = match self.apps.get_mut(&device.key.app) {
+            Some(app) => app,
+            None => self.apps.entry(device.key.app.clone()).or_default(),
+        };
         app.works |= app.credentials.is_some_and(|credentials| device.has_worked(credentials));
     }
 

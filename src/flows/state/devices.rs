@@ -59,7 +59,7 @@ impl Devices {
 
     /// The latest device of this key.
     pub(super) fn registered(&self, key: &DeviceKey) -> Option<Device> {
-        let hash = hash_key(&self.hasher, key);
+        let hash = spread(hash_key(&self.hasher, key));
         self.device(*self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
     }
 
@@ -124,23 +124,73 @@ impl Devices {
                 }
                 self.replace(at, device, slot);
                 if renamed {
-                    self.name_key(at, &device.key);
+                    self.name_key(at, &device.key, hash_key(&self.hasher, &device.key));
                 }
                 at
             }
             None => {
                 let at = self.slots.insert(slot);
-                self.name(at, device);
-                self.name_key(at, &device.key);
+                self.name(at, half(self.hasher.hash_one(&device.node)));
+                self.name_key(at, &device.key, hash_key(&self.hasher, &device.key));
                 at
             }
         };
-        self.own(at, device);
+        if is_owned(device) {
+            self.own(at, half(self.hasher.hash_one(&device.owner)));
+        }
         if device.gone.is_none() && device.history.last_accepted.is_none() && !guest {
             self.unproven.insert((seconds(device.renewed), at));
         }
         if let Some(gone) = device.gone {
             self.gone.insert((seconds(gone.at), at));
+        }
+    }
+
+    /// A device of a node that is not known yet, put in behind all others. It is found once [`name_all`](Self::name_all)
+    /// was called, and not before: so tables need not grow while devices are loaded.
+    pub(super) fn add(&mut self, device: &Device, names: &mut Names) {
+        let group = self.groups.join(device, false);
+        let at = self.slots.insert(Slot::new(device, group));
+        let hashes = [
+            half(self.hasher.hash_one(&device.node)),
+            hash_key(&self.hasher, &device.key),
+            half(self.hasher.hash_one(&device.owner)),
+        ];
+        names.0.push((at, hashes));
+    }
+
+    /// What was added is found from now on.
+    pub(super) fn name_all(&mut self, names: Names) {
+        let Self { slots, groups, hasher, by_node, by_key, by_owner, .. } = self;
+        let slot = |at: &u32| slots.get(*at);
+        let more = names.0.len();
+        by_node.reserve(more, |at| slot(at).map_or(0, |slot| hash_node(hasher, slot)));
+        by_key.reserve(more, |at| {
+            slot(at).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
+        });
+        by_owner.reserve(more, |at| slot(at).map_or(0, |slot| hash_owner(hasher, slot)));
+        let mut unproven = Vec::new();
+        for &(at, [node, key, owner]) in &names.0 {
+            self.name(at, node);
+            let Some(slot) = self.slots.get(at) else { continue };
+            let is_owned = self.groups.get(slot.group).is_some_and(|group| !matches!(group.access, Access::Anyone));
+            if let Some(gone) = slot.gone() {
+                self.gone.insert((seconds(gone.at), at));
+            } else if slot.last_accepted.get().is_none() {
+                unproven.push((seconds(slot.renewed()), at));
+            }
+            if let Some(named) = slot.key(&self.groups) {
+                self.name_key(at, &named, key);
+            }
+            if is_owned {
+                self.own(at, owner);
+            }
+        }
+        // A set that is made at once has no room to spare.
+        if self.unproven.is_empty() {
+            self.unproven = unproven.into_iter().collect();
+        } else {
+            self.unproven.extend(unproven);
         }
     }
 
@@ -179,12 +229,12 @@ impl Devices {
     }
 
     fn find(&self, node: &Node) -> Option<u32> {
-        let hash = self.hasher.hash_one(node);
+        let hash = spread(half(self.hasher.hash_one(node)));
         self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied()
     }
 
     fn last_of(&self, owner: &Account) -> Option<u32> {
-        let hash = self.hasher.hash_one(owner);
+        let hash = spread(half(self.hasher.hash_one(owner)));
         let own = |at: &u32| self.slot(*at).is_some_and(|slot| slot.texts.is_owned_by(owner));
         self.by_owner.find(hash, own).copied()
     }
@@ -203,7 +253,7 @@ impl Devices {
 
     fn forget_key(&mut self, at: u32) {
         if let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups))
-            && let Ok(found) = self.by_key.find_entry(hash_key(&self.hasher, &key), |other| *other == at)
+            && let Ok(found) = self.by_key.find_entry(spread(hash_key(&self.hasher, &key)), |other| *other == at)
         {
             found.remove();
         }
@@ -218,34 +268,32 @@ impl Devices {
     }
 
     /// A new device is found by its node.
-    fn name(&mut self, at: u32, device: &Device) {
+    fn name(&mut self, at: u32, hashed: u32) {
         let Self { slots, hasher, by_node, .. } = self;
         let hash = |at: &u32| slots.get(*at).map_or(0, |slot| hash_node(hasher, slot));
-        by_node.insert_unique(hasher.hash_one(&device.node), at, hash);
+        by_node.insert_unique(spread(hashed), at, hash);
     }
 
     /// And by its key, which stays the same, too.
-    fn name_key(&mut self, at: u32, key: &DeviceKey) {
+    fn name_key(&mut self, at: u32, key: &DeviceKey, hashed: u32) {
         let Self { slots, groups, hasher, by_key, .. } = self;
         let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.has_key(key, groups));
-        let hash =
-            |other: &u32| slots.get(*other).and_then(|slot| slot.key(groups)).map_or(0, |key| hash_key(hasher, &key));
-        match by_key.entry(hash_key(hasher, key), same, hash) {
+        let hash = |other: &u32| {
+            slots.get(*other).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
+        };
+        match by_key.entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => *known.get_mut() = at,
             Entry::Vacant(free) => drop(free.insert(at)),
         }
     }
 
-    /// Puts a device behind the others of its owner, unless it is there already, or nobody's.
-    fn own(&mut self, at: u32, device: &Device) {
-        let is_there = self.slot(at).is_some_and(|slot| slot.next != slot::NONE);
-        if is_there || !is_owned(device) {
-            return;
-        }
+    /// Puts a device behind the others of its owner, unless it is there already.
+    fn own(&mut self, at: u32, hashed: u32) {
         let Self { slots, hasher, by_owner, .. } = self;
-        let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.texts.is_owned_by(&device.owner));
+        let Some(new) = slots.get(at).filter(|slot| slot.next == slot::NONE) else { return };
+        let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.texts.has_owner_of(&new.texts));
         let hash = |other: &u32| slots.get(*other).map_or(0, |slot| hash_owner(hasher, slot));
-        let last = match by_owner.entry(hasher.hash_one(&device.owner), same, hash) {
+        let last = match by_owner.entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => std::mem::replace(known.get_mut(), at),
             Entry::Vacant(free) => {
                 free.insert(at);
@@ -284,26 +332,43 @@ impl Devices {
     }
 }
 
+/// What [`Devices::add`] put in, to be found by [`Devices::name_all`]: hashes of node, key and owner, made while a device
+/// is at hand.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(u32, [u32; 3])>);
+
+/// As much of a hash as counts.
+#[expect(clippy::cast_possible_truncation, reason = "that is the point")]
+const fn half(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// A hash as tables want it, which look at its highest and its lowest bits.
+fn spread(hash: u32) -> u64 {
+    let hash = u64::from(hash);
+    hash << 32 | hash
+}
+
 /// What nobody registered is nobody's.
 const fn is_owned(device: &Device) -> bool {
     !matches!(device.access, Access::Anyone)
 }
 
-fn hash_key(hasher: &RandomState, key: &DeviceKey) -> u64 {
+fn hash_key(hasher: &RandomState, key: &DeviceKey) -> u32 {
     // The account names a device of one app nearly always, so the app adds little.
-    hasher.hash_one((&key.account, &key.channel))
+    half(hasher.hash_one((&key.account, &key.channel)))
 }
 
 fn hash_node(hasher: &RandomState, slot: &Slot) -> u64 {
     let mut state = hasher.build_hasher();
     slot.texts.hash_node(&mut state);
-    std::hash::Hasher::finish(&state)
+    spread(half(std::hash::Hasher::finish(&state)))
 }
 
 fn hash_owner(hasher: &RandomState, slot: &Slot) -> u64 {
     let mut state = hasher.build_hasher();
     slot.texts.hash_owner(&mut state);
-    std::hash::Hasher::finish(&state)
+    spread(half(std::hash::Hasher::finish(&state)))
 }
 
 /// Later than what a number of 32 bits holds (the year 2106) is as late as that.

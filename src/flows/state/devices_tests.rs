@@ -219,3 +219,39 @@ fn groups_go_with_their_last_member() {
     devices.forget(&device().node);
     assert_eq!((devices.groups.len(), devices.len()), (0, 0));
 }
+
+#[test]
+fn devices_that_were_added_are_found_once_all_are_named() {
+    let one = |number: usize| {
+        let key = DeviceKey { account: DeviceHash::of("", &(number / 3).to_string()), ..device().key };
+        let owner = Account::new(format!("{}", number / 2));
+        let access = if number.is_multiple_of(7) { Access::Anyone } else { Access::Secret };
+        let gone = number.is_multiple_of(11).then_some(Gone { at: Timestamp::from_secs(9), why: GoneReason::Owner });
+        let accepted = number.is_multiple_of(5).then_some(Timestamp::from_secs(3));
+        let history = History { last_accepted: accepted, ..History::default() };
+        Device { node: Node::new(format!("{number}")), owner, key, access, gone, history, ..device() }
+    };
+    let (mut at_once, mut one_by_one, mut names) = (Devices::default(), Devices::default(), Names::default());
+    for number in 0..3000 {
+        at_once.add(&one(number), &mut names);
+        one_by_one.put(&one(number), false);
+    }
+    assert_eq!((at_once.len(), at_once.get(&one(1).node)), (3000, None));
+    at_once.name_all(names);
+    // What comes later meets what was there.
+    for devices in [&mut at_once, &mut one_by_one] {
+        devices.put(&Device { generation: 9, ..one(5) }, false);
+        devices.forget(&one(8).node);
+    }
+    let nodes = |devices: &mut dyn Iterator<Item = Device>| devices.map(|device| device.node).collect::<Vec<_>>();
+    for number in 0..3000 {
+        let Device { node, key, owner, .. } = one(number);
+        assert_eq!(at_once.get(&node), one_by_one.get(&node));
+        assert_eq!(at_once.get(&node).is_some(), number != 8);
+        assert_eq!(at_once.registered(&key), one_by_one.registered(&key));
+        assert_eq!(nodes(&mut at_once.of(&owner)), nodes(&mut one_by_one.of(&owner)));
+    }
+    assert_eq!(at_once.gone().collect::<Vec<_>>(), one_by_one.gone().collect::<Vec<_>>());
+    let unproven = at_once.unproven().collect::<Vec<_>>();
+    assert_eq!((unproven.len(), &unproven), (2181, &one_by_one.unproven().collect::<Vec<_>>()));
+}

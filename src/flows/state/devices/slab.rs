@@ -1,7 +1,8 @@
 //! Things by number, in chunks: growing moves none of them, and leaves nothing unused but the rest of a chunk.
 
-/// How many things a chunk holds, as a power of two.
-const CHUNK_BITS: u32 = 10;
+/// How many things a chunk holds, as a power of two. Chunks of megabytes are mapped by themselves: what is not used of
+/// one takes no memory yet, while the allocator leaves a sixteenth between small ones.
+const CHUNK_BITS: u32 = 16;
 
 /// Things that keep their numbers. A number that is free again is given out again.
 #[derive(Debug)]
@@ -78,14 +79,14 @@ mod tests {
     #[test]
     fn things_keep_their_numbers_and_free_ones_are_given_out_again() {
         let mut slab = Slab::default();
-        let numbers: Vec<u32> = (0..3000).map(|thing| slab.insert(thing)).collect();
-        assert_eq!(numbers, (0..3000).collect::<Vec<_>>());
-        assert_eq!((slab.remove(1024), slab.remove(1024), slab.remove(9999)), (Some(1024), None, None));
-        assert_eq!((slab.len(), slab.get(1024), slab.get(1025)), (2999, None, Some(&1025)));
-        assert_eq!(slab.iter().filter(|(at, thing)| at == *thing).count(), 2999);
-        assert_eq!(slab.insert(7), 1024);
-        *slab.get_mut(1024).unwrap() += 1;
-        assert_eq!((slab.get(1024), slab.len()), (Some(&8), 3000));
-        assert_eq!((slab.insert(0), slab.len()), (3000, 3001));
+        let numbers: Vec<u32> = (0..150_000).map(|thing| slab.insert(thing)).collect();
+        assert_eq!(numbers, (0..150_000).collect::<Vec<_>>());
+        assert_eq!((slab.remove(65_536), slab.remove(65_536), slab.remove(999_999)), (Some(65_536), None, None));
+        assert_eq!((slab.len(), slab.get(65_536), slab.get(65_537)), (149_999, None, Some(&65_537)));
+        assert_eq!(slab.iter().filter(|(at, thing)| at == *thing).count(), 149_999);
+        assert_eq!(slab.insert(7), 65_536);
+        *slab.get_mut(65_536).unwrap() += 1;
+        assert_eq!((slab.get(65_536), slab.len()), (Some(&8), 150_000));
+        assert_eq!((slab.insert(0), slab.len()), (150_000, 150_001));
     }
 }
