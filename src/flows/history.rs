@@ -15,6 +15,9 @@ pub const LINES_PER_ACCOUNT: usize = 50;
 /// How many there are of all accounts together.
 pub const LINES: usize = 50_000;
 
+/// For how many more lines there is room when there was none.
+const GROWTH: usize = 3;
+
 /// A line as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -72,6 +75,10 @@ impl History {
             if lines.entries.len() >= LINES_PER_ACCOUNT {
                 lines.entries.pop_front();
                 self.total -= 1;
+            }
+            // By little: most accounts never have many, and room for as many again would be half of all this memory.
+            if lines.entries.len() == lines.entries.capacity() {
+                lines.entries.reserve_exact(GROWTH);
             }
             lines.entries.push_back(Entry::new(line));
         } else {
