@@ -49,6 +49,7 @@ struct Place<'g> {
 }
 
 /// What is done for a push.
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and a place is there for it anyway")]
 enum Work<'g> {
     /// Nothing any more.
     Done,
