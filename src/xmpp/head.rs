@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::xml;
+
 /// What a stanza's start tag says about who must hear about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -62,7 +64,7 @@ fn attribute(text: &str) -> Option<(&str, &str, &str)> {
 /// An attribute's value as it is meant: references resolved, white space normalised (XML 1.0 §3.3.3). No parser has
 /// seen it: what XML does not have must not come back out in an answer.
 fn unescape(value: &str) -> Option<Cow<'_, str>> {
-    if !value.chars().all(is_xml) {
+    if !value.chars().all(xml::is_char) {
         return None;
     }
     if !value.contains(|c: char| c == '&' || is_space(c)) {
@@ -75,7 +77,7 @@ fn unescape(value: &str) -> Option<Cow<'_, str>> {
         out.push_str(plain);
         if let Some(reference) = special.strip_prefix('&') {
             let (name, after) = reference.split_once(';')?;
-            out.push(character(name)?);
+            out.push(xml::reference(name)?);
             rest = after;
         } else {
             out.push(' ');
@@ -84,29 +86,6 @@ fn unescape(value: &str) -> Option<Cow<'_, str>> {
     }
     out.push_str(rest);
     Some(Cow::Owned(out))
-}
-
-fn character(reference: &str) -> Option<char> {
-    match reference {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let number = reference.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code).filter(|&c| is_xml(c))
-        }
-    }
-}
-
-/// A character that XML has (XML 1.0 §2.2); there are no surrogates in Rust's.
-const fn is_xml(c: char) -> bool {
-    c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || is_space(c)
 }
 
 /// White space as XML has it (XML 1.0 §2.3).

@@ -4,8 +4,9 @@
 //! was made from. Names, characters, references, duplicate attributes and namespaces are checked as XML 1.0 and
 //! Namespaces in XML 1.0 ask; the tests hold it against a parser for all of XML (docs/design.md has why this is our own).
 //!
-//! [`parse`](Tree::parse) makes a tree, [`Element`] looks at it, `scan` knows the characters.
+//! [`parse`](Tree::parse) makes a tree (`content` its texts and values), [`Element`] looks at it, `scan` knows the characters.
 
+mod content;
 mod element;
 mod parse;
 mod scan;
@@ -13,6 +14,7 @@ mod scan;
 mod tests;
 
 pub use element::{Attribute, Element, TagName};
+pub(super) use scan::{is_char, reference};
 
 /// How many elements and texts a stanza may have. 1 MiB of `<a/>` would otherwise be a tree of 12 MB. A bridge's batch
 /// may have 128 kB, and strangers decide what is in it: no batch within its limit breaks this one, for it has at most

@@ -1,7 +1,5 @@
 //! From text to tree, in one pass. The memory of the tree before is used again.
 
-use memchr::memmem;
-
 use super::scan;
 use super::{
     Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, NONE, Named,
@@ -9,10 +7,6 @@ use super::{
 };
 use crate::xmpp::ns;
 
-const CDATA: &[u8] = b"<![CDATA[";
-const CDATA_END: &[u8] = b"]]>";
-/// The longest reference that means a character, without its ampersand, and some leading zeros more.
-const LONGEST_REFERENCE: usize = 16;
 /// Namespaces in XML 1.0 §3.
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
@@ -100,7 +94,7 @@ impl Tree {
         self.made_since(from)
     }
 
-    fn made_since(&self, from: usize) -> Span {
+    pub(super) fn made_since(&self, from: usize) -> Span {
         Span { at: small(from) | IN_MADE, len: small(self.made.len() - from) }
     }
 }
@@ -111,12 +105,12 @@ fn small(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(NONE)
 }
 
-struct Parser<'t> {
-    tree: &'t mut Tree,
-    bytes: &'t [u8],
+pub(super) struct Parser<'t> {
+    pub(super) tree: &'t mut Tree,
+    pub(super) bytes: &'t [u8],
     /// How far into the text they begin.
     before: usize,
-    at: usize,
+    pub(super) at: usize,
     /// How many were declared in all.
     prefixes: usize,
     /// The default namespace that is in force.
@@ -152,17 +146,17 @@ impl Parser<'_> {
     }
 
     #[inline]
-    fn rest(&self) -> &[u8] {
+    pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     #[inline]
-    fn byte(&self) -> Option<u8> {
+    pub(super) fn byte(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     #[inline]
-    fn span(&self, from: usize, to: usize) -> Span {
+    pub(super) fn span(&self, from: usize, to: usize) -> Span {
         Span { at: small(self.before + from), len: small(to - from) }
     }
 
@@ -286,7 +280,7 @@ impl Parser<'_> {
     }
 
     /// Adds a node to the element that is open.
-    fn append(&mut self, node: Node) -> Result<u32, Fault> {
+    pub(super) fn append(&mut self, node: Node) -> Result<u32, Fault> {
         let Tree { nodes, open, .. } = &mut *self.tree;
         if nodes.len() >= MAX_NODES {
             return Err(Fault::Nodes);
@@ -389,156 +383,5 @@ impl Parser<'_> {
             attribute.namespace = namespace;
         }
         Ok(())
-    }
-
-    /// An attribute's value, normalised (XML 1.0 §3.3.3).
-    fn value(&mut self) -> Result<Span, Fault> {
-        let quote = self.byte().filter(|byte| matches!(byte, b'"' | b'\'')).ok_or(Fault::NotWellFormed)?;
-        self.at += 1;
-        let begin = self.at;
-        loop {
-            self.at += scan::value(self.rest());
-            match self.byte() {
-                Some(byte) if byte == quote => {
-                    self.at += 1;
-                    return Ok(self.span(begin, self.at - 1));
-                }
-                Some(b'"' | b'\'') => self.at += 1,
-                Some(0xef) => self.character()?,
-                Some(b'&' | b'\t' | b'\n' | b'\r') => break,
-                _ => return Err(Fault::NotWellFormed),
-            }
-        }
-        let made = self.tree.made.len();
-        self.copy(begin);
-        loop {
-            let from = self.at;
-            self.at += scan::value(self.rest());
-            self.copy(from);
-            match self.byte() {
-                Some(byte) if byte == quote => {
-                    self.at += 1;
-                    return Ok(self.tree.made_since(made));
-                }
-                Some(b'"' | b'\'' | 0xef) => {
-                    let from = self.at;
-                    self.character()?;
-                    self.copy(from);
-                }
-                Some(b'&') => self.reference()?,
-                Some(b'\t' | b'\n') => self.replace(1, ' '),
-                Some(b'\r') => self.replace(self.line_end(), ' '),
-                _ => return Err(Fault::NotWellFormed),
-            }
-        }
-    }
-
-    /// All the text and CDATA up to the next tag: one text.
-    fn content(&mut self) -> Result<(), Fault> {
-        let begin = self.at;
-        loop {
-            self.at += scan::text(self.rest());
-            match self.byte() {
-                Some(b']') if !self.begins(CDATA_END) => self.at += 1,
-                Some(0xef) => self.character()?,
-                _ => break,
-            }
-        }
-        let text = match self.byte() {
-            Some(b'<') if !self.begins(b"<!") => self.span(begin, self.at),
-            _ => self.made_content(begin)?,
-        };
-        if text.len == 0 {
-            return Ok(());
-        }
-        let none = Span::default();
-        self.append(Node {
-            text,
-            namespace: none,
-            next: NONE,
-            attributes: 0,
-            attribute_count: 0,
-            is_element: false,
-            has_children: false,
-        })?;
-        Ok(())
-    }
-
-    /// The same where it is not meant as it is written from `begin` on.
-    fn made_content(&mut self, begin: usize) -> Result<Span, Fault> {
-        let made = self.tree.made.len();
-        self.copy(begin);
-        loop {
-            let from = self.at;
-            self.at += scan::text(self.rest());
-            self.copy(from);
-            match self.byte() {
-                Some(b'<') if self.begins(CDATA) => self.cdata()?,
-                Some(b'<') if !self.begins(b"<!") => return Ok(self.tree.made_since(made)),
-                Some(b']') if self.begins(CDATA_END) => return Err(Fault::NotWellFormed),
-                Some(b']' | 0xef) => {
-                    let from = self.at;
-                    self.character()?;
-                    self.copy(from);
-                }
-                Some(b'&') => self.reference()?,
-                Some(b'\r') => self.replace(self.line_end(), '\n'),
-                _ => return Err(Fault::NotWellFormed),
-            }
-        }
-    }
-
-    fn cdata(&mut self) -> Result<(), Fault> {
-        self.at += CDATA.len();
-        let length = memmem::find(self.rest(), CDATA_END).ok_or(Fault::NotWellFormed)?;
-        let content = self.rest().get(..length).map(std::str::from_utf8);
-        let Some(Ok(content)) = content else { return Err(Fault::NotWellFormed) };
-        if !content.chars().all(scan::is_char) {
-            return Err(Fault::NotWellFormed);
-        }
-        let mut lines = content.split('\r');
-        let mut made = lines.next().unwrap_or_default().to_owned();
-        for line in lines {
-            made.push('\n');
-            made.push_str(line.strip_prefix('\n').unwrap_or(line));
-        }
-        self.tree.made.push_str(&made);
-        self.at += length + CDATA_END.len();
-        Ok(())
-    }
-
-    fn begins(&self, with: &[u8]) -> bool {
-        self.rest().starts_with(with)
-    }
-
-    /// Passes over one character, if it is one that XML has.
-    fn character(&mut self) -> Result<(), Fault> {
-        self.at += scan::character(self.rest()).ok_or(Fault::NotWellFormed)?;
-        Ok(())
-    }
-
-    fn reference(&mut self) -> Result<(), Fault> {
-        let name = self.rest().get(1..=LONGEST_REFERENCE).unwrap_or_else(|| self.rest().get(1..).unwrap_or_default());
-        let length = name.iter().position(|&byte| byte == b';').ok_or(Fault::NotWellFormed)?;
-        let name = name.get(..length).and_then(|name| std::str::from_utf8(name).ok());
-        let meant = name.and_then(scan::reference).ok_or(Fault::NotWellFormed)?;
-        self.replace(length + 2, meant);
-        Ok(())
-    }
-
-    /// How long the line end is that begins with a carriage return (XML 1.0 §2.11).
-    fn line_end(&self) -> usize {
-        if self.begins(b"\r\n") { 2 } else { 1 }
-    }
-
-    fn replace(&mut self, length: usize, by: char) {
-        self.at += length;
-        self.tree.made.push(by);
-    }
-
-    /// Adds what was passed over since `from`. What is no UTF-8 is left out: nobody will look at it.
-    fn copy(&mut self, from: usize) {
-        let passed = self.bytes.get(from..self.at).unwrap_or_default();
-        self.tree.made.push_str(std::str::from_utf8(passed).unwrap_or_default());
     }
 }

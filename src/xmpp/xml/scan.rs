@@ -109,7 +109,7 @@ pub(super) fn character(bytes: &[u8]) -> Option<usize> {
 }
 
 /// A character that XML has (XML 1.0 §2.2); there are no surrogates in Rust's.
-pub(super) const fn is_char(c: char) -> bool {
+pub(in crate::xmpp) const fn is_char(c: char) -> bool {
     c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r')
 }
 
@@ -127,7 +127,7 @@ const fn continues_name(c: char) -> bool {
 }
 
 /// The character that a reference means, without `&` and `;`; `None` if it means none.
-pub(super) fn reference(name: &str) -> Option<char> {
+pub(in crate::xmpp) fn reference(name: &str) -> Option<char> {
     match name {
         "amp" => Some('&'),
         "lt" => Some('<'),
