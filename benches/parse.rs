@@ -34,7 +34,7 @@ const STANZAS: usize = 2000;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let stanza = publish();
+    let stanza = parts::publish();
     let stream = format!("{OPEN}{}", stanza.repeat(STANZAS));
     let service = Service::new(Domain::new("push.example.net"), []).with_hosts([Domain::new("example.org")]);
     println!("one publish of {} bytes, best of {ROUNDS} rounds of {STANZAS}", stanza.len());
@@ -68,7 +68,7 @@ fn main() {
         let ratio = took.as_secs_f64() / ours.as_secs_f64();
         println!("{name:<44} {nanos:>9.0} {rate:>9.0} {ratio:>8.2}");
     }
-    let batch = batch();
+    let batch = parts::batch();
     let took = measure(|| {
         let mut opening = Opening::read(OPEN).expect("a stream");
         for _ in 0..STANZAS {
@@ -189,38 +189,4 @@ fn write() {
         answer::write(&mut out, black_box(&ticket), &Answer::Done);
     }
     black_box(&out);
-}
-
-fn publish() -> String {
-    "<iq type='set' to='push.example.net' from='example.org' \
-     id='7b1e9f40c2d85a63b0f7e4d19c2a8b5564e0d3f7a19b8c26d45e7f30a1b2c3d4'>\
-     <pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='Yt3kQ0wLx81b'><item>\
-     <notification xmlns='urn:xmpp:push:0'><x type='form' xmlns='jabber:x:data'>\
-     <field type='hidden' var='FORM_TYPE'><value>urn:xmpp:push:summary</value></field>\
-     <field type='text-single' var='message-count'><value>1</value></field>\
-     <field type='text-single' var='pending-subscription-count'/><field type='jid-single' var='last-message-sender'/>\
-     <field type='text-single' var='last-message-body'><value>New Message!</value></field></x></notification></item>\
-     </publish><publish-options><x type='submit' xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'>\
-     <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-     <field var='secret' type='text-single'><value>mQ7xV2sT9uKfBzR4pLwEhCjN</value></field></x></publish-options>\
-     </pubsub></iq>"
-        .to_owned()
-}
-
-/// What a bridge sends of 64 messages to phones that are away.
-fn batch() -> String {
-    let event = "<queued stamp='2026-11-22T02:49:40.120Z' sid='avZCB7iXu0Ga' user='alice' resource='phone.x7Tq' \
-         state='hibernated' since='2026-11-22T02:49:12.004Z' timeout='600' left='571' h-in='12' h-out='40' unacked='7' \
-         resumable='true'><stanza n='47'><message xmlns='jabber:client' from='bob@example.org/pc.Zt91' \
-         to='alice@example.org' type='chat' id='5d1f6ae0-7c1c-4a3e-9f3e-2f7c1b1f9c55'><body>*</body>\
-         <stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='RM4VVy7CfW40K0vLFovVVmw0'/>\
-         <encrypted xmlns='eu.siacs.conversations.axolotl'><header><key rid='1234567'>*</key><key rid='7654321'>*</key>\
-         <iv>*</iv></header><payload>*</payload></encrypted>\
-         <encryption xmlns='urn:xmpp:eme:0'/><store xmlns='urn:xmpp:hints'/>\
-         <delay xmlns='urn:xmpp:delay' from='alice@example.org' stamp='2026-11-22T02:49:40Z'/></message></stanza></queued>";
-    format!(
-        "<iq type='set' id='aBcD-47' from='example.org' to='push.example.net'><events xmlns='urn:pushkeeper:host:0' \
-         epoch='9zGjWm2kQ0xT' seq='47'>{}</events></iq>",
-        event.repeat(64)
-    )
 }

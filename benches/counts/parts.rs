@@ -267,7 +267,7 @@ fn ticket() -> Ticket {
 }
 
 /// As Prosody 0.12's mod_cloud_notify writes it, but for names.
-fn publish() -> String {
+pub(crate) fn publish() -> String {
     format!(
         "<iq type='set' to='push.example.net' from='example.org' \
          id='7b1e9f40c2d85a63b0f7e4d19c2a8b5564e0d3f7a19b8c26d45e7f30a1b2c3d4'>\
@@ -286,7 +286,7 @@ fn publish() -> String {
 }
 
 /// What a bridge sends of 64 messages to phones that are away.
-fn batch() -> String {
+pub(crate) fn batch() -> String {
     let event = "<queued stamp='2026-11-22T02:49:40.120Z' sid='avZCB7iXu0Ga' user='alice' resource='phone.x7Tq' \
          state='hibernated' since='2026-11-22T02:49:12.004Z' timeout='600' left='571' h-in='12' h-out='40' unacked='7' \
          resumable='true'><stanza n='47'><message xmlns='jabber:client' from='bob@example.org/pc.Zt91' \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
-use super::text::Piece;
+use super::text::{self, Piece};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -77,7 +77,7 @@ impl Node {
     #[must_use]
     pub fn short(&self) -> String {
         let digest = Sha1::digest(self.as_str().as_bytes());
-        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        text::hex(digest.first_chunk::<4>().map_or(&[], |first| first))
     }
 }
 
@@ -180,18 +180,8 @@ impl DeviceHash {
     /// 40 lower-case hex digits: byte for byte what the app computes.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut digits = [0; 40];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
-        }
-        String::from_utf8_lossy(&digits).into_owned()
+        text::hex(&self.0)
     }
-}
-
-/// The lower-case digit of a number below 16.
-#[must_use]
-pub const fn hex_digit(half: u8) -> u8 {
-    if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
 impl fmt::Debug for DeviceHash {

@@ -203,23 +203,21 @@ pub fn error(out: &mut BytesMut, ticket: &Ticket, error: StanzaError) {
 /// white space that a parser would normalise goes as references.
 pub fn escape(out: &mut BytesMut, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'&' | b'<' | b'>' | b'\'')) {
+    let special = |byte| matches!(byte, b'&' | b'<' | b'>' | b'\'' | b'\t' | b'\n' | b'\r');
+    while let Some(at) = rest.bytes().position(special) {
         let (plain, special) = rest.split_at_checked(at).unwrap_or_default();
-        put(out, plain);
         let (one, after) = special.split_at_checked(1).unwrap_or_default();
-        put(
-            out,
-            match one {
-                "&" => "&amp;",
-                "<" => "&lt;",
-                ">" => "&gt;",
-                "'" => "&apos;",
-                "\t" => "&#9;",
-                "\n" => "&#10;",
-                "\r" => "&#13;",
-                other => other,
-            },
-        );
+        let reference = match one {
+            "&" => "&amp;",
+            "<" => "&lt;",
+            ">" => "&gt;",
+            "'" => "&apos;",
+            "\t" => "&#9;",
+            "\n" => "&#10;",
+            _ => "&#13;",
+        };
+        put(out, plain);
+        put(out, reference);
         rest = after;
     }
     put(out, rest);

@@ -63,12 +63,6 @@ impl<'a> Form<'a> {
             Some((field.attribute("var")?, values.filter_map(read::text)))
         })
     }
-
-    /// Whether the form is of this FORM_TYPE, or does not say.
-    #[must_use]
-    pub fn may_be(self, form_type: &str) -> bool {
-        self.value("FORM_TYPE").is_none_or(|value| value.trim() == form_type)
-    }
 }
 
 #[cfg(test)]
@@ -99,7 +93,5 @@ mod tests {
             assert_eq!(form.value(name), value, "{name}");
         }
         assert_eq!(form.kind(), None);
-        assert!(form.may_be("urn:a"));
-        assert!(!form.may_be("urn:b"));
     }
 }

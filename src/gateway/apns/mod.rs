@@ -20,11 +20,11 @@ use super::pool::{Limits, Pool, Response};
 use super::{Before, Start};
 use crate::clock::Clock;
 use crate::domain::app::Style;
-use crate::domain::ids::hex_digit;
 use crate::domain::look::Look;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
 use crate::domain::secret::Secret;
+use crate::domain::text::hex_digit;
 use crate::domain::time::{Now, Timestamp};
 
 const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
