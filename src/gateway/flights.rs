@@ -85,11 +85,11 @@ impl<'g> Flights<'g> {
     pub(super) fn begin(&mut self, batch: Batch, now: Now) {
         for push in batch.into_pushes() {
             let at = self.place(push);
-            let Some(Place { push: Some(push), .. }) = self.places.get(at) else { continue };
-            match catch_unwind(AssertUnwindSafe(|| self.gateway.start(push, now))) {
+            let Some(Place { push: Some(push), waker, .. }) = self.places.get(at) else { continue };
+            match catch_unwind(AssertUnwindSafe(|| self.gateway.start(push, now, waker))) {
                 Ok(Start::Flies(flight, credentials)) => {
                     self.first_looks.push_back((flight.look_at(now.steady), at, self.number));
-                    self.work(at, Work::Flies(flight, credentials));
+                    self.flies(at, flight, credentials);
                 }
                 Ok(Start::Known(outcome)) => self.settle(at, outcome),
                 Ok(Start::Waits) => self.plod(at, Before::Nothing),
@@ -179,6 +179,13 @@ impl<'g> Flights<'g> {
         let waker = Waker::from(bell.clone());
         self.places.push(Place { push: Some(push), number: self.number, work: Work::Done, bell, waker });
         at
+    }
+
+    /// It knows already whom to tell.
+    fn flies(&mut self, at: usize, flight: Flight, credentials: u64) {
+        if let Some(place) = self.places.get_mut(at) {
+            place.work = Work::Flies(flight, credentials);
+        }
     }
 
     fn work(&mut self, at: usize, work: Work<'g>) {

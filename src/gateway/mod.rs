@@ -9,6 +9,7 @@
 //! | `webpush/` | the push services of browsers, whichever a page's endpoint names |
 //! | `stub.rs` | a vendor for demonstrations |
 //! | `pool/` | HTTP/2 over as many connections as it takes |
+//! | `http2/` | HTTP/2 on one of them |
 //! | `endpoint.rs`, `credential.rs`, `jwt.rs` | where, and as whom |
 //! | `probe.rs` | whether a vendor takes an app's credentials, found out without waking a phone |
 //! | `shown.rs` | what a push shows, and how it becomes less until it fits |
@@ -23,6 +24,7 @@ mod fit;
 mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod http2;
 mod jwt;
 #[cfg(test)]
 mod payloads_tests;
@@ -39,6 +41,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -115,11 +118,11 @@ impl AppGateway {
         }
     }
 
-    /// Puts a push on its way, if that takes no waiting.
-    fn start(&self, push: &Push, now: Now) -> Start {
+    /// Puts a push on its way, if that takes no waiting; `waker` is woken when there is something to hear of it.
+    fn start(&self, push: &Push, now: Now, waker: &Waker) -> Start {
         match self {
-            Self::Apns(apns) => apns.start(push, now),
-            Self::Fcm(fcm) => fcm.start(push, now),
+            Self::Apns(apns) => apns.start(push, now, waker),
+            Self::Fcm(fcm) => fcm.start(push, now, waker),
             Self::WebPush(_) | Self::Stub(_) => Start::Waits,
         }
     }

@@ -1,8 +1,5 @@
 //! Whether a vendor takes an app's credentials, found out without waking a phone.
 
-use http::HeaderMap;
-use http::header::DATE;
-
 use super::retry_after;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
@@ -44,10 +41,10 @@ pub struct Dated {
 }
 
 impl Dated {
-    /// From an answer's headers; `None` if they have no date that can be read.
+    /// From an answer's `Date` header; `None` if there is none that can be read.
     #[must_use]
-    pub fn of(headers: &HeaderMap, ours: Timestamp) -> Option<Self> {
-        let theirs = retry_after::date(headers.get(DATE)?.to_str().ok()?)?;
+    pub fn of(date: Option<&str>, ours: Timestamp) -> Option<Self> {
+        let theirs = retry_after::date(date?)?;
         Some(Self { theirs, ours })
     }
 
@@ -73,7 +70,6 @@ mod tests {
 
     #[test]
     fn two_clocks_are_compared_in_seconds() {
-        let header = |text: &'static str| HeaderMap::from_iter([(DATE, http::HeaderValue::from_static(text))]);
         let ours = Timestamp::from_millis(784_111_777_900);
         let rows = [
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
@@ -82,8 +78,8 @@ mod tests {
             ("yesterday", None),
         ];
         for (text, ahead) in rows {
-            assert_eq!(Dated::of(&header(text), ours).map(Dated::ahead), ahead, "{text}");
+            assert_eq!(Dated::of(Some(text), ours).map(Dated::ahead), ahead, "{text}");
         }
-        assert_eq!(Dated::of(&HeaderMap::new(), ours), None);
+        assert_eq!(Dated::of(None, ours), None);
     }
 }

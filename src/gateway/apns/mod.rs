@@ -7,15 +7,16 @@ pub mod payload;
 mod probe;
 pub mod reply;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Request, Uri, Version};
+use std::borrow::Cow;
+use std::task::Waker;
+
+use http::HeaderValue;
 
 use self::auth::ProviderToken;
 use self::payload::Notification;
 use super::credential::{self, CredentialError, Identity};
 use super::endpoint::Endpoint;
+use super::http2::{Field, Name, Request};
 use super::pool::{Limits, Pool, Response};
 use super::{Before, Start};
 use crate::clock::Clock;
@@ -27,12 +28,8 @@ use crate::domain::secret::Secret;
 use crate::domain::text::hex_digit;
 use crate::domain::time::{Now, Timestamp};
 
-const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
-const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
-const PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
-const EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
-const COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
-const ID: HeaderName = HeaderName::from_static("apns-id");
+/// Where devices are, before their tokens.
+const PATH: &[u8] = b"/3/device/";
 
 /// The longest token that is passed on. Apple's are 64 hex digits now and may grow.
 const LONGEST_TOKEN: usize = 512;
@@ -160,9 +157,9 @@ impl Apns {
     }
 
     /// Puts a push on its way, if there is a stream for it right now.
-    pub(in crate::gateway) fn start(&self, push: &Push, now: Now) -> Start {
-        let request = match Prepared::new(self, push, now.wall) {
-            Ok(request) => request,
+    pub(in crate::gateway) fn start(&self, push: &Push, now: Now, waker: &Waker) -> Start {
+        let prepared = match Prepared::new(self, push, now.wall) {
+            Ok(prepared) => prepared,
             Err(outcome) => return Start::Known(outcome),
         };
         let signed = match self.authorization(now) {
@@ -170,18 +167,19 @@ impl Apns {
             Err(outcome) => return Start::Known(outcome),
         };
         let serial = signed.as_ref().map_or(0, |(_, serial)| *serial);
-        let Prepared { uri, headers, body } = request;
-        let head = || headers.request(uri, signed.map(|(value, _)| value));
-        self.pool.start(head, &body, now.steady).map_or(Start::Waits, |flight| Start::Flies(flight, serial))
+        let fields = prepared.headers.fields(signed.as_ref());
+        let request = Request { path: prepared.path(), fields: &fields };
+        let flight = self.pool.start(&request, &prepared.body, now.steady, waker);
+        flight.map_or(Start::Waits, |flight| Start::Flies(flight, serial))
     }
 
     /// What an answer means; `None` if the push should be sent again with a newer token.
     pub(in crate::gateway) fn hear(&self, response: &Response, now: Timestamp) -> Option<Outcome> {
-        let status = response.status.as_u16();
+        let status = response.status;
         if status == 403 && self.token.is_some() && reply::is_expired_token(&response.body) {
             return None;
         }
-        Some(reply::outcome(status, response.retry_after(), &response.body, now))
+        Some(reply::outcome(status, response.retry_after.as_deref(), &response.body, now))
     }
 
     /// Sends a push and says what became of it.
@@ -191,8 +189,8 @@ impl Apns {
 
     /// The same for a push that may have been sent before.
     pub(in crate::gateway) async fn go_on(&self, push: &Push, before: Before) -> Outcome {
-        let Prepared { uri, headers, body } = match Prepared::new(self, push, self.clock.wall()) {
-            Ok(request) => request,
+        let prepared = match Prepared::new(self, push, self.clock.wall()) {
+            Ok(prepared) => prepared,
             Err(outcome) => return outcome,
         };
         let mut again = true;
@@ -206,9 +204,9 @@ impl Apns {
                         Ok(signed) => signed,
                         Err(outcome) => return outcome,
                     };
-                    let authorization = || signed.as_ref().map(|(value, _)| value.clone());
-                    let head = || headers.clone().request(uri.clone(), authorization());
-                    match self.pool.post(head, body.clone(), failed).await {
+                    let fields = prepared.headers.fields(signed.as_ref());
+                    let request = Request { path: prepared.path(), fields: &fields };
+                    match self.pool.post(&request, &prepared.body, failed).await {
                         Ok(response) => (response, signed.map_or(0, |(_, serial)| serial)),
                         Err(error) => return error.outcome(),
                     }
@@ -219,8 +217,8 @@ impl Apns {
             }
             let renewed = |token: &ProviderToken| token.renew(serial, self.clock.now());
             if !(again && self.token.as_ref().is_some_and(renewed)) {
-                let status = response.status.as_u16();
-                return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+                let status = response.status;
+                return reply::outcome(status, response.retry_after.as_deref(), &response.body, self.clock.wall());
             }
             again = false;
         }
@@ -234,95 +232,77 @@ impl Apns {
             Err(error) => Err(Outcome::OperatorFault(error.to_string().into())),
         }
     }
-
-    fn uri(&self, token: &str) -> Option<Uri> {
-        let fits = !token.is_empty() && token.len() <= LONGEST_TOKEN;
-        let clean = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte));
-        if !fits || !clean {
-            return None;
-        }
-        let path = PathAndQuery::from_maybe_shared(Bytes::from(["/3/device/", token].concat())).ok()?;
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTPS);
-        parts.authority = Some(self.pool.endpoint().authority().clone());
-        parts.path_and_query = Some(path);
-        Uri::from_parts(parts).ok()
-    }
 }
 
 /// One push as a request that can be sent as often as it takes.
-struct Prepared {
-    uri: Uri,
-    headers: Headers,
-    body: Bytes,
+struct Prepared<'a> {
+    token: Cow<'a, str>,
+    headers: Headers<'a>,
+    body: Vec<u8>,
 }
 
-impl Prepared {
-    fn new(apns: &Apns, push: &Push, now: Timestamp) -> Result<Self, Outcome> {
+impl<'a> Prepared<'a> {
+    fn new(apns: &'a Apns, push: &'a Push, now: Timestamp) -> Result<Self, Outcome> {
         let notification = Notification::of(push, apns.style, &apns.look, &apns.important_body);
-        let token = if notification.is_voip() { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token);
-        let Some(uri) = apns.uri(&token.reveal()) else {
+        let voip = notification.is_voip();
+        let token = if voip { push.voip_token.as_ref() } else { None }.unwrap_or(&push.token).reveal();
+        if !is_token(&token) {
             return Err(Outcome::Unfit("malformed device token".into()));
+        }
+        let headers = Headers {
+            topic: if voip { &apns.voip_topic } else { &apns.topic },
+            push_type: notification.kind.push_type(),
+            priority: notification.kind.priority(),
+            expiration: if voip { 0 } else { (now + push.ttl).secs() }.to_string(),
+            collapse_id: notification.collapse_id.filter(|id| is_plain(id)),
+            id: id(apns.id_prefix, push.id.0),
         };
-        let headers = Headers::new(apns, push, &notification, now);
-        Ok(Self { uri, headers, body: Bytes::from(notification.body) })
+        Ok(Self { token, headers, body: notification.body })
+    }
+
+    fn path(&self) -> [&[u8]; 2] {
+        [PATH, self.token.as_bytes()]
     }
 }
 
-#[derive(Clone)]
-struct Headers {
-    topic: HeaderValue,
-    push_type: HeaderValue,
-    priority: HeaderValue,
-    expiration: HeaderValue,
-    collapse_id: Option<HeaderValue>,
-    id: HeaderValue,
+/// Whether a token can be part of a path, and may be one of Apple's.
+fn is_token(token: &str) -> bool {
+    let clean = |byte: u8| byte.is_ascii_alphanumeric() || b":_-".contains(&byte);
+    (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(clean)
 }
 
-impl Headers {
-    fn new(apns: &Apns, push: &Push, notification: &Notification, now: Timestamp) -> Self {
-        let expiration = if notification.is_voip() { 0 } else { (now + push.ttl).secs() };
-        Self {
-            topic: if notification.is_voip() { &apns.voip_topic } else { &apns.topic }.clone(),
-            push_type: HeaderValue::from_static(notification.kind.push_type()),
-            priority: HeaderValue::from_static(notification.kind.priority()),
-            expiration: passing(HeaderValue::from(expiration)),
-            collapse_id: notification.collapse_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()).map(passing),
-            id: passing(id(apns.id_prefix, push.id.0)),
-        }
-    }
-
-    fn request(self, uri: Uri, authorization: Option<HeaderValue>) -> Request<()> {
-        let mut request = Request::new(());
-        *request.method_mut() = http::Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.reserve(8);
-        if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value);
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TOPIC, self.topic);
-        headers.insert(PUSH_TYPE, self.push_type);
-        headers.insert(PRIORITY, self.priority);
-        headers.insert(EXPIRATION, self.expiration);
-        if let Some(value) = self.collapse_id {
-            headers.insert(COLLAPSE_ID, value);
-        }
-        headers.insert(ID, self.id);
-        request
-    }
+/// Whether a text can be a header's value as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// Keeps a value that does not come again out of the small table that HPACK remembers values in, as Apple asks.
-fn passing(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
+struct Headers<'a> {
+    topic: &'a HeaderValue,
+    push_type: &'static str,
+    priority: &'static str,
+    expiration: String,
+    collapse_id: Option<String>,
+    id: [u8; 36],
+}
+
+impl Headers<'_> {
+    /// What does not come again is kept out of the small table that HPACK remembers values in, as Apple asks.
+    fn fields<'f>(&'f self, signed: Option<&'f (HeaderValue, u64)>) -> [Option<Field<'f>>; 8] {
+        [
+            signed.map(|(value, _)| Field::secret(Name::Authorization, value.as_bytes())),
+            Some(Field::lasting(Name::ContentType, b"application/json")),
+            Some(Field::lasting(Name::ApnsTopic, self.topic.as_bytes())),
+            Some(Field::lasting(Name::ApnsPushType, self.push_type.as_bytes())),
+            Some(Field::lasting(Name::ApnsPriority, self.priority.as_bytes())),
+            Some(Field::passing(Name::ApnsExpiration, self.expiration.as_bytes())),
+            self.collapse_id.as_ref().map(|id| Field::passing(Name::ApnsCollapseId, id.as_bytes())),
+            Some(Field::passing(Name::ApnsId, &self.id)),
+        ]
+    }
 }
 
 /// The apns-id: a UUID of our own making (version 8, RFC 9562 §5.8), the same each time this push is sent.
-fn id(prefix: u64, push: u64) -> HeaderValue {
+fn id(prefix: u64, push: u64) -> [u8; 36] {
     let random = (u128::from(prefix >> 16) << 16) | 0x8000 | u128::from(prefix & 0xfff);
     // The variant takes two bits of the push's number; those at its top are not in use.
     let number = u128::from(push & !(0b11 << 62) | 0b10 << 62);
@@ -337,7 +317,7 @@ fn id(prefix: u64, push: u64) -> HeaderValue {
             }
         }
     }
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    text
 }
 
 #[cfg(test)]
@@ -346,8 +326,8 @@ mod tests {
 
     #[test]
     fn the_apns_id_is_a_uuid_that_names_the_push() {
-        assert_eq!(id(0x0123_4567_89ab_cdef, 7), "01234567-89ab-8def-8000-000000000007");
-        assert_eq!(id(0, u64::MAX), "00000000-0000-8000-bfff-ffffffffffff");
+        assert_eq!(id(0x0123_4567_89ab_cdef, 7), *b"01234567-89ab-8def-8000-000000000007");
+        assert_eq!(id(0, u64::MAX), *b"00000000-0000-8000-bfff-ffffffffffff");
     }
 
     #[test]

@@ -1,42 +1,37 @@
 //! Asks Apple whether it takes key, team and topic.
 
-use bytes::Bytes;
-use http::HeaderValue;
-
-use super::{Apns, Headers, passing, reply};
-use crate::domain::outcome::Outcome;
+use super::{Apns, Headers, PATH, reply};
+use crate::gateway::http2::Request;
 use crate::gateway::probe::{Dated, Probe};
 
 /// No device has it: Apple's own are drawn at random.
-const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const NOBODY: &[u8] = b"0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Apns {
     /// Sends a background push to a token that no device has, not to be kept by Apple. What Apple says of the token is
     /// said after it took the credentials.
     pub async fn probe(&self) -> Probe {
         let alone = |outcome| Probe { outcome, dated: None };
-        let Some(uri) = self.uri(NOBODY) else {
-            return alone(Outcome::OperatorFault("malformed endpoint".into()));
-        };
         let headers = Headers {
-            topic: self.topic.clone(),
-            push_type: HeaderValue::from_static("background"),
-            priority: HeaderValue::from_static("5"),
-            expiration: HeaderValue::from_static("0"),
+            topic: &self.topic,
+            push_type: "background",
+            priority: "5",
+            expiration: "0".to_owned(),
             collapse_id: None,
-            id: passing(super::id(self.id_prefix, 0)),
+            id: super::id(self.id_prefix, 0),
         };
         let signed = match self.authorization(self.clock.now()) {
             Ok(signed) => signed,
             Err(outcome) => return alone(outcome),
         };
-        let head = || headers.clone().request(uri.clone(), signed.as_ref().map(|(value, _)| value.clone()));
-        let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
-        match self.pool.post(head, body, None).await {
+        let fields = headers.fields(signed.as_ref());
+        let request = Request { path: [PATH, NOBODY], fields: &fields };
+        match self.pool.post(&request, br#"{"aps":{"content-available":1}}"#, None).await {
             Ok(response) => {
-                let (status, now) = (response.status.as_u16(), self.clock.wall());
-                let outcome = reply::outcome(status, response.retry_after(), &response.body, now);
-                Probe { outcome, dated: Dated::of(&response.headers, now) }
+                let now = self.clock.wall();
+                let retry_after = response.retry_after.as_deref();
+                let outcome = reply::outcome(response.status, retry_after, &response.body, now);
+                Probe { outcome, dated: Dated::of(response.date.as_deref(), now) }
             }
             Err(error) => alone(error.outcome()),
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::RsaKeyPair;
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use rustls::pki_types::PrivateKeyDer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -299,7 +299,8 @@ impl Shared {
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status().as_u16();
-        let dated = Dated::of(response.headers(), self.clock.wall());
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+        let dated = Dated::of(date, self.clock.wall());
         self.lock().dated = dated;
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|text| retry_after::parse(text, self.clock.wall()));

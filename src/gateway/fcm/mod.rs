@@ -8,14 +8,15 @@ pub mod payload;
 mod probe;
 pub mod reply;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, Uri, Version};
+use std::task::Waker;
+
+use http::HeaderValue;
+use http::uri::PathAndQuery;
 
 use self::auth::{AccessToken, AuthError, ServiceAccount};
 use super::credential::{self, CredentialError};
 use super::endpoint::Endpoint;
+use super::http2::{Field, Name, Request};
 use super::pool::{Limits, Pool, Response};
 use super::{Before, Start};
 use crate::clock::Clock;
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Settings {
 pub struct Fcm {
     pub(super) pool: Pool,
     token: AccessToken,
-    uri: Uri,
+    path: PathAndQuery,
     style: Style,
     look: Look,
     clock: Clock,
@@ -73,29 +74,30 @@ impl Fcm {
             Some(endpoint) => endpoint,
             None => HOST.parse().map_err(|_| CredentialError::BadText("endpoint"))?,
         };
-        let uri = uri(&endpoint, account.project_id())?;
+        let path = format!("/v1/projects/{}/messages:send", account.project_id());
+        let path = PathAndQuery::try_from(path).map_err(|_| CredentialError::BadServiceAccount("project_id"))?;
         let tls = credential::tls(settings.ca.as_deref(), None)?;
         let token = AccessToken::new(account, settings.token_endpoint, settings.ca.as_deref(), clock.clone())?;
         let pool = Pool::new(endpoint, tls, settings.limits, clock.clone());
-        Ok(Self { pool, token, uri, style: settings.style, look: settings.look, clock })
+        Ok(Self { pool, token, path, style: settings.style, look: settings.look, clock })
     }
 
     /// Puts a push on its way, if there are a stream and a token for it right now.
-    pub(in crate::gateway) fn start(&self, push: &Push, now: Now) -> Start {
+    pub(in crate::gateway) fn start(&self, push: &Push, now: Now, waker: &Waker) -> Start {
         let Some(Ok((authorization, serial))) = self.token.known() else { return Start::Waits };
-        let body = Bytes::from(payload::message(push, self.style, &self.look));
-        let flight = self.pool.start(|| self.head(authorization), &body, now.steady);
+        let body = payload::message(push, self.style, &self.look);
+        let flight = self.pool.start(&self.request(&fields(&authorization)), &body, now.steady, waker);
         flight.map_or(Start::Waits, |flight| Start::Flies(flight, serial))
     }
 
     /// What an answer means; `None` if the push should be sent again with a newer token.
     pub(in crate::gateway) fn hear(&self, response: &Response, serial: u64, now: Timestamp) -> Option<Outcome> {
-        let status = response.status.as_u16();
+        let status = response.status;
         if reply::wants_new_token(status, &response.body) {
             return None;
         }
         self.token.accept(serial);
-        Some(reply::outcome(status, response.retry_after(), &response.body, now))
+        Some(reply::outcome(status, response.retry_after.as_deref(), &response.body, now))
     }
 
     /// Sends a push and says what became of it.
@@ -105,7 +107,7 @@ impl Fcm {
 
     /// The same for a push that may have been sent before.
     pub(in crate::gateway) async fn go_on(&self, push: &Push, before: Before) -> Outcome {
-        let body = Bytes::from(payload::message(push, self.style, &self.look));
+        let body = payload::message(push, self.style, &self.look);
         let mut again = true;
         let mut before = Some(before);
         loop {
@@ -117,7 +119,8 @@ impl Fcm {
                         Ok(token) => token,
                         Err(error) => return refused(error),
                     };
-                    match self.pool.post(|| self.head(authorization.clone()), body.clone(), failed).await {
+                    let fields = fields(&authorization);
+                    match self.pool.post(&self.request(&fields), &body, failed).await {
                         Ok(response) => (response, serial),
                         Err(error) => return error.outcome(),
                     }
@@ -127,33 +130,23 @@ impl Fcm {
                 return outcome;
             }
             if !(again && self.token.reject(serial)) {
-                let status = response.status.as_u16();
-                return reply::outcome(status, response.retry_after(), &response.body, self.clock.wall());
+                let status = response.status;
+                return reply::outcome(status, response.retry_after.as_deref(), &response.body, self.clock.wall());
             }
             again = false;
         }
     }
 
-    fn head(&self, authorization: HeaderValue) -> Request<()> {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, authorization);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request
+    fn request<'a>(&'a self, fields: &'a [Option<Field<'a>>]) -> Request<'a> {
+        Request { path: [self.path.as_str().as_bytes(), &[]], fields }
     }
 }
 
-fn uri(endpoint: &Endpoint, project: &str) -> Result<Uri, CredentialError> {
-    let bad = |_| CredentialError::BadServiceAccount("project_id");
-    let path = format!("/v1/projects/{project}/messages:send");
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTPS);
-    parts.authority = Some(endpoint.authority().clone());
-    parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(bad)?);
-    Uri::from_parts(parts).map_err(|_| CredentialError::BadServiceAccount("project_id"))
+fn fields(authorization: &HeaderValue) -> [Option<Field<'_>>; 2] {
+    [
+        Some(Field::secret(Name::Authorization, authorization.as_bytes())),
+        Some(Field::lasting(Name::ContentType, b"application/json")),
+    ]
 }
 
 fn refused(error: AuthError) -> Outcome {

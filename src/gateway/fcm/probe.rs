@@ -1,8 +1,6 @@
 //! Asks Google whether it takes the service account, and has the project.
 
-use bytes::Bytes;
-
-use super::{Fcm, refused, reply};
+use super::{Fcm, fields, refused, reply};
 use crate::gateway::probe::{Dated, Probe, Probed};
 
 /// A message that is only checked (`validate_only`), to a token that is none.
@@ -18,11 +16,13 @@ impl Fcm {
             Ok((authorization, _)) => authorization,
             Err(error) => return Probed::Fcm { signed_in: false, probe: Probe { outcome: refused(error), dated } },
         };
-        let probe = match self.pool.post(|| self.head(authorization.clone()), Bytes::from_static(MESSAGE), None).await {
+        let fields = fields(&authorization);
+        let probe = match self.pool.post(&self.request(&fields), MESSAGE, None).await {
             Ok(response) => {
-                let (status, now) = (response.status.as_u16(), self.clock.wall());
-                let outcome = reply::outcome(status, response.retry_after(), &response.body, now);
-                Probe { outcome, dated: Dated::of(&response.headers, now).or(dated) }
+                let now = self.clock.wall();
+                let retry_after = response.retry_after.as_deref();
+                let outcome = reply::outcome(response.status, retry_after, &response.body, now);
+                Probe { outcome, dated: Dated::of(response.date.as_deref(), now).or(dated) }
             }
             Err(error) => Probe { outcome: error.outcome(), dated },
         };

@@ -1,17 +1,15 @@
 //! A request that has its stream: what is heard of it.
 
-use std::future::Future as _;
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
-use h2::client::ResponseFuture;
+use tokio::time::timeout;
 
-use super::Response;
+use super::error::PoolError;
 use super::shared::Lease;
 use crate::domain::time::Moment;
+use crate::gateway::http2::{Broken, Response};
 
 /// A request on its way. Dropping it resets its stream.
 ///
@@ -19,25 +17,14 @@ use crate::domain::time::Moment;
 /// [`look_at`](Self::look_at), and gives it up if [`is_lost`](Self::is_lost).
 pub struct Flight {
     lease: Lease,
-    stage: Stage,
-}
-
-enum Stage {
-    Head(ResponseFuture),
-    Body(Body),
-}
-
-/// An answer of which the body is still to come.
-pub(super) struct Body {
-    response: Response,
-    stream: RecvStream,
-    whole: BytesMut,
-    most: usize,
+    stream: u32,
+    /// Whether its connection knows of it yet.
+    known: bool,
 }
 
 /// A request that was sent, but not answered.
 pub struct Failed {
-    pub(super) error: h2::Error,
+    pub(super) error: Broken,
     /// Of the connection that it was sent on.
     pub(super) serial: u64,
     /// Of the youngest that there was.
@@ -46,22 +33,38 @@ pub struct Failed {
 }
 
 impl Flight {
-    pub(super) fn new(lease: Lease, response: ResponseFuture) -> Self {
-        Self { lease, stage: Stage::Head(response) }
+    pub(super) fn new(lease: Lease, stream: u32) -> Self {
+        Self { lease, stream, known: true }
     }
 
     /// What the vendor says, or how the stream broke.
     pub fn poll(&mut self, cx: &mut Context<'_>, now: Moment) -> Poll<Result<Response, Failed>> {
+        let answer = ready!(self.lease.connection.lock().poll(self.stream, cx));
+        self.known = false;
+        Poll::Ready(match answer {
+            Ok(response) => {
+                self.lease.prove(now);
+                Ok(response)
+            }
+            Err(error) => Err(self.lease.failed(error)),
+        })
+    }
+
+    /// Waits for what the vendor says, or how the stream broke.
+    ///
+    /// # Errors
+    /// It hangs, and others need its stream.
+    pub(super) async fn wait(&mut self) -> Result<Result<Response, Failed>, PoolError> {
+        let mut patience = self.lease.limits().hung_after;
         loop {
-            match &mut self.stage {
-                Stage::Head(response) => match ready!(Pin::new(response).poll(cx)) {
-                    Ok(answer) => {
-                        self.lease.prove(now);
-                        self.stage = Stage::Body(Body::new(answer, self.lease.limits().body));
-                    }
-                    Err(error) => return Poll::Ready(Err(self.lease.failed(error))),
-                },
-                Stage::Body(body) => return body.poll(cx).map(Ok),
+            let answer = poll_fn(|cx| {
+                let now = self.lease.now();
+                self.poll(cx, now)
+            });
+            match timeout(patience, answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.is_in_the_way() => return Err(PoolError::Late),
+                Err(_) => patience = self.lease.limits().hung_after / 2,
             }
         }
     }
@@ -86,38 +89,19 @@ impl Flight {
     #[must_use]
     pub fn is_lost(&self, now: Moment) -> bool {
         let (limits, age) = (self.lease.limits(), now - self.begun());
-        let heard = matches!(self.stage, Stage::Body(_));
-        age >= limits.deadline || (age >= limits.hung_after && !heard && self.lease.is_in_the_way())
+        age >= limits.deadline || (age >= limits.hung_after && self.is_in_the_way())
+    }
+
+    /// Whether nothing is heard of it, and others need its stream.
+    fn is_in_the_way(&self) -> bool {
+        self.lease.is_in_the_way() && !self.lease.connection.lock().is_heard(self.stream)
     }
 }
 
-impl Body {
-    /// `most` is how much of it is read.
-    pub(super) fn new(answer: http::Response<RecvStream>, most: usize) -> Self {
-        let (parts, stream) = answer.into_parts();
-        let response = Response { status: parts.status, headers: parts.headers, body: Bytes::new() };
-        Self { response, stream, whole: BytesMut::new(), most }
-    }
-
-    /// The answer, with as much of its body as is read. What the vendor said with its status counts even if the rest is
-    /// lost.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
-        while !self.stream.is_end_stream() && self.whole.len() < self.most {
-            let Some(Ok(chunk)) = ready!(self.stream.poll_data(cx)) else { break };
-            // Fails only on a stream that has ended, whose window no longer matters.
-            let _ended = self.stream.flow_control().release_capacity(chunk.len());
-            if self.whole.is_empty() && self.stream.is_end_stream() && chunk.len() <= self.most {
-                return Poll::Ready(self.answer(chunk));
-            }
-            let room = (self.most - self.whole.len()).min(chunk.len());
-            self.whole.extend_from_slice(chunk.get(..room).unwrap_or_default());
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.known {
+            self.lease.connection.lock().give_up(self.stream);
         }
-        let whole = std::mem::take(&mut self.whole).freeze();
-        Poll::Ready(self.answer(whole))
-    }
-
-    fn answer(&mut self, body: Bytes) -> Response {
-        let headers = std::mem::take(&mut self.response.headers);
-        Response { status: self.response.status, headers, body }
     }
 }

@@ -5,7 +5,9 @@
 //! | `mod.rs` | [`Pool`]: finds a stream for each request, retries what can be retried |
 //! | `shared.rs` | which connections there are, who may use them, when another is made |
 //! | `flight.rs` | one request that has its stream |
-//! | `connection.rs` | one connection: streams, keep-alive, end |
+//! | `connection.rs` | one connection as requests see it |
+//! | `driver.rs` | moves its bytes, from its beginning to its end |
+//! | `keeper.rs` | whether it lives, and whether anybody needs it |
 //! | `wire.rs` | TCP and TLS beneath it |
 //! | `error.rs` | what can go wrong |
 //!
@@ -17,27 +19,26 @@
 //! requests; and when streams become scarce, what hangs while later requests were answered is given up first.
 
 mod connection;
+mod driver;
 mod error;
 mod flight;
+mod keeper;
 mod shared;
 mod wire;
 
-use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::Reason;
-use http::{HeaderMap, Request, StatusCode, header};
 use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 
-use self::connection::NotSent;
 pub use self::error::PoolError;
-use self::flight::Body;
 pub use self::flight::{Failed, Flight};
 use self::shared::Shared;
 use super::endpoint::Endpoint;
+pub use super::http2::Response;
+use super::http2::{Broken, NotOpened, Request};
 use super::words;
 use crate::clock::Clock;
 use crate::domain::time::Moment;
@@ -107,25 +108,6 @@ impl Default for Limits {
     }
 }
 
-/// A vendor's answer.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body, cut at [`Limits::body`], or where the vendor broke off.
-    pub body: Bytes,
-}
-
-impl Response {
-    /// The `Retry-After` header's text.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<&str> {
-        self.headers.get(header::RETRY_AFTER)?.to_str().ok()
-    }
-}
-
 /// The connections to one endpoint. Dropping it ends them once their last request has its answer.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -145,34 +127,33 @@ impl Pool {
     }
 
     /// Puts a request on its way if there is a stream for it right now; `None` if it has to wait for one, which
-    /// [`post`](Self::post) does.
-    pub fn start(&self, head: impl FnOnce() -> Request<()>, body: &Bytes, now: Moment) -> Option<Flight> {
+    /// [`post`](Self::post) does. `waker` is woken when there is something to hear.
+    pub(super) fn start(&self, request: &Request<'_>, body: &[u8], now: Moment, waker: &Waker) -> Option<Flight> {
         let lease = self.shared.try_lease(now)?;
-        let response = lease.connection.send(head(), body).ok()?;
-        Some(Flight::new(lease, response))
+        let stream = lease.connection.send(request, body, Some(waker)).ok()?;
+        Some(Flight::new(lease, stream))
     }
 
-    /// Sends a request and waits for its answer. `head` is asked for the request's head at each attempt; `failed` is
-    /// what became of one before.
+    /// Sends a request and waits for its answer. `failed` is what became of it before.
     ///
     /// # Errors
     /// When no answer came within the deadline, or none can be expected.
-    pub async fn post(
+    pub(super) async fn post(
         &self,
-        head: impl Fn() -> Request<()>,
-        body: Bytes,
+        request: &Request<'_>,
+        body: &[u8],
         failed: Option<Failed>,
     ) -> Result<Response, PoolError> {
         let deadline = self.shared.limits.deadline;
         let gone = failed.as_ref().map_or(Duration::ZERO, |failed| self.shared.clock.steady() - failed.begun);
-        let answer = timeout(deadline.saturating_sub(gone), self.attempts(head, body, failed)).await;
+        let answer = timeout(deadline.saturating_sub(gone), self.attempts(request, body, failed)).await;
         answer.unwrap_or(Err(PoolError::Late))
     }
 
     async fn attempts(
         &self,
-        head: impl Fn() -> Request<()>,
-        body: Bytes,
+        request: &Request<'_>,
+        body: &[u8],
         failed: Option<Failed>,
     ) -> Result<Response, PoolError> {
         let mut tries = Tries::default();
@@ -182,29 +163,25 @@ impl Pool {
         }
         while tries.attempt < ATTEMPTS {
             let lease = self.shared.lease(tries.newer_than).await?;
-            let answer = match lease.connection.send(head(), &body) {
-                Ok(response) => lease.hear(response).await?,
-                Err(NotSent::Ending) => {
+            let stream = match lease.connection.send(request, body, None) {
+                Ok(stream) => stream,
+                Err(NotOpened::Ending) => {
                     self.shared.retire(lease.connection.serial);
                     tries.attempt += 1;
                     continue;
                 }
-                Err(NotSent::Full) => {
+                Err(NotOpened::Full) => {
                     drop(lease);
                     sleep(pause(0)).await;
                     continue;
                 }
             };
             tries.attempt += 1;
-            match answer {
-                Ok(answer) => {
-                    lease.prove(self.shared.clock.steady());
-                    let mut body = Body::new(answer, self.shared.limits.body);
-                    return Ok(poll_fn(|cx| body.poll(cx)).await);
-                }
-                Err(error) => {
-                    let failed = lease.failed(error);
-                    drop(lease);
+            let mut flight = Flight::new(lease, stream);
+            match flight.wait().await? {
+                Ok(response) => return Ok(response),
+                Err(failed) => {
+                    drop(flight);
                     tries.after(&failed, &self.shared).await?;
                 }
             }
@@ -232,27 +209,27 @@ impl Default for Tries {
 impl Tries {
     /// What comes after an attempt that failed; waits if it is too early for the next.
     async fn after(&mut self, failed: &Failed, shared: &Shared) -> Result<(), PoolError> {
-        let error = &failed.error;
-        if error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM) {
-            sleep(pause(self.attempt)).await;
-            return Ok(());
-        }
-        if !error.is_reset() {
-            shared.retire(failed.serial);
-        }
-        // h2 reports GOAWAY only to streams above the last one that the vendor will process.
-        if error.is_go_away() && error.is_remote() {
-            self.moves += 1;
-            if self.moves < MOVES {
-                self.attempt -= 1;
+        match failed.error {
+            Broken::Refused => {
+                sleep(pause(self.attempt)).await;
+                return Ok(());
             }
-            return Ok(());
+            Broken::LeftOut => {
+                shared.retire(failed.serial);
+                self.moves += 1;
+                if self.moves < MOVES {
+                    self.attempt -= 1;
+                }
+                return Ok(());
+            }
+            Broken::Lost(_) => shared.retire(failed.serial),
+            Broken::Reset(_) => {}
         }
         if !self.again {
-            return Err(PoolError::Cut(words::reason(&error.to_string()).into()));
+            return Err(PoolError::Cut(words::reason(&failed.error.to_string()).into()));
         }
         self.again = false;
-        if !error.is_reset() {
+        if matches!(failed.error, Broken::Lost(_)) {
             // Others that were there when it was sent may have died of the same cause, unnoticed.
             self.newer_than = failed.newest;
         }

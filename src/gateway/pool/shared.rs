@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use h2::RecvStream;
-use h2::client::ResponseFuture;
 use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Limits;
-use super::connection::{Connection, Driver, Vitals};
+use super::connection::{Connection, Vitals};
+use super::driver::Driver;
 use super::error::PoolError;
 use super::flight::Failed;
 use super::wire::{self, Mark, Pulse};
 use crate::clock::Clock;
 use crate::domain::time::Moment;
 use crate::gateway::endpoint::Endpoint;
+use crate::gateway::http2::{Broken, Client};
 
 /// Connections that may fail in a row before requests no longer wait for the next.
 const PATIENCE: u32 = 3;
@@ -58,9 +58,6 @@ struct State {
     closed: bool,
 }
 
-/// The head of a vendor's answer, and where its body comes from.
-type Answer = http::Response<RecvStream>;
-
 /// What a request may do next.
 enum Next {
     Go(Lease),
@@ -78,24 +75,13 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Waits for the answer, or the reason why there is none.
-    ///
-    /// # Errors
-    /// It hangs, and others need its stream.
-    pub(super) async fn hear(&self, mut response: ResponseFuture) -> Result<Result<Answer, h2::Error>, PoolError> {
-        let mut patience = self.shared.limits.hung_after;
-        loop {
-            match timeout(patience, &mut response).await {
-                Ok(answer) => return Ok(answer),
-                Err(_) if self.is_in_the_way() => return Err(PoolError::Late),
-                Err(_) => patience = self.shared.limits.hung_after / 2,
-            }
-        }
-    }
-
     /// Whether it hangs, and others need its stream.
     pub(super) fn is_in_the_way(&self) -> bool {
         self.shared.is_crowded() && self.hangs()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.shared.clock.steady()
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -108,7 +94,7 @@ impl Lease {
     }
 
     /// What became of it.
-    pub(super) fn failed(&self, error: h2::Error) -> Failed {
+    pub(super) fn failed(&self, error: Broken) -> Failed {
         Failed { error, serial: self.connection.serial, newest: self.newest, begun: self.begun }
     }
 
@@ -271,7 +257,10 @@ impl Shared {
     async fn open(&self, serial: u64) -> Result<(Connection, Driver), PoolError> {
         let pulse = Arc::new(Pulse::new(self.clock.clone()));
         let wire = wire::connect(&self.endpoint, &self.tls, pulse.clone()).await?;
-        Connection::open(wire, serial, pulse, self.clock.steady()).await
+        let client = Client::new(self.endpoint.authority().as_str(), self.limits.body);
+        let (connection, talk) = Connection::new(client, serial, pulse, self.clock.steady());
+        let driver = Driver::new(wire, talk, connection.vitals.clone());
+        Ok((connection, driver))
     }
 
     fn prove(&self, lease: &Lease, now: Moment) {

@@ -44,7 +44,7 @@ pub(super) async fn connect(
         return Err(PoolError::NotHttp2(peer.into()));
     }
     pulse.beat();
-    Ok(Wire { stream, pulse, trouble: None, peer: peer.into() })
+    Ok(Wire { stream, pulse, peer: peer.into() })
 }
 
 async fn connect_tcp(endpoint: &Endpoint, peer: &str) -> Result<TcpStream, PoolError> {
@@ -119,27 +119,17 @@ impl Pulse {
     }
 }
 
-/// The TLS stream under HTTP/2. Keeps what h2 does not: when the vendor last spoke, and why TLS ended.
+/// The TLS stream under HTTP/2. Keeps when the vendor last spoke.
 pub(super) struct Wire {
     stream: TlsStream<TcpStream>,
     pulse: Arc<Pulse>,
-    trouble: Option<tokio::sync::oneshot::Sender<PoolError>>,
     peer: Arc<str>,
 }
 
 impl Wire {
-    /// Where the reason will be told if TLS or TCP ends with one.
-    pub(super) fn watch(&mut self) -> tokio::sync::oneshot::Receiver<PoolError> {
-        let (tell, hear) = tokio::sync::oneshot::channel();
-        self.trouble = Some(tell);
-        hear
-    }
-
-    fn note(&mut self, error: &io::Error) {
-        if let Some(tell) = self.trouble.take() {
-            // Nobody listens once the connection's driver has ended.
-            let _unheard = tell.send(PoolError::from_io(error, &self.peer));
-        }
+    /// What an error of it means.
+    pub(super) fn explain(&self, error: &io::Error) -> PoolError {
+        PoolError::from_io(error, &self.peer)
     }
 }
 
@@ -147,10 +137,8 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        match &read {
-            Ok(()) if buf.filled().len() > before => self.pulse.beat(),
-            Ok(()) => {}
-            Err(error) => self.note(error),
+        if buf.filled().len() > before {
+            self.pulse.beat();
         }
         Poll::Ready(read)
     }
