@@ -28,7 +28,7 @@ pub(in crate::gateway) struct Request<'a> {
 }
 
 /// A vendor's answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// Its status.
     pub status: u16,

@@ -111,7 +111,13 @@ impl Encoder {
     }
 
     /// Appends the block of a POST.
-    pub(in crate::gateway::http2) fn post(&mut self, authority: &[u8], path: [&[u8]; 2], fields: &[Option<Field<'_>>], out: &mut Vec<u8>) {
+    pub(in crate::gateway::http2) fn post(
+        &mut self,
+        authority: &[u8],
+        path: [&[u8]; 2],
+        fields: &[Option<Field<'_>>],
+        out: &mut Vec<u8>,
+    ) {
         if std::mem::take(&mut self.changed) {
             // Nothing is kept, whatever was allowed meanwhile (RFC 7541 §4.2).
             put_integer(out, 0x20, 5, 0);

@@ -210,7 +210,7 @@ mod tests {
             (b'}', 14, 0x3ffd),
             (b'<', 15, 0x7ffc),
             (b'\\', 19, 0x7fff0),
-            (230, 21, 0x1fffe7),
+            (230, 21, 0x1fffe8),
             (1, 23, 0x7fffd8),
             (255, 26, 0x3ffffee),
             (254, 27, 0x7fffff0),
@@ -220,7 +220,11 @@ mod tests {
         for (symbol, length, code) in rows {
             let row = ROWS[usize::from(length)];
             let place = SORTED.iter().position(|sorted| *sorted == u16::from(symbol)).unwrap() as u32;
-            assert_eq!((LENGTHS[usize::from(symbol)], row.code + place - u32::from(row.place)), (length, code), "{symbol}");
+            assert_eq!(
+                (LENGTHS[usize::from(symbol)], row.code + place - u32::from(row.place)),
+                (length, code),
+                "{symbol}"
+            );
         }
         assert_eq!(SORTED[256], END);
     }
