@@ -100,4 +100,4 @@ deny-installed:
 
 deps:
 	@command -v cargo >/dev/null || { echo 'No cargo: install Rust first, see https://rustup.rs'; exit 1; }
-	@scripts/install-deps.sh build prosody ejabberd client lint
+	@scripts/install-deps.sh build prosody ejabberd client lint http2

@@ -8,6 +8,7 @@
 #   ejabberd ejabberd and the Erlang compiler, for the tests
 #   client   the stock XMPP client of the demo (slixmpp)
 #   lint     luacheck, for the bridge
+#   http2    nghttpd, a server for our HTTP/2 to speak to
 #   count    valgrind, which counts instructions
 #   package  what looks into the Debian package and its unit
 #
@@ -23,9 +24,10 @@ for group in "$@"; do
         client) packages+=(python3 python3-slixmpp) ;;
         lint) packages+=(lua-check) ;;
         count) packages+=(valgrind) ;;
+        http2) packages+=(nghttp2-server) ;;
         package) packages+=(adduser build-essential lintian python3 systemd) ;;
         *)
-            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, count, package)" >&2
+            echo "install-deps: there is no group '$group' (build, prosody, ejabberd, client, lint, count, http2, package)" >&2
             exit 2
             ;;
     esac

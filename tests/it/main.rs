@@ -1,4 +1,4 @@
-//! What needs no program but ours: one binary, linked once.
+//! What needs no program but ours, and nghttpd, which speaks HTTP/2 as others do: one binary, linked once.
 
 #![cfg(test)]
 
@@ -13,6 +13,7 @@ mod gateway_apns;
 mod gateway_faults;
 mod gateway_fcm;
 mod gateway_log;
+mod gateway_nghttpd;
 mod gateway_pool;
 mod gateway_rig;
 mod gateway_webpush;
