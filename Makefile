@@ -60,7 +60,7 @@ fuzz: ## feed strangers' bytes to all that reads them (FUZZ_SECONDS=600 for each
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet --debug --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
 	@cargo fuzz build --sanitizer none
 	@for target in $$(cargo fuzz list); do \
-		case $$target in reply|configuration) words=words;; foreign_store) words=stores;; *) words=xml;; esac; \
+		case $$target in reply|configuration|http2) words=words;; foreign_store) words=stores;; *) words=xml;; esac; \
 		mkdir -p fuzz/corpus/$$target; \
 		echo "== $$target"; \
 		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \

@@ -147,6 +147,19 @@ pub fn reply(data: &[u8]) {
     }
 }
 
+/// A vendor's side of an HTTP/2 connection, in whatever pieces it comes: the pieces make no difference. The first byte
+/// says how large they are.
+pub fn http2(data: &[u8]) {
+    let Some((&piece, said)) = data.split_first() else { return };
+    let said = said.get(..MOST).unwrap_or(said);
+    let whole = gateway::fuzzing::http2(said, said.len().max(1));
+    let pieces = gateway::fuzzing::http2(said, usize::from(piece).max(1));
+    assert_eq!(whole, pieces, "the pieces make a difference");
+    for answer in whole.1.into_iter().flatten().flatten() {
+        assert!(answer.body.len() <= 1000 && (200..1000).contains(&answer.status), "{answer:?}");
+    }
+}
+
 /// A configuration. Whoever is turned away is told why.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -183,12 +196,13 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// A target, and the folder of its seeds.
-    const TARGETS: [(&str, Target); 8] = [
+    const TARGETS: [(&str, Target); 9] = [
         ("framing", framing),
         ("stanza", stanza),
         ("form", form),
         ("signal", signal),
         ("reply", reply),
+        ("http2", http2),
         ("configuration", configuration),
         ("row", row),
         ("foreign_store", foreign_store),
