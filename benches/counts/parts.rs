@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -21,6 +22,7 @@ use pushkeeper::flows::dice::Dice;
 use pushkeeper::flows::policy::{Policy, RegisterPolicy, Rules, Sessions};
 use pushkeeper::flows::signals::What;
 use pushkeeper::flows::state::State;
+use pushkeeper::gateway::http2::{Client, Field, Name, Request};
 use pushkeeper::gateway::{apns, fcm};
 use pushkeeper::xmpp::answer;
 use pushkeeper::xmpp::frame::{Frame, Framer};
@@ -37,7 +39,7 @@ const START: Timestamp = Timestamp::from_secs(1_763_812_800);
 /// Its name, and what does it so many times; false if it went wrong.
 pub(crate) type Part = (&'static str, fn(usize) -> bool);
 
-pub(crate) const PARTS: [Part; 8] = [
+pub(crate) const PARTS: [Part; 9] = [
     // Framed and read, from the stream's bytes to the input.
     ("publish-read", publish_read),
     // Decided, with its verdict, and both applied.
@@ -47,6 +49,8 @@ pub(crate) const PARTS: [Part; 8] = [
     // What a message of a bridge's batch is worth.
     ("message-classified", message_classified),
     ("apns-payload", apns_payload),
+    // A push as HTTP/2, written, and its answer read.
+    ("push-exchanged", push_exchanged),
     ("fcm-payload", fcm_payload),
     ("answer-written", answer_written),
     // A bridge's batch of 64 messages, framed and read.
@@ -140,6 +144,44 @@ fn take(state: &mut State, input: Input, now: Now, dice: &mut Dice) -> Step {
         state.apply(change);
     }
     step
+}
+
+fn push_exchanged(times: usize) -> bool {
+    const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const SIGNED: &[u8] = &[b'x'; 230];
+    const BODY: &[u8] = &[b'x'; 200];
+    // SETTINGS that say nothing; then HEADERS of `:status: 200` and END_STREAM, for one stream after another.
+    let mut client = Client::new("api.push.apple.com", 64 * 1024);
+    let (mut out, mut woken) = (Vec::new(), Vec::new());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut taken = usize::from(client.receive(&[0, 0, 0, 4, 0, 0, 0, 0, 0], &mut woken).is_ok());
+    for number in 0..times {
+        let id = format!("01234567-89ab-8def-8000-{number:012}");
+        let fields = [
+            Some(Field::secret(Name::Authorization, SIGNED)),
+            Some(Field::lasting(Name::ContentType, b"application/json")),
+            Some(Field::lasting(Name::ApnsTopic, b"org.example.chat")),
+            Some(Field::lasting(Name::ApnsPushType, b"alert")),
+            Some(Field::lasting(Name::ApnsPriority, b"10")),
+            Some(Field::passing(Name::ApnsExpiration, b"1766404800")),
+            None,
+            Some(Field::passing(Name::ApnsId, id.as_bytes())),
+        ];
+        let request = Request { path: [b"/3/device/", TOKEN], fields: &fields };
+        let Ok(stream) = client.open(black_box(&request), BODY, Some(Waker::noop())) else { return false };
+        out.clear();
+        client.take_out(&mut out);
+        black_box(&out);
+        let [a, b, c, d] = stream.to_be_bytes();
+        let answer = [0, 0, 1, 1, 5, a, b, c, d, 0x88];
+        // Leave to send as much again: WINDOW_UPDATE of the connection.
+        let leave = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 200];
+        let received = client.receive(black_box(&[&answer[..], &leave].concat()), &mut woken);
+        woken.clear();
+        let polled = client.poll(stream, &mut cx);
+        taken += usize::from(received.is_ok() && matches!(polled, Poll::Ready(Ok(response)) if response.status == 200));
+    }
+    taken == times + 1
 }
 
 fn apns_payload(times: usize) -> bool {

@@ -49,7 +49,6 @@ struct Place<'g> {
 }
 
 /// What is done for a push.
-#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and a place is there for it anyway")]
 enum Work<'g> {
     /// Nothing any more.
     Done,

@@ -24,7 +24,7 @@ mod fit;
 mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod http2;
+pub mod http2;
 mod jwt;
 #[cfg(test)]
 mod payloads_tests;

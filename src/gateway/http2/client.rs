@@ -20,11 +20,11 @@ pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 pub(super) const FIRST_WINDOW: u32 = 65_535;
 
 /// A request: a POST.
-pub(in crate::gateway) struct Request<'a> {
+pub struct Request<'a> {
     /// The two halves of its path.
-    pub(in crate::gateway) path: [&'a [u8]; 2],
+    pub path: [&'a [u8]; 2],
     /// Its headers, but those that begin with a colon.
-    pub(in crate::gateway) fields: &'a [Option<Field<'a>>],
+    pub fields: &'a [Option<Field<'a>>],
 }
 
 /// A vendor's answer.
@@ -42,7 +42,7 @@ pub struct Response {
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::gateway) enum Broken {
+pub enum Broken {
     /// The vendor refused it, before it did anything with it (RFC 9113 §8.7).
     #[error("stream refused")]
     Refused,
@@ -59,7 +59,7 @@ pub(in crate::gateway) enum Broken {
 
 /// Why a request was not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gateway) enum NotOpened {
+pub enum NotOpened {
     /// No stream is free.
     Full,
     /// The connection is ending.
@@ -67,7 +67,7 @@ pub(in crate::gateway) enum NotOpened {
 }
 
 /// The client's side of one connection.
-pub(in crate::gateway) struct Client {
+pub struct Client {
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
     authority: Box<[u8]>,
@@ -137,7 +137,7 @@ pub(super) struct Block {
 
 impl Client {
     /// A connection's beginning. `most` is how much of an answer's body is read, in bytes.
-    pub(in crate::gateway) fn new(authority: &str, most: usize) -> Self {
+    pub fn new(authority: &str, most: usize) -> Self {
         let mut out = PREFACE.to_vec();
         let mut settings = Vec::new();
         for (name, value) in [(setting::ENABLE_PUSH, 0), (setting::INITIAL_WINDOW_SIZE, STREAM_WINDOW)] {
@@ -170,12 +170,12 @@ impl Client {
     }
 
     /// Streams that have not ended.
-    pub(in crate::gateway) const fn open_streams(&self) -> usize {
+    pub const fn open_streams(&self) -> usize {
         self.open
     }
 
     /// Streams that the vendor allows at once.
-    pub(in crate::gateway) const fn limit(&self) -> usize {
+    pub const fn limit(&self) -> usize {
         self.peer.streams
     }
 
@@ -183,12 +183,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no stream for it.
-    pub(in crate::gateway) fn open(
-        &mut self,
-        request: &Request<'_>,
-        body: &[u8],
-        waker: Option<&Waker>,
-    ) -> Result<u32, NotOpened> {
+    pub fn open(&mut self, request: &Request<'_>, body: &[u8], waker: Option<&Waker>) -> Result<u32, NotOpened> {
         if self.ending || i64::from(self.next) > WIDEST {
             return Err(NotOpened::Ending);
         }
@@ -237,7 +232,7 @@ impl Client {
     }
 
     /// What became of a request. Asked again, it knows it no more.
-    pub(in crate::gateway) fn poll(&mut self, number: u32, cx: &mut Context<'_>) -> Poll<Result<Response, Broken>> {
+    pub fn poll(&mut self, number: u32, cx: &mut Context<'_>) -> Poll<Result<Response, Broken>> {
         let Some(stream) = self.streams.get_mut(&number) else {
             return Poll::Ready(Err(Broken::Lost("its answer was taken".into())));
         };
@@ -256,12 +251,12 @@ impl Client {
     }
 
     /// Whether the headers of an answer are there.
-    pub(in crate::gateway) fn is_heard(&self, number: u32) -> bool {
+    pub fn is_heard(&self, number: u32) -> bool {
         self.streams.get(&number).is_some_and(|stream| matches!(stream.stage, Stage::Heard | Stage::Whole))
     }
 
     /// Nobody wants to know any more what becomes of a request.
-    pub(in crate::gateway) fn give_up(&mut self, number: u32) {
+    pub fn give_up(&mut self, number: u32) {
         let Some(stream) = self.streams.remove(&number) else { return };
         if matches!(stream.stage, Stage::Silent | Stage::Heard) {
             self.open -= 1;
@@ -271,7 +266,7 @@ impl Client {
     }
 
     /// Asks for a sign of life, unless one is awaited (§6.7).
-    pub(in crate::gateway) fn ping(&mut self) {
+    pub fn ping(&mut self) {
         if !self.asked {
             self.asked = true;
             frame::put(&mut self.out, kind::PING, 0, 0, b"pushkeep");
@@ -280,28 +275,28 @@ impl Client {
     }
 
     /// Whether a sign of life is awaited.
-    pub(in crate::gateway) const fn is_asked(&self) -> bool {
+    pub const fn is_asked(&self) -> bool {
         self.asked
     }
 
     /// No request will begin any more; those that have may end.
-    pub(in crate::gateway) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.ending = true;
         self.tell_writer();
     }
 
     /// Whether the connection is of no more use.
-    pub(in crate::gateway) const fn is_over(&self) -> bool {
+    pub const fn is_over(&self) -> bool {
         self.ending && self.open == 0
     }
 
     /// What the vendor has against us, if it went away for that.
-    pub(in crate::gateway) fn complaint(&self) -> Option<String> {
+    pub fn complaint(&self) -> Option<String> {
         self.complaint.map(|code| format!("the vendor goes away: {}", code.name()))
     }
 
     /// The last words of the connection: GOAWAY (§6.8).
-    pub(in crate::gateway) fn farewell(&mut self, fault: Option<&Fault>) {
+    pub fn farewell(&mut self, fault: Option<&Fault>) {
         let code = fault.map_or(Code::NO_ERROR, |fault| fault.code);
         let mut payload = [0; 8];
         if let Some(place) = payload.last_chunk_mut() {
@@ -312,7 +307,7 @@ impl Client {
     }
 
     /// The connection has ended: nothing that is open will be answered.
-    pub(in crate::gateway) fn lose(&mut self, why: &str, woken: &mut Vec<Waker>) {
+    pub fn lose(&mut self, why: &str, woken: &mut Vec<Waker>) {
         self.ending = true;
         self.open = 0;
         let why: Arc<str> = why.into();
@@ -324,12 +319,12 @@ impl Client {
     }
 
     /// What is to be written, in exchange for a buffer to write to next.
-    pub(in crate::gateway) fn take_out(&mut self, empty: &mut Vec<u8>) {
+    pub fn take_out(&mut self, empty: &mut Vec<u8>) {
         std::mem::swap(&mut self.out, empty);
     }
 
     /// Who is to be told, once, that there is something to write.
-    pub(in crate::gateway) fn on_write(&mut self, waker: &Waker) {
+    pub fn on_write(&mut self, waker: &Waker) {
         match &mut self.writer {
             Some(writer) => writer.clone_from(waker),
             none => *none = Some(waker.clone()),

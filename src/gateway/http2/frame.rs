@@ -51,7 +51,7 @@ pub(super) mod setting {
 
 /// Why a stream or a connection ends (§7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gateway) struct Code(pub(super) u32);
+pub struct Code(pub(super) u32);
 
 impl Code {
     pub(super) const NO_ERROR: Self = Self(0);
@@ -89,7 +89,7 @@ impl Code {
 /// The other side broke the rules: the connection cannot be used any more (§5.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} of the vendor: {what}", .code.name())]
-pub(in crate::gateway) struct Fault {
+pub struct Fault {
     pub(super) code: Code,
     pub(super) what: &'static str,
 }
@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn padding_and_priority_are_taken_off() {
         let padding = Err(Fault::protocol("more padding than frame"));
-        let rows: [(u8, u8, &[u8], Result<&[u8], Fault>); 7] = [
+        type Row = (u8, u8, &'static [u8], Result<&'static [u8], Fault>);
+        let rows: [Row; 7] = [
             (kind::DATA, 0, b"abc", Ok(b"abc")),
             (kind::DATA, flag::PADDED, b"\x02abc..", Ok(b"abc")),
             (kind::DATA, flag::PADDED, b"\x03abc", Ok(b"")),

@@ -19,7 +19,6 @@ mod receive;
 #[cfg(test)]
 mod tests;
 
-pub use self::client::Response;
-pub(super) use self::client::{Broken, Client, NotOpened, Request};
-pub(super) use self::frame::Fault;
-pub(super) use self::hpack::{Field, Name};
+pub use self::client::{Broken, Client, NotOpened, Request, Response};
+pub use self::frame::{Code, Fault};
+pub use self::hpack::{Field, Name};

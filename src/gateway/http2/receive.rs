@@ -14,7 +14,7 @@ impl Client {
     ///
     /// # Errors
     /// The vendor broke the rules. The connection has to end.
-    pub(in crate::gateway) fn receive(&mut self, bytes: &[u8], woken: &mut Vec<Waker>) -> Result<usize, Fault> {
+    pub fn receive(&mut self, bytes: &[u8], woken: &mut Vec<Waker>) -> Result<usize, Fault> {
         let mut rest = bytes;
         let mut leave = false;
         while let Some(frame) = Frame::take(&mut rest)? {

@@ -325,7 +325,9 @@ fn pings_are_answered_and_ours_are_noticed() {
 fn whoever_breaks_the_rules_is_told_which() {
     let settings = |name: u16, value: u32| payload(&[(name, value)]);
     let (protocol, flow, size) = ("PROTOCOL_ERROR", "FLOW_CONTROL_ERROR", "FRAME_SIZE_ERROR");
-    let rows: Vec<(&str, &str, u8, u8, u32, Vec<u8>)> = vec![
+    // What it is, the error, and the frame: kind, flags, stream, payload.
+    type Row = (&'static str, &'static str, u8, u8, u32, Vec<u8>);
+    let rows: Vec<Row> = vec![
         ("data of no stream", protocol, kind::DATA, 0, 0, vec![]),
         ("data of a stream that never began", protocol, kind::DATA, 0, 3, vec![]),
         ("data of a stream that the vendor began", protocol, kind::DATA, 0, 2, vec![]),

@@ -128,7 +128,7 @@ impl Pool {
 
     /// Puts a request on its way if there is a stream for it right now; `None` if it has to wait for one, which
     /// [`post`](Self::post) does. `waker` is woken when there is something to hear.
-    pub(super) fn start(&self, request: &Request<'_>, body: &[u8], now: Moment, waker: &Waker) -> Option<Flight> {
+    pub fn start(&self, request: &Request<'_>, body: &[u8], now: Moment, waker: &Waker) -> Option<Flight> {
         let lease = self.shared.try_lease(now)?;
         let stream = lease.connection.send(request, body, Some(waker)).ok()?;
         Some(Flight::new(lease, stream))
@@ -138,7 +138,7 @@ impl Pool {
     ///
     /// # Errors
     /// When no answer came within the deadline, or none can be expected.
-    pub(super) async fn post(
+    pub async fn post(
         &self,
         request: &Request<'_>,
         body: &[u8],

@@ -5,7 +5,7 @@ use super::{DYNAMIC, ENTRY, TABLE, put_integer};
 
 /// The headers that requests have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gateway) enum Name {
+pub enum Name {
     /// `:authority`
     Authority,
     /// `authorization`
@@ -54,7 +54,7 @@ impl Name {
 
 /// A header of a request.
 #[derive(Clone, Copy)]
-pub(in crate::gateway) struct Field<'a> {
+pub struct Field<'a> {
     name: Name,
     value: &'a [u8],
     kind: Kind,
@@ -69,18 +69,18 @@ enum Kind {
 
 impl<'a> Field<'a> {
     /// One whose value comes again: it is remembered, and written once.
-    pub(in crate::gateway) const fn lasting(name: Name, value: &'a [u8]) -> Self {
+    pub const fn lasting(name: Name, value: &'a [u8]) -> Self {
         Self { name, value, kind: Kind::Lasting }
     }
 
     /// One whose value does not come again: only its name is remembered, as Apple asks (Apple: "Sending notification
     /// requests to APNs").
-    pub(in crate::gateway) const fn passing(name: Name, value: &'a [u8]) -> Self {
+    pub const fn passing(name: Name, value: &'a [u8]) -> Self {
         Self { name, value, kind: Kind::Passing }
     }
 
     /// One that nobody on the way may remember (RFC 7541 §7.1.3).
-    pub(in crate::gateway) const fn secret(name: Name, value: &'a [u8]) -> Self {
+    pub const fn secret(name: Name, value: &'a [u8]) -> Self {
         Self { name, value, kind: Kind::Secret }
     }
 }

@@ -168,7 +168,7 @@ mod tests {
             let code = row.code + place - u32::from(row.place);
             bits.push_str(&format!("{code:0width$b}", width = usize::from(length)));
         }
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('1');
         }
         bits.as_bytes().chunks(8).map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap()).collect()

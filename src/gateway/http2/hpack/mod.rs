@@ -14,7 +14,7 @@ mod statics;
 
 pub(super) use self::decode::Decoder;
 pub(super) use self::encode::Encoder;
-pub(in crate::gateway) use self::encode::{Field, Name};
+pub use self::encode::{Field, Name};
 
 /// What a dynamic table may hold unless settings say otherwise, bytes (RFC 9113 §6.5.2).
 const TABLE: usize = 4096;
