@@ -10,6 +10,7 @@ mod doctor;
 mod doctor_rig;
 mod exposition;
 mod gateway_apns;
+mod gateway_deaf;
 mod gateway_faults;
 mod gateway_fcm;
 mod gateway_log;

@@ -36,7 +36,7 @@ pub struct Response {
     pub retry_after: Option<Box<str>>,
     /// Its `Date` header, if it is plain text.
     pub date: Option<Box<str>>,
-    /// Its body; no more of it than the connection was told to read.
+    /// Its body; no more of it than the connection was told to read, or than came before the vendor broke off.
     pub body: Vec<u8>,
 }
 
@@ -75,6 +75,8 @@ pub struct Client {
     pub(super) most: usize,
     /// What is to be written.
     pub(super) out: Vec<u8>,
+    /// How much of it the vendor asked for by what it sent, bytes.
+    pub(super) owed: usize,
     pub(super) streams: HashMap<u32, Stream, BuildHasherDefault<Spread>>,
     /// Streams that have not ended (§5.1.2).
     pub(super) open: usize,
@@ -91,8 +93,8 @@ pub struct Client {
     pub(super) block: Option<Block>,
     /// Whether no request may begin any more.
     pub(super) ending: bool,
-    /// What the vendor has against us, if it went away for that.
-    pub(super) complaint: Option<Code>,
+    /// What the vendor has against us, if it went away for that: why, and in its own words.
+    pub(super) complaint: Option<(Code, Box<[u8]>)>,
     /// Whether a ping of ours is unanswered.
     pub(super) asked: bool,
     /// Who is to be told that there is something to write.
@@ -152,6 +154,7 @@ impl Client {
             authority: authority.as_bytes().into(),
             most: most.min(STREAM_WINDOW as usize),
             out,
+            owed: 0,
             streams: HashMap::default(),
             open: 0,
             next: 1,
@@ -290,9 +293,11 @@ impl Client {
         self.ending && self.open == 0
     }
 
-    /// What the vendor has against us, if it went away for that.
+    /// What the vendor has against us, if it went away for that. In its own words, too: not for a log as it is.
+    #[must_use]
     pub fn complaint(&self) -> Option<String> {
-        self.complaint.map(|code| format!("the vendor goes away: {}", code.name()))
+        let (code, words) = self.complaint.as_ref()?;
+        Some(format!("{} {}", code.name(), String::from_utf8_lossy(words)).trim_end().to_owned())
     }
 
     /// The last words of the connection: GOAWAY (§6.8).
@@ -318,8 +323,16 @@ impl Client {
         }
     }
 
+    /// How much of what is to be written the vendor asked for by what it sent, bytes. While it takes none of that, nothing
+    /// more should be read of it.
+    #[must_use]
+    pub const fn owed(&self) -> usize {
+        self.owed
+    }
+
     /// What is to be written, in exchange for a buffer to write to next.
     pub fn take_out(&mut self, empty: &mut Vec<u8>) {
+        self.owed = 0;
         std::mem::swap(&mut self.out, empty);
     }
 
@@ -346,7 +359,11 @@ impl Client {
 impl Stream {
     /// It has ended so.
     pub(super) fn end(&mut self, stage: Stage, woken: &mut Vec<Waker>) {
-        self.stage = stage;
+        self.stage = match (&self.stage, stage) {
+            // What was said with the status counts even if the rest is lost.
+            (Stage::Heard, Stage::Broken(_)) => Stage::Whole,
+            (_, stage) => stage,
+        };
         self.unsent = None;
         woken.extend(self.waker.take());
     }

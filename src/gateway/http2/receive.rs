@@ -9,13 +9,16 @@ use super::frame::{self, Code, Fault, Frame, LARGEST, WIDEST, flag, kind, settin
 const LARGEST_BLOCK: usize = 4 * LARGEST;
 const MOST_FRAMES: usize = 32;
 
+/// How long a value may be that is kept, bytes. Dates have 29.
+const LONGEST_VALUE: usize = 128;
+
 impl Client {
     /// Takes the frames that are whole; how many bytes those were. Who is to be woken goes into `woken`.
     ///
     /// # Errors
     /// The vendor broke the rules. The connection has to end.
     pub fn receive(&mut self, bytes: &[u8], woken: &mut Vec<Waker>) -> Result<usize, Fault> {
-        let mut rest = bytes;
+        let (before, mut rest) = (self.out.len(), bytes);
         let mut leave = false;
         while let Some(frame) = Frame::take(&mut rest)? {
             if let Some(block) = &self.block {
@@ -41,13 +44,11 @@ impl Client {
                     self.widen(&frame, woken)?;
                     leave = true;
                 }
-                kind::PRIORITY => {
-                    frame.exactly::<5>()?;
-                }
-                // §5.5: what we do not know is not for us.
+                // PRIORITY, which is no more in use, and what we do not know (§5.5).
                 _ => {}
             }
         }
+        self.owed += self.out.len() - before;
         if leave && !self.waiting.is_empty() {
             self.send_waiting();
         }
@@ -58,9 +59,7 @@ impl Client {
         self.must_have_begun(frame)?;
         // Padding counts as well (§6.9.1).
         self.used += u32::try_from(frame.payload.len()).unwrap_or_default();
-        if self.used > CONNECTION_WINDOW {
-            return Err(Fault::flow("more data than we gave leave for"));
-        }
+        // Nobody is held to the leave that he has: what is kept of data is bounded anyway.
         if self.used >= CONNECTION_WINDOW / 2 {
             let used = std::mem::take(&mut self.used);
             frame::put(&mut self.out, kind::WINDOW_UPDATE, 0, 0, &used.to_be_bytes());
@@ -98,11 +97,11 @@ impl Client {
         let mut block = self.block.take().ok_or(Fault::protocol("a continuation of nothing"))?;
         block.bytes.extend_from_slice(frame.payload);
         block.frames += 1;
-        if frame.has(flag::END_HEADERS) {
-            return self.block(block.stream, &block.bytes, block.ends, woken);
-        }
         if block.bytes.len() > LARGEST_BLOCK || block.frames > MOST_FRAMES {
             return Err(Fault { code: Code::ENHANCE_YOUR_CALM, what: "headers without end" });
+        }
+        if frame.has(flag::END_HEADERS) {
+            return self.block(block.stream, &block.bytes, block.ends, woken);
         }
         self.block = Some(block);
         Ok(())
@@ -113,8 +112,8 @@ impl Client {
         let (mut status, mut retry_after, mut date) = (None, None, None);
         self.decoder.block(bytes, |name, value| match name {
             b":status" => status = status.or(number_of(value)),
-            b"retry-after" => retry_after = text(value),
-            b"date" => date = text(value),
+            b"retry-after" if retry_after.is_none() => retry_after = text(value),
+            b"date" if date.is_none() => date = text(value),
             _ => {}
         })?;
         let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
@@ -229,7 +228,7 @@ impl Client {
 
     /// §6.8: what has a greater number than the last will not be looked at.
     fn goes_away(&mut self, frame: &Frame<'_>, woken: &mut Vec<Waker>) -> Result<(), Fault> {
-        let Some((&[a, b, c, d, code @ ..], _)) = frame.payload.split_first_chunk::<8>() else {
+        let Some((&[a, b, c, d, code @ ..], words)) = frame.payload.split_first_chunk::<8>() else {
             return Err(Fault::size("a frame of another length than its kind has"));
         };
         if frame.stream != 0 {
@@ -238,7 +237,9 @@ impl Client {
         let last = u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff;
         let code = Code(u32::from_be_bytes(code));
         self.ending = true;
-        self.complaint = Some(code).filter(|code| *code != Code::NO_ERROR);
+        if code != Code::NO_ERROR && self.complaint.is_none() {
+            self.complaint = Some((code, words.get(..LONGEST_VALUE).unwrap_or(words).into()));
+        }
         let left: Vec<u32> = self.streams.keys().copied().filter(|number| *number > last).collect();
         for number in left {
             self.finish(number, Stage::Broken(Broken::LeftOut), woken);
@@ -281,9 +282,14 @@ impl Client {
     /// A stream ends so, unless it has ended already.
     fn finish(&mut self, number: u32, stage: Stage, woken: &mut Vec<Waker>) {
         let Some(stream) = self.streams.get_mut(&number) else { return };
-        if matches!(stream.stage, Stage::Silent | Stage::Heard) {
-            stream.end(stage, woken);
-            self.open -= 1;
+        if !matches!(stream.stage, Stage::Silent | Stage::Heard) {
+            return;
+        }
+        let waited = stream.unsent.is_some();
+        stream.end(stage, woken);
+        self.open -= 1;
+        if waited {
+            self.waiting.retain(|waiting| *waiting != number);
         }
     }
 }
@@ -293,8 +299,8 @@ fn number_of(value: &[u8]) -> Option<u16> {
     digits.then(|| str::from_utf8(value).ok()?.parse().ok())?
 }
 
-/// A header's value, if it is plain.
+/// A header's value, if it is plain, and no longer than those that we read can be.
 fn text(value: &[u8]) -> Option<Box<str>> {
-    let plain = value.iter().all(|byte| (0x20..0x7f).contains(byte));
+    let plain = value.len() <= LONGEST_VALUE && value.iter().all(|byte| (0x20..0x7f).contains(byte));
     plain.then(|| str::from_utf8(value).ok().map(Box::from))?
 }

@@ -151,7 +151,7 @@ fn answers_in_all_their_forms() {
     // Headers and data, each with its flags; what comes of them.
     type Row = (&'static str, &'static [(u8, u8, &'static [u8])], Result<(u16, usize), &'static str>);
     const END: u8 = flag::END_STREAM;
-    let rows: [Row; 9] = [
+    let rows: [Row; 10] = [
         ("continued", &[(1, END, &[]), (9, 0, &[]), (9, 4, OK)], Ok((200, 0))),
         ("informed first", &[(1, 4, b"\x08\x03103"), (1, 4, OK), (0, 1, b"ab")], Ok((200, 2))),
         ("with trailers", &[(1, 4, OK), (0, 0, b"ab"), (1, 5, &[0, 1, b'x', 1, b'y'])], Ok((200, 2))),
@@ -159,8 +159,10 @@ fn answers_in_all_their_forms() {
         ("without a status", &[(1, 5, &[0, 1, b'x', 1, b'y'])], Err("stream reset: the answer is malformed")),
         ("no number", &[(1, 5, b"\x08\x03abc")], Err("stream reset: the answer is malformed")),
         ("ended before it began", &[(1, 5, b"\x08\x03103")], Err("stream reset: the answer is malformed")),
-        ("headers twice", &[(1, 4, OK), (1, 4, OK)], Err("stream reset: the answer is malformed")),
-        ("reset", &[(1, 4, OK), (3, 0, &[0, 0, 0, 2])], Err("stream reset: INTERNAL_ERROR")),
+        ("headers twice", &[(1, 4, OK), (1, 4, OK)], Ok((200, 0))),
+        ("reset", &[(3, 0, &[0, 0, 0, 2])], Err("stream reset: INTERNAL_ERROR")),
+        // What was said with the status counts even if the rest is lost.
+        ("reset after its head", &[(1, 4, OK), (0, 0, b"ab"), (3, 0, &[0, 0, 0, 2])], Ok((200, 2))),
     ];
     for (what, frames, expected) in rows {
         let mut rig = Rig::greeted(&[]);
@@ -287,7 +289,10 @@ fn what_a_vendor_that_goes_away_has_not_done_is_left_out() {
     assert!(rig.client.is_over());
     assert_eq!(rig.client.complaint(), None);
     rig.say(kind::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 11, b'w', b'h', b'y']).unwrap();
-    assert_eq!(rig.client.complaint().as_deref(), Some("the vendor goes away: ENHANCE_YOUR_CALM"));
+    assert_eq!(rig.client.complaint().as_deref(), Some("ENHANCE_YOUR_CALM why"));
+    // The first complaint stays.
+    rig.say(kind::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]).unwrap();
+    assert_eq!(rig.client.complaint().as_deref(), Some("ENHANCE_YOUR_CALM why"));
 }
 
 #[test]
@@ -301,11 +306,15 @@ fn what_is_refused_and_what_is_lost_are_told_apart() {
     rig.say(kind::HEADERS, ENDED, 3, OK).unwrap();
     // Once answered, an answer stays one.
     rig.say(kind::RST_STREAM, 0, 3, &Code::NO_ERROR.0.to_be_bytes()).unwrap();
+    // Of another the status has come.
+    rig.open(b"").unwrap();
+    rig.say(kind::HEADERS, flag::END_HEADERS, 7, &status("410")).unwrap();
     let mut woken = Vec::new();
     rig.client.lose("broken pipe", &mut woken);
-    assert_eq!(woken.len(), 1);
+    assert_eq!(woken.len(), 2);
     assert_eq!(rig.poll(3).unwrap().unwrap().status, 200);
     assert_eq!(rig.poll(5), Some(Err(Broken::Lost("broken pipe".into()))));
+    assert_eq!(rig.poll(7).unwrap().unwrap().status, 410);
     assert_eq!(rig.open(b""), Err(NotOpened::Ending));
 }
 
@@ -350,7 +359,6 @@ fn whoever_breaks_the_rules_is_told_which() {
         ("leave for nothing", protocol, kind::WINDOW_UPDATE, 0, 0, vec![0; 4]),
         ("leave for too much", flow, kind::WINDOW_UPDATE, 0, 0, vec![0x7f, 0xff, 0xff, 0xff]),
         ("leave for a stream that never began", protocol, kind::WINDOW_UPDATE, 0, 5, vec![0, 0, 0, 1]),
-        ("a short priority", size, kind::PRIORITY, 0, 1, vec![0; 4]),
     ];
     for (what, code, kind, flags, stream, payload) in rows {
         let mut rig = Rig::greeted(&[]);
@@ -401,6 +409,31 @@ fn a_window_of_a_stream_that_overflows_costs_only_that_stream() {
     assert_eq!(rig.out(), ["RST_STREAM 0 1 [0, 0, 0, 3]", "RST_STREAM 0 3 [0, 0, 0, 1]"]);
     assert_eq!(rig.poll(1), Some(Err(Broken::Reset("FLOW_CONTROL_ERROR".into()))));
     assert_eq!(rig.client.open_streams(), 0);
+}
+
+#[test]
+fn what_the_vendor_asked_for_is_told_apart_from_what_we_send() {
+    let mut rig = Rig::greeted(&[]);
+    rig.open(&[b'x'; 1000]).unwrap();
+    assert_eq!(rig.client.owed(), 0);
+    for _ in 0..10 {
+        rig.say(kind::PING, 0, 0, b"12345678").unwrap();
+    }
+    rig.say(kind::SETTINGS, 0, 0, &[]).unwrap();
+    assert_eq!(rig.client.owed(), 10 * 17 + 9);
+    rig.out();
+    assert_eq!(rig.client.owed(), 0);
+}
+
+#[test]
+fn of_what_comes_twice_the_first_counts_and_nothing_long_is_kept() {
+    let mut rig = Rig::greeted(&[]);
+    rig.open(b"").unwrap();
+    let long = [&[0x0f, 18, 127, 2][..], &[b'x'; 129]].concat();
+    let head = [OK, &[0x0f, 38, 1, b'7', 0x0f, 38, 1, b'9'], &long].concat();
+    rig.say(kind::HEADERS, ENDED, 1, &head).unwrap();
+    let response = rig.poll(1).unwrap().unwrap();
+    assert_eq!((response.retry_after.as_deref(), response.date.as_deref()), (Some("7"), None));
 }
 
 /// Frames that a vendor may send, and some that it may not.

@@ -15,13 +15,13 @@ use super::error::PoolError;
 use super::keeper::Keeper;
 use super::shared::Shared;
 use super::wire::Wire;
-use crate::gateway::http2::Fault;
+use crate::gateway::http2::{Client, Fault};
 use crate::gateway::words;
 
 /// How much is read at once, bytes.
 const READ: usize = 32 * 1024;
 
-/// While so much waits to be written, nothing is read: a vendor that asks and does not listen gets no answers, bytes.
+/// While the vendor has not taken so much that it asked for, nothing more is read of it, bytes.
 const BACKLOG: usize = 256 * 1024;
 
 /// A buffer for writing that a burst made larger is given back, bytes.
@@ -79,35 +79,73 @@ impl Driver {
         serial: u64,
         pool: &Shared,
     ) -> Poll<Option<PoolError>> {
-        while matches!(self.leaving, Leaving::No) && self.writing.len() - self.written < BACKLOG {
-            match self.poll_read(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) => return Poll::Ready(self.hung_up()),
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(self.lost(&error))),
+        loop {
+            let held = match self.read_on(cx) {
+                ControlFlow::Continue(held) => held,
+                ControlFlow::Break(end) => return Poll::Ready(end),
+            };
+            let limit = self.talk.lock().limit();
+            if self.vitals.limit.swap(limit, Ordering::Relaxed) != limit {
+                pool.learn(limit);
             }
-        }
-        let limit = self.talk.lock().limit();
-        if self.vitals.limit.swap(limit, Ordering::Relaxed) != limit {
-            pool.learn(limit);
-        }
-        match self.poll_write(cx) {
-            Poll::Ready(Ok(())) => {
-                if let Leaving::Soon(why) = &mut self.leaving {
-                    return Poll::Ready(why.take());
-                }
+            if let ControlFlow::Break(end) = self.write_on(cx) {
+                return Poll::Ready(end);
             }
-            // The reason why it ends counts more than that its last words were not heard.
-            Poll::Ready(Err(error)) => match std::mem::replace(&mut self.leaving, Leaving::No) {
-                Leaving::Soon(why) => return Poll::Ready(why),
-                Leaving::No => return Poll::Ready(Some(self.lost(&error))),
-            },
-            Poll::Pending => {}
+            // Nobody would wake us for what was not read until there was no more of it.
+            if !(held && self.may_read()) {
+                break;
+            }
         }
         match keeper.poll(cx, &self.talk, &self.vitals, serial, pool) {
             ControlFlow::Continue(()) => Poll::Pending,
-            ControlFlow::Break(error) => Poll::Ready(Some(error)),
+            ControlFlow::Break(silent) => Poll::Ready(match self.leave() {
+                Leaving::Soon(why) => why,
+                Leaving::No => {
+                    self.talk.lock().lose(&silent.to_string(), &mut self.woken);
+                    Some(silent)
+                }
+            }),
         }
+    }
+
+    /// Reads all that there is. Whether it stopped before; breaks off at the end of the connection.
+    fn read_on(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<PoolError>, bool> {
+        while self.may_read() {
+            match self.poll_read(cx) {
+                Poll::Pending => return ControlFlow::Continue(false),
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => return ControlFlow::Break(self.hung_up()),
+                Poll::Ready(Err(error)) => return ControlFlow::Break(Some(self.lost(&error))),
+            }
+        }
+        ControlFlow::Continue(true)
+    }
+
+    /// A vendor that asks and does not listen is not heard.
+    fn may_read(&self) -> bool {
+        matches!(self.leaving, Leaving::No) && self.talk.lock().owed() < BACKLOG
+    }
+
+    /// Writes all that can be written. Breaks off at the end of the connection.
+    fn write_on(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<PoolError>> {
+        let written = match self.poll_write(cx) {
+            Poll::Pending => return ControlFlow::Continue(()),
+            Poll::Ready(written) => written,
+        };
+        if let Leaving::Soon(why) = self.leave() {
+            // Why it ends counts more than whether its last words were heard.
+            return ControlFlow::Break(why);
+        }
+        let Err(error) = written else { return ControlFlow::Continue(()) };
+        // What the vendor said before it went may say why.
+        match self.read_on(cx) {
+            ControlFlow::Break(Some(end)) => ControlFlow::Break(Some(end)),
+            _ => ControlFlow::Break(Some(self.lost(&error))),
+        }
+    }
+
+    fn leave(&mut self) -> Leaving {
+        std::mem::replace(&mut self.leaving, Leaving::No)
     }
 
     /// Reads once, and takes what is whole. False at the end.
@@ -156,7 +194,7 @@ impl Driver {
                 break;
             }
             if client.is_over() {
-                self.leaving = Leaving::Soon(client.complaint().map(|why| PoolError::Cut(why.into())));
+                self.leaving = Leaving::Soon(complaint(&client));
                 client.farewell(None);
                 continue;
             }
@@ -186,16 +224,25 @@ impl Driver {
     /// The vendor closed the connection.
     fn hung_up(&mut self) -> Option<PoolError> {
         let mut client = self.talk.lock();
-        let why = client.complaint().or_else(|| (client.open_streams() > 0).then(|| "the vendor hung up".to_owned()));
-        client.lose(why.as_deref().unwrap_or("the vendor hung up"), &mut self.woken);
-        why.map(|why| PoolError::Cut(why.into()))
+        let hung_up = || PoolError::Cut("the vendor hung up".into());
+        let why = complaint(&client).or_else(|| (client.open_streams() > 0).then(hung_up));
+        client.lose("the vendor hung up", &mut self.woken);
+        why
     }
 
     /// TCP or TLS ended.
     fn lost(&mut self, error: &io::Error) -> PoolError {
-        self.talk.lock().lose(&words::reason(&error.to_string()), &mut self.woken);
-        self.wire.explain(error)
+        let mut client = self.talk.lock();
+        client.lose(&words::reason(&error.to_string()), &mut self.woken);
+        let why = self.wire.explain(error);
+        if why.is_lasting() { why } else { complaint(&client).unwrap_or(why) }
     }
+}
+
+/// Why the vendor goes away, if it has something against us.
+fn complaint(client: &Client) -> Option<PoolError> {
+    let why = client.complaint()?;
+    Some(PoolError::Cut(format!("the vendor goes away: {}", words::reason(&why)).into()))
 }
 
 impl Drop for Driver {

@@ -67,7 +67,9 @@ impl Keeper {
             self.asked = None;
         }
         if let Some(asked) = self.asked {
-            if heard < asked && now - asked >= pool.limits.pong_within {
+            // Whoever is alive answers, whatever else it says (RFC 9113 §6.7).
+            let silent = now - asked.max(heard) >= pool.limits.pong_within;
+            if silent || now - asked >= pool.limits.ping_idle {
                 return ControlFlow::Break(PoolError::Cut("the vendor has gone silent".into()));
             }
             return ControlFlow::Continue(());
