@@ -135,9 +135,13 @@ fn message_classified(times: usize) -> bool {
 }
 
 fn take(state: &mut State, input: Input, now: Now, dice: &mut Dice) -> Step {
-    let step = flows::step(state, input, now, dice);
-    for change in &step.changes {
-        state.apply(change);
+    let mut step = flows::step(state, input, now, dice);
+    // As the driver does.
+    for change in step.changes.drain(..) {
+        match change {
+            Change::Memory(memory) => state.remember(memory),
+            change => state.apply(&change),
+        }
     }
     step
 }

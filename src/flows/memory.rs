@@ -110,6 +110,8 @@ pub enum Memory {
         /// The moment.
         taken: Moment,
     },
+    /// All tickets read at or before this moment were looked for.
+    LookedFor(Moment),
     /// Whether clients must not find an app, because the vendor refuses its credentials.
     Withdrawn(AppName, bool),
     /// An app's pushes are kept back, or no longer.

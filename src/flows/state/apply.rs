@@ -61,8 +61,9 @@ impl State {
             true => self.guests.retain(|other| other != node),
             false => {}
         }
-        self.devices.forget(node);
-        self.lanes.remove(node);
+        if let Some(seat) = self.devices.forget(node) {
+            self.lanes.remove(&seat);
+        }
     }
 
     /// As [`apply`](Self::apply), for what lives in memory only and so need not be kept.
@@ -98,6 +99,7 @@ impl State {
             Memory::GuestLeft(node) => self.forget(&node),
             Memory::Ended { node, kind } => self.end(&node, kind),
             Memory::Late { node, kind, taken } => self.expire(&node, kind, taken),
+            Memory::LookedFor(taken) => self.looked_for(taken),
             Memory::Circuit(app, circuit) => self.apps.entry(app).or_default().circuit = circuit,
             Memory::Withdrawn(app, withdrawn) => self.apps.entry(app).or_default().withdrawn = withdrawn,
             Memory::Expires(app, at) => self.apps.entry(app).or_default().expires = Some(at),
