@@ -14,7 +14,7 @@ mod ports;
 mod pulse;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, error, info};
@@ -66,11 +66,13 @@ pub struct Driver {
     disk: DiskQueue,
     /// What this turn of the loop sends.
     outgoing: Vec<Outgoing>,
-    deliveries: HashMap<AppName, Vec<Push>>,
+    deliveries: BTreeMap<AppName, Vec<Push>>,
     /// Whether what is under way is not waited for any more.
     left: bool,
     /// What time it is for the input that is decided. Read anew for each; the wall's once a turn only.
     now: Now,
+    /// The memory of the latest step, for the next one.
+    spare: Step,
     pulse: Pulse,
     beats: Beats,
 }
@@ -100,9 +102,22 @@ impl Driver {
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
         let (pulse, beats) = Pulse::new();
-        let (outgoing, deliveries) = (Vec::new(), HashMap::new());
+        let (outgoing, deliveries) = (Vec::new(), BTreeMap::new());
         let now = clock.now();
-        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, now, pulse, beats }
+        Self {
+            state,
+            clock,
+            dice,
+            ports,
+            disk,
+            outgoing,
+            deliveries,
+            left: false,
+            now,
+            spare: Step::default(),
+            pulse,
+            beats,
+        }
     }
 
     /// Its pulse: to be had before it runs.
@@ -240,12 +255,12 @@ impl Driver {
         if matches!(input, Input::Link(true)) {
             self.outgoing.push(Outgoing::Began);
         }
-        let step = flows::step(&self.state, input, self.now, &mut self.dice);
+        let mut step = flows::step_into(std::mem::take(&mut self.spare), &self.state, input, self.now, &mut self.dice);
         let promises = step.changes.iter().any(|change| change.weight() == Weight::Promise);
         if self.disk.trial.is_some() {
             return self.take_read_only(step, promises || command);
         }
-        for change in step.changes {
+        for change in step.changes.drain(..) {
             if let Change::Memory(memory) = change {
                 self.remember(memory);
             } else {
@@ -257,11 +272,13 @@ impl Driver {
         self.disk.promised |= promises;
         // The answer to a command speaks of registrations, and these may still be on their way to the disk.
         match command || promises {
-            true if self.disk.promised => self.disk.effects.extend(step.effects),
-            true if self.disk.busy => self.disk.under_way.extend(step.effects),
-            _ => self.happen(step.effects),
+            true if self.disk.promised => self.disk.effects.append(&mut step.effects),
+            true if self.disk.busy => self.disk.under_way.append(&mut step.effects),
+            _ => step.effects.drain(..).for_each(|effect| self.happen_one(effect)),
         }
-        step.then
+        let then = std::mem::take(&mut step.then);
+        self.spare = step.emptied();
+        then
     }
 
     /// What lives in memory only. Lets those who look on see what was decided, and what changes outside go with it.
@@ -372,18 +389,20 @@ impl Driver {
     }
 
     fn happen(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Answer(ticket, answer) => self.answer(ticket, answer),
-                Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
-                Effect::Deliver(push) => {
-                    tell::tell_delivery(&self.state, &push);
-                    self.deliveries.entry(push.app.clone()).or_default().push(*push);
-                }
-                Effect::Notice(notice) => tell::tell(&notice),
-                Effect::Reload => self.ports.reload.reload(),
-                Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
+        effects.into_iter().for_each(|effect| self.happen_one(effect));
+    }
+
+    fn happen_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer(ticket, answer) => self.answer(ticket, answer),
+            Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
+            Effect::Deliver(push) => {
+                tell::tell_delivery(&self.state, &push);
+                self.deliveries.entry(push.app.clone()).or_default().push(*push);
             }
+            Effect::Notice(notice) => tell::tell(&notice),
+            Effect::Reload => self.ports.reload.reload(),
+            Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
         }
     }
 

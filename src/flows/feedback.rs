@@ -17,10 +17,10 @@ use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::Now;
 use crate::domain::verdict::{Reaction, react};
 
-/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it.
+/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it. Adds that to
+/// an empty step.
 #[must_use]
-pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> Step {
-    let mut step = Step::default();
+pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice, mut step: Step) -> Step {
     let app = state.app(&verdict.app);
     if !went_a_former_way(app, &verdict) {
         offer::mind(state, &verdict, &mut step);

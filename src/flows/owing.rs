@@ -274,7 +274,8 @@ pub(super) fn begin(
     step.remember(if new { Memory::Begun { node, kind, lane } } else { Memory::Moved { node, kind, lane } });
     let app = device.app();
     if let Some(circuit) = state.app(app).and_then(|app| app.circuit.as_ref()) {
-        step.remember(Memory::Circuit(app.clone(), Some(Circuit { trial: Some(push), ..circuit.clone() })));
+        let circuit = Box::new(Circuit { trial: Some(push), ..circuit.clone() });
+        step.remember(Memory::Circuit(app.clone(), Some(circuit)));
     }
 }
 

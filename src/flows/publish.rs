@@ -21,10 +21,9 @@ use crate::domain::time::Now;
 /// may be anybody; and anybody may call.
 pub(super) const RINGING: Rate = Rate { count: 6, per: Duration::from_secs(60) };
 
-/// Decides about a publish: refused, sent, joined to the push under way, or queued behind it.
+/// Decides about a publish: refused, sent, joined to the push under way, or queued behind it. Adds it to an empty step.
 #[must_use]
-pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Step {
-    let mut step = Step::default();
+pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now, mut step: Step) -> Step {
     // Our own rules are no stranger to be held back.
     if let (Some(rate), Waiter::Iq(_)) = (state.policy.max_per_domain, &waiter) {
         match state.publishing.less_one(&publish.from, rate, now.steady) {
@@ -131,10 +130,11 @@ impl Wanted<'_> {
         let push = lane.under_way().map(|(push, _)| push).filter(|_| says_as_much);
         let what = if says_as_much { Decided::Merged } else { Decided::Queued };
         step.noted(self.device, push, self.now, what(self.load.class));
+        let waiter = waiter.map(Box::new);
         if says_as_much {
-            step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest });
+            step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest: Box::new(latest) });
         } else {
-            step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+            step.remember(Memory::Queued { node: node.clone(), kind, load: Box::new(self.load), waiter });
         }
         if crowded {
             step.remember(Memory::Promised { node, kind, lane: says_as_much, next: !says_as_much });
@@ -159,7 +159,8 @@ impl Wanted<'_> {
             Some(self.waiter.clone())
         };
         step.noted(self.device, None, self.now, Decided::Queued(self.load.class));
-        step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+        let (load, waiter) = (Box::new(self.load), waiter.map(Box::new));
+        step.remember(Memory::Queued { node: node.clone(), kind, load, waiter });
         if crowded {
             step.remember(Memory::Promised { node, kind, lane: true, next: false });
         }

@@ -58,6 +58,8 @@ pub struct State {
     guests: VecDeque<Node>,
     /// Few, and chosen by the operator.
     apps: BTreeMap<AppName, AppState>,
+    /// Pushes that no vendor has spoken of yet, of all apps.
+    under_way: usize,
     /// When the oldest tickets are late, and where they wait. Holds an entry per ticket, answered or not.
     lateness: VecDeque<(Moment, Seat, LaneKind)>,
     waiting: usize,
@@ -133,6 +135,7 @@ impl State {
             lanes: HashMap::default(),
             guests: VecDeque::new(),
             apps: BTreeMap::new(),
+            under_way: 0,
             lateness: VecDeque::new(),
             waiting: 0,
             queues: Queues::default(),
@@ -258,8 +261,8 @@ impl State {
 
     /// How many pushes are with vendors.
     #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.apps.values().map(|app| app.under_way).sum()
+    pub const fn under_way(&self) -> usize {
+        self.under_way
     }
 
     /// Whether so many wait that there must not be more, and some vendor is busy rather than silent: what waits for its

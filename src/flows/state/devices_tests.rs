@@ -283,3 +283,25 @@ fn devices_that_were_added_are_found_once_all_are_named() {
     let unproven = at_once.unproven().collect::<Vec<_>>();
     assert_eq!((unproven.len(), &unproven), (2181, &one_by_one.unproven().collect::<Vec<_>>()));
 }
+
+#[test]
+fn whoever_was_in_a_seat_before_is_not_found_in_it() {
+    let with = |node: &str| Device { node: Node::new(node), ..device() };
+    let mut devices = Devices::default();
+    devices.put(&with("before"), false);
+    let before = devices.get(&Node::new("before")).unwrap().node;
+    assert_eq!(devices.find(&before), Some(before.seat()));
+    assert_eq!(devices.forget(&before), Some(before.seat()));
+    devices.put(&with("after"), false);
+    let after = devices.get(&Node::new("after")).unwrap().node;
+    // Its seat was given away.
+    assert_eq!(after.seat(), before.seat());
+    assert_eq!((devices.find(&before), devices.find(&after)), (None, Some(after.seat())));
+    // A hint that is wrong costs a look, no more.
+    let misled = Node::new("after").at(Seat(7));
+    assert_eq!(devices.find(&misled), Some(after.seat()));
+    devices.put(&with("before"), false);
+    let found = devices.find(&before).unwrap();
+    assert_ne!((found, before.clone()), (before.seat(), after));
+    assert_eq!(devices.at(found).unwrap().node(), before);
+}

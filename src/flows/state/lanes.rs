@@ -66,6 +66,7 @@ impl State {
         if let Some((push, _)) = after.filter(|_| after != before) {
             self.next_push = self.next_push.max(push.0.saturating_add(1));
             self.apps.entry(app.clone()).or_default().under_way += 1;
+            self.under_way += 1;
             if let Some(turn) = turn {
                 self.queues.served(app, turn);
             }
@@ -239,7 +240,7 @@ impl State {
         if let Some(lanes) = self.devices.find(node).and_then(|seat| self.lanes.get(&seat))
             && let Some(app) = self.apps.get_mut(&lanes.app)
         {
-            app.under_way = app.under_way.saturating_sub(1);
+            self.under_way -= app.landed();
         }
     }
 
