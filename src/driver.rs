@@ -53,6 +53,10 @@ const IDLE_TICK: Duration = Duration::from_secs(600);
 /// While more effects than this wait for the disk, nothing is read.
 const HELD: usize = 10_000;
 
+/// The next turn of the loop will likely send as much as the last one, but room is made for so many only: what grows on
+/// the way is moved each time.
+const AS_MANY: usize = 256;
+
 /// While a vendor is busy, how long until we look again whether it still is.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -138,13 +142,20 @@ impl Driver {
         let mut strangers = true;
         // When it is stopping: how long what is under way may still take.
         let mut until: Option<Moment> = None;
+        let alarm = tokio::time::sleep_until(self.clock.instant(self.now.steady));
+        tokio::pin!(alarm);
         while !(stopping && self.is_idle()) {
             let now = self.clock.now();
             let pressed = self.state.is_pressed(now.steady);
             let held = self.disk.effects.len() >= HELD;
             let reading = !stopping && !pressed && !held;
             let wake = next_wake(&self.state, &self.disk, pressed, now);
-            let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
+            let wake = until.filter(|_| !self.left).map_or(wake, |until| wake.min(until));
+            // Under load it is later each time. To set a timer costs more than to look at a clock too early once.
+            let instant = self.clock.instant(wake);
+            if alarm.is_elapsed() || instant < alarm.deadline() {
+                alarm.as_mut().reset(instant);
+            }
             tokio::select! {
                 biased;
                 // First, so that no load keeps it waiting: it costs nothing, and is asked for a few times a minute.
@@ -183,9 +194,11 @@ impl Driver {
                     self.ports.strangers.close();
                     self.turn_away();
                 }
-                () = tokio::time::sleep_until(wake) => {
+                () = &mut alarm => {
                     self.now = self.clock.now();
-                    self.take(Input::Tick);
+                    if wake <= self.now.steady {
+                        self.take(Input::Tick);
+                    }
                 }
             }
             if stopping && !self.left {
@@ -419,13 +432,15 @@ impl Driver {
     async fn send(&mut self) -> Result<(), Ended> {
         for (app, pushes) in &mut self.deliveries {
             if !pushes.is_empty() {
-                self.ports.gateways.deliver(app, std::mem::take(pushes));
+                let next = Vec::with_capacity(pushes.len().min(AS_MANY));
+                self.ports.gateways.deliver(app, std::mem::replace(pushes, next));
             }
         }
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        self.ports.answers.send(std::mem::take(&mut self.outgoing)).await.map_err(|_| Ended::Link)
+        let next = Vec::with_capacity(self.outgoing.len().min(AS_MANY));
+        self.ports.answers.send(std::mem::replace(&mut self.outgoing, next)).await.map_err(|_| Ended::Link)
     }
 
     /// Nobody waits, nothing waits for the disk, and what is under way has landed, or is owed.
