@@ -298,8 +298,8 @@ fn whoever_was_in_a_seat_before_is_not_found_in_it() {
     assert_eq!(after.seat(), before.seat());
     assert_eq!((devices.find(&before), devices.find(&after)), (None, Some(after.seat())));
     // A hint that is wrong costs a look, no more.
-    let misled = Node::new("after").at(Seat(7));
-    assert_eq!(devices.find(&misled), Some(after.seat()));
+    let elsewhere = Node::new("after").at(Seat(7));
+    assert_eq!(devices.find(&elsewhere), Some(after.seat()));
     devices.put(&with("before"), false);
     let found = devices.find(&before).unwrap();
     assert_ne!((found, before.clone()), (before.seat(), after));
