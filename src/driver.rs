@@ -14,7 +14,7 @@ mod ports;
 mod pulse;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, error, info};
@@ -53,6 +53,10 @@ const IDLE_TICK: Duration = Duration::from_secs(600);
 /// While more effects than this wait for the disk, nothing is read.
 const HELD: usize = 10_000;
 
+/// The next turn of the loop will likely send as much as the last one, but room is made for so many only: what grows on
+/// the way is moved each time.
+const AS_MANY: usize = 256;
+
 /// While a vendor is busy, how long until we look again whether it still is.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -66,11 +70,13 @@ pub struct Driver {
     disk: DiskQueue,
     /// What this turn of the loop sends.
     outgoing: Vec<Outgoing>,
-    deliveries: HashMap<AppName, Vec<Push>>,
+    deliveries: BTreeMap<AppName, Vec<Push>>,
     /// Whether what is under way is not waited for any more.
     left: bool,
     /// What time it is for the input that is decided. Read anew for each; the wall's once a turn only.
     now: Now,
+    /// The memory of the latest step, for the next one.
+    spare: Step,
     pulse: Pulse,
     beats: Beats,
 }
@@ -100,9 +106,22 @@ impl Driver {
     pub fn new(state: State, clock: Clock, dice: Dice, ports: Ports) -> Self {
         let disk = DiskQueue::default();
         let (pulse, beats) = Pulse::new();
-        let (outgoing, deliveries) = (Vec::new(), HashMap::new());
+        let (outgoing, deliveries) = (Vec::new(), BTreeMap::new());
         let now = clock.now();
-        Self { state, clock, dice, ports, disk, outgoing, deliveries, left: false, now, pulse, beats }
+        Self {
+            state,
+            clock,
+            dice,
+            ports,
+            disk,
+            outgoing,
+            deliveries,
+            left: false,
+            now,
+            spare: Step::default(),
+            pulse,
+            beats,
+        }
     }
 
     /// Its pulse: to be had before it runs.
@@ -123,13 +142,20 @@ impl Driver {
         let mut strangers = true;
         // When it is stopping: how long what is under way may still take.
         let mut until: Option<Moment> = None;
+        let alarm = tokio::time::sleep_until(self.clock.instant(self.now.steady));
+        tokio::pin!(alarm);
         while !(stopping && self.is_idle()) {
             let now = self.clock.now();
             let pressed = self.state.is_pressed(now.steady);
             let held = self.disk.effects.len() >= HELD;
             let reading = !stopping && !pressed && !held;
             let wake = next_wake(&self.state, &self.disk, pressed, now);
-            let wake = self.clock.instant(until.filter(|_| !self.left).map_or(wake, |until| wake.min(until)));
+            let wake = until.filter(|_| !self.left).map_or(wake, |until| wake.min(until));
+            // Under load it is later each time. To set a timer costs more than to look at a clock too early once.
+            let instant = self.clock.instant(wake);
+            if alarm.is_elapsed() || instant < alarm.deadline() {
+                alarm.as_mut().reset(instant);
+            }
             tokio::select! {
                 biased;
                 // First, so that no load keeps it waiting: it costs nothing, and is asked for a few times a minute.
@@ -168,9 +194,11 @@ impl Driver {
                     self.ports.strangers.close();
                     self.turn_away();
                 }
-                () = tokio::time::sleep_until(wake) => {
+                () = &mut alarm => {
                     self.now = self.clock.now();
-                    self.take(Input::Tick);
+                    if wake <= self.now.steady {
+                        self.take(Input::Tick);
+                    }
                 }
             }
             if stopping && !self.left {
@@ -240,12 +268,12 @@ impl Driver {
         if matches!(input, Input::Link(true)) {
             self.outgoing.push(Outgoing::Began);
         }
-        let step = flows::step(&self.state, input, self.now, &mut self.dice);
+        let mut step = flows::step_into(std::mem::take(&mut self.spare), &self.state, input, self.now, &mut self.dice);
         let promises = step.changes.iter().any(|change| change.weight() == Weight::Promise);
         if self.disk.trial.is_some() {
             return self.take_read_only(step, promises || command);
         }
-        for change in step.changes {
+        for change in step.changes.drain(..) {
             if let Change::Memory(memory) = change {
                 self.remember(memory);
             } else {
@@ -257,11 +285,13 @@ impl Driver {
         self.disk.promised |= promises;
         // The answer to a command speaks of registrations, and these may still be on their way to the disk.
         match command || promises {
-            true if self.disk.promised => self.disk.effects.extend(step.effects),
-            true if self.disk.busy => self.disk.under_way.extend(step.effects),
-            _ => self.happen(step.effects),
+            true if self.disk.promised => self.disk.effects.append(&mut step.effects),
+            true if self.disk.busy => self.disk.under_way.append(&mut step.effects),
+            _ => step.effects.drain(..).for_each(|effect| self.happen_one(effect)),
         }
-        step.then
+        let then = std::mem::take(&mut step.then);
+        self.spare = step.emptied();
+        then
     }
 
     /// What lives in memory only. Lets those who look on see what was decided, and what changes outside go with it.
@@ -372,18 +402,20 @@ impl Driver {
     }
 
     fn happen(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Answer(ticket, answer) => self.answer(ticket, answer),
-                Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
-                Effect::Deliver(push) => {
-                    tell::tell_delivery(&self.state, &push);
-                    self.deliveries.entry(push.app.clone()).or_default().push(*push);
-                }
-                Effect::Notice(notice) => tell::tell(&notice),
-                Effect::Reload => self.ports.reload.reload(),
-                Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
+        effects.into_iter().for_each(|effect| self.happen_one(effect));
+    }
+
+    fn happen_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer(ticket, answer) => self.answer(ticket, answer),
+            Effect::Order(order) => self.outgoing.push(Outgoing::Order(order)),
+            Effect::Deliver(push) => {
+                tell::tell_delivery(&self.state, &push);
+                self.deliveries.entry(push.app.clone()).or_default().push(*push);
             }
+            Effect::Notice(notice) => tell::tell(&notice),
+            Effect::Reload => self.ports.reload.reload(),
+            Effect::Offer(app, works) => self.ports.offers.offer(&app, works),
         }
     }
 
@@ -400,13 +432,15 @@ impl Driver {
     async fn send(&mut self) -> Result<(), Ended> {
         for (app, pushes) in &mut self.deliveries {
             if !pushes.is_empty() {
-                self.ports.gateways.deliver(app, std::mem::take(pushes));
+                let next = Vec::with_capacity(pushes.len().min(AS_MANY));
+                self.ports.gateways.deliver(app, std::mem::replace(pushes, next));
             }
         }
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        self.ports.answers.send(std::mem::take(&mut self.outgoing)).await.map_err(|_| Ended::Link)
+        let next = Vec::with_capacity(self.outgoing.len().min(AS_MANY));
+        self.ports.answers.send(std::mem::replace(&mut self.outgoing, next)).await.map_err(|_| Ended::Link)
     }
 
     /// Nobody waits, nothing waits for the disk, and what is under way has landed, or is owed.

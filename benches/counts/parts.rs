@@ -94,24 +94,26 @@ fn publish_step(times: usize) -> bool {
     let Some(Input::Publish { publish, .. }) = input(&publish()) else { return false };
     let mut state = state();
     let mut dice = Dice::new(|bytes| bytes.fill(7));
+    let mut spare = Step::default();
     for time in 0..times {
         // A new moment each time, so that nothing that goes by time stands still.
         let uptime = Duration::from_millis(u64::try_from(time).unwrap_or(u64::MAX));
         let now = Now { wall: START + uptime, steady: Moment::since_start(uptime) };
         let input = Input::Publish { ticket: ticket(), publish: publish.clone() };
-        let step = take(&mut state, input, now, &mut dice);
-        let push = step.effects.into_iter().find_map(|effect| match effect {
+        spare = take(spare, &mut state, input, now, &mut dice);
+        let push = spare.effects.drain(..).find_map(|effect| match effect {
             Effect::Deliver(push) => Some(push),
             _ => None,
         });
         let Some(push) = push else { return false };
         let Push { id, app, node, generation, .. } = *push;
         let verdict = Verdict { push: id, app, node, generation, outcome: Outcome::Accepted };
-        let step = take(&mut state, Input::Verdict(verdict), now, &mut dice);
-        let done = step.effects.iter().any(|effect| matches!(effect, Effect::Answer(_, Answer::Done)));
-        if !done || !step.then.is_empty() {
+        spare = take(spare.emptied(), &mut state, Input::Verdict(verdict), now, &mut dice);
+        let done = spare.effects.iter().any(|effect| matches!(effect, Effect::Answer(_, Answer::Done)));
+        if !done || !spare.then.is_empty() {
             return false;
         }
+        spare = spare.emptied();
     }
     true
 }
@@ -138,10 +140,14 @@ fn message_classified(times: usize) -> bool {
     })
 }
 
-fn take(state: &mut State, input: Input, now: Now, dice: &mut Dice) -> Step {
-    let step = flows::step(state, input, now, dice);
-    for change in &step.changes {
-        state.apply(change);
+/// As the driver does.
+fn take(spare: Step, state: &mut State, input: Input, now: Now, dice: &mut Dice) -> Step {
+    let mut step = flows::step_into(spare, state, input, now, dice);
+    for change in step.changes.drain(..) {
+        match change {
+            Change::Memory(memory) => state.remember(memory),
+            change => state.apply(&change),
+        }
     }
     step
 }

@@ -170,6 +170,44 @@ impl History {
     }
 }
 
+/// Whether, and why not, a publish may push to a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Whether it shows the device's secret.
+    pub secret: bool,
+    /// Whose servers may publish to it.
+    pub permitted: &'a Permitted,
+    /// What a publish must show.
+    pub access: Access,
+    /// Set once the device is dead.
+    pub gone: Option<Gone>,
+}
+
+impl Terms<'_> {
+    /// [`Device::admits`].
+    #[must_use]
+    pub fn admit(self, publish: &Publish) -> bool {
+        let domain = self.permitted.contains(&publish.from);
+        let secret = self.secret | !matches!(self.access, Access::Secret);
+        let domain = domain | matches!(self.access, Access::Anyone);
+        secret & domain & !publish.from_full_jid & self.gone.is_none()
+    }
+
+    /// [`Device::objection`].
+    #[must_use]
+    pub fn object(self, publish: &Publish) -> Option<Objection> {
+        match (self.gone, self.access) {
+            (Some(gone), _) => Some(Objection::Gone(gone.why)),
+            _ if publish.from_full_jid => Some(Objection::Client),
+            (None, Access::Secret) if !self.secret => Some(Objection::Secret),
+            (None, Access::Secret | Access::Node) if !self.permitted.contains(&publish.from) => {
+                Some(Objection::Domain(publish.from.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Why a publish is not served. Who published hears less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Objection {
@@ -235,27 +273,19 @@ impl Device {
     /// the time it takes says what was wrong.
     #[must_use]
     pub fn admits(&self, publish: &Publish) -> bool {
-        let secret = publish.secret.as_ref().is_some_and(|shown| *shown == self.secret);
-        let domain = self.permitted.contains(&publish.from);
-        let secret = secret | !matches!(self.access, Access::Secret);
-        let domain = domain | matches!(self.access, Access::Anyone);
-        secret & domain & !publish.from_full_jid & self.gone.is_none()
+        self.terms(publish).admit(publish)
     }
 
     /// What is wrong with a publish that it does not admit: for the device's owner and the operator, never for the one
     /// who published. The first that fits.
     #[must_use]
     pub fn objection(&self, publish: &Publish) -> Option<Objection> {
+        self.terms(publish).object(publish)
+    }
+
+    fn terms(&self, publish: &Publish) -> Terms<'_> {
         let secret = publish.secret.as_ref().is_some_and(|shown| *shown == self.secret);
-        match (self.gone, self.access) {
-            (Some(gone), _) => Some(Objection::Gone(gone.why)),
-            _ if publish.from_full_jid => Some(Objection::Client),
-            (None, Access::Secret) if !secret => Some(Objection::Secret),
-            (None, Access::Secret | Access::Node) if !self.permitted.contains(&publish.from) => {
-                Some(Objection::Domain(publish.from.clone()))
-            }
-            _ => None,
-        }
+        Terms { secret, permitted: &self.permitted, access: self.access, gone: self.gone }
     }
 
     /// Whether a push to it was ever taken under these credentials.

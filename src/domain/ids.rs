@@ -1,6 +1,8 @@
 //! Names of things, as types: a node cannot be passed for a token, nor an account for a domain.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
@@ -66,18 +68,88 @@ macro_rules! printable {
     };
 }
 
-device_text_id! {
-    /// The pubsub node that servers publish to for one device. Unguessable, and in some dialects the only
-    /// credential: logs show [`Node::short`].
-    Node
+/// The pubsub node that servers publish to for one device. Unguessable, and in some dialects the only
+/// credential: logs show [`Node::short`].
+#[derive(Clone)]
+pub struct Node {
+    text: Piece,
+    seat: Seat,
+}
+
+/// Where in memory the device of a node was when it was last looked up: a hint that spares the next look. It says nothing
+/// of the node, and whoever goes by it sees whether that device is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat(pub u32);
+
+impl Seat {
+    /// Nobody has looked yet.
+    pub const UNKNOWN: Self = Self(u32::MAX);
 }
 
 impl Node {
+    /// Wraps the text as it is.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self::of(Piece::whole(text.into()))
+    }
+
+    pub(super) const fn of(text: Piece) -> Self {
+        Self { text, seat: Seat::UNKNOWN }
+    }
+
+    pub(super) const fn piece(&self) -> &Piece {
+        &self.text
+    }
+
+    /// The same node, whose device is there.
+    #[must_use]
+    pub const fn at(mut self, seat: Seat) -> Self {
+        self.seat = seat;
+        self
+    }
+
+    /// Where its device was last.
+    #[must_use]
+    pub const fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
     /// A short name for logs: the first 8 hex digits of the node's SHA-1.
     #[must_use]
     pub fn short(&self) -> String {
         let digest = Sha1::digest(self.as_str().as_bytes());
         text::hex(digest.first_chunk::<4>().map_or(&[], |first| first))
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Node {}
+
+impl PartialOrd for Node {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Node {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

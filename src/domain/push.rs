@@ -1,5 +1,6 @@
 //! A push: one notification on its way to a vendor. The one value in which push service and rules engine meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::class::Class;
@@ -36,7 +37,7 @@ pub struct Push {
     /// What it is about.
     pub class: Class,
     /// What it may say.
-    pub content: Content,
+    pub content: Arc<Content>,
     /// How long the vendor may keep trying.
     pub ttl: Duration,
 }

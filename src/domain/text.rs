@@ -140,6 +140,16 @@ impl Form {
 /// As many bytes as the longest text around a colon takes.
 const COLON: usize = 192;
 
+/// The text that lies in these bytes.
+fn text(form: Form, bytes: &[u8]) -> Cow<'_, str> {
+    match form {
+        Form::Plain => Cow::Borrowed(std::str::from_utf8(bytes).unwrap_or_default()),
+        Form::Hex => Cow::Owned(hex(bytes)),
+        Form::Base64 => Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(bytes)),
+        Form::Colon => Cow::Owned(around_colon(bytes)),
+    }
+}
+
 /// The text around a colon.
 fn around_colon(packed: &[u8]) -> String {
     let Some((&[colon, len], packed)) = packed.split_first_chunk() else { return String::new() };
@@ -176,39 +186,50 @@ impl Packed {
 
     /// The text.
     pub(super) fn text(&self) -> Cow<'_, str> {
-        match self.form {
-            Form::Plain => Cow::Borrowed(self.piece.as_str()),
-            Form::Hex => Cow::Owned(hex(self.piece.bytes())),
-            Form::Base64 => Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(self.piece.bytes())),
-            Form::Colon => Cow::Owned(around_colon(self.piece.bytes())),
-        }
+        text(self.form, self.piece.bytes())
     }
 
-    /// Whether it is the same text. How long that takes depends on the lengths only.
+    /// Whether it is the same text. How long that takes depends on the lengths, and on what is shown (which is plain), but
+    /// not on what is kept.
     pub(super) fn is(&self, other: &Self) -> bool {
-        if self.form == other.form {
-            return self.piece.bytes().ct_eq(other.piece.bytes()).into();
-        }
-        // Secrets of our own against what a publish shows: no need to allocate.
-        let (mut this, mut that) = ([0; STACK], [0; STACK]);
-        let (this, that) = (self.on_stack(&mut this), other.on_stack(&mut that));
-        this.as_bytes().ct_eq(that.as_bytes()).into()
-    }
-
-    fn on_stack<'a>(&'a self, stack: &'a mut [u8; STACK]) -> Cow<'a, str> {
-        if self.form == Form::Base64 {
-            if let Ok(len) = BASE64_URL_SAFE_NO_PAD.encode_slice(self.piece.bytes(), stack) {
-                let text = stack.get(..len).unwrap_or_default();
-                return Cow::Borrowed(std::str::from_utf8(text).unwrap_or_default());
-            }
-            return Cow::Owned(BASE64_URL_SAFE_NO_PAD.encode(self.piece.bytes()));
-        }
-        self.text()
+        is_same((self.form, self.piece.bytes()), (other.form, other.piece.bytes()))
     }
 }
 
-/// More than the 32 characters of our own secrets.
-const STACK: usize = 64;
+/// Whether two texts in these forms are the same.
+fn is_same((form, bytes): (Form, &[u8]), (other_form, other): (Form, &[u8])) -> bool {
+    match (form, other_form) {
+        _ if form == other_form => are_equal(bytes, other),
+        // Secrets of our own against what a publish shows.
+        (Form::Base64, Form::Plain) => is_packed(bytes, other),
+        (Form::Plain, Form::Base64) => is_packed(other, bytes),
+        _ => are_equal(text(form, bytes).as_bytes(), text(other_form, other).as_bytes()),
+    }
+}
+
+/// Whether a plain text is what these bytes stand for, as base64url of whole groups. Each group is looked at, wherever
+/// they differ.
+fn is_packed(bytes: &[u8], plain: &[u8]) -> bool {
+    let groups = bytes.chunks_exact(3).zip(plain.chunks_exact(4));
+    let differ = groups.fold(0, |all, (three, four)| {
+        let bits = three.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte));
+        let digits = [18, 12, 6, 0].map(|shift| BASE64_DIGITS.get((bits >> shift) & 63).copied().unwrap_or_default());
+        four.iter().zip(digits).fold(all, |all, (shown, digit)| all | (shown ^ digit))
+    });
+    plain.len() == bytes.len() / 3 * 4 && differ.ct_eq(&0).into()
+}
+
+/// RFC 4648, section 5.
+const BASE64_DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Compares all of them, wherever they differ.
+fn are_equal(bytes: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (bytes.as_chunks(), other.as_chunks());
+    let words = words.iter().zip(other_words);
+    let words = words.fold(0, |all, (this, that)| all | (u64::from_le_bytes(*this) ^ u64::from_le_bytes(*that)));
+    let rest = rest.iter().zip(other_rest).fold(0, |all, (this, that)| all | (this ^ that));
+    bytes.len() == other.len() && (words | u64::from(rest)).ct_eq(&0).into()
+}
 
 impl Hash for Packed {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -277,13 +298,14 @@ impl Texts {
     pub fn of(node: &Node, secret: &Secret, owner: &Account, token: &DeviceToken) -> Self {
         let (Packed { piece: secret_piece, form: secret_form }, Packed { piece: token_piece, form: token_form }) =
             (&secret.0, &token.0);
-        let pieces = [&node.0, secret_piece, &owner.0, token_piece];
-        let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node.0.block));
-        let whole = node.0.start == 0 && token_piece.end as usize == node.0.block.len();
+        let node_piece = node.piece();
+        let pieces = [node_piece, secret_piece, &owner.0, token_piece];
+        let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node_piece.block));
+        let whole = node_piece.start == 0 && token_piece.end as usize == node_piece.block.len();
         let adjoin = pieces.windows(2).all(|two| matches!(two, [a, b] if a.end == b.start));
         if one && whole && adjoin {
-            let ends = [node.0.end, secret_piece.end, owner.0.end];
-            return Self { block: node.0.block.clone(), ends, secret: *secret_form, token: *token_form };
+            let ends = [node_piece.end, secret_piece.end, owner.0.end];
+            return Self { block: node_piece.block.clone(), ends, secret: *secret_form, token: *token_form };
         }
         Self::new(node.as_str(), &secret.reveal(), owner.as_str(), &token.reveal())
     }
@@ -296,7 +318,7 @@ impl Texts {
     #[must_use]
     pub fn node(&self) -> Node {
         let [node, ..] = self.ends;
-        Node(self.piece(0, node))
+        Node::of(self.piece(0, node))
     }
 
     /// The secret.
@@ -320,10 +342,21 @@ impl Texts {
         DeviceToken(Packed { piece: self.piece(owner, short(self.block.len())), form: self.token })
     }
 
+    /// Whether this is its secret: as secrets compare.
+    #[must_use]
+    pub fn has_secret(&self, shown: &Secret) -> bool {
+        let [node, secret, _] = self.ends;
+        let bytes = self.block.get(node as usize..secret as usize).unwrap_or_default();
+        is_same((self.secret, bytes), (shown.0.form, shown.0.piece.bytes()))
+    }
+
     /// Whether this is its node.
     #[must_use]
     pub fn is_of(&self, node: &Node) -> bool {
-        self.node_bytes() == node.0.bytes()
+        let [own, ..] = self.ends;
+        let Piece { block, start, end } = node.piece();
+        // Mostly it is a piece of this very block.
+        (Arc::ptr_eq(block, &self.block) && (*start, *end) == (0, own)) || self.node_bytes() == node.piece().bytes()
     }
 
     /// Whether this is its owner.

@@ -92,3 +92,44 @@ proptest! {
         check(&node, &secret, &owner, &token);
     }
 }
+
+#[test]
+fn a_secret_is_the_one_that_was_packed_and_no_other() {
+    let kept = "mQ7xV2sT9uKfBzR4pLwEhC-_";
+    let rows = [
+        (kept, true),
+        ("", false),
+        ("mQ7x", false),
+        ("mQ7xV2sT9uKfBzR4pLwEhC-", false),
+        ("mQ7xV2sT9uKfBzR4pLwEhC-_A", false),
+        ("mQ7xV2sT9uKfBzR4pLwEhC-_AAAA", false),
+        ("mQ7xV2sT9uKfBzR4pLwEhC+/", false),
+        ("mQ7xV2sT9uKfBzR4pLwEhC-\u{1f}", false),
+        ("nQ7xV2sT9uKfBzR4pLwEhC-_", false),
+    ];
+    let texts = Texts::new("node", kept, "owner@example.org", APNS);
+    for (shown, is_it) in rows {
+        assert_eq!(texts.has_secret(&Secret::new(shown)), is_it, "{shown}");
+        assert_eq!(texts.secret() == Secret::new(shown), is_it, "{shown}");
+        assert_eq!(Secret::new(shown) == texts.secret(), is_it, "{shown}");
+    }
+}
+
+proptest! {
+    /// Of every length and form, against a text that differs in one place or nowhere.
+    #[test]
+    fn secrets_compare_as_their_texts_do(
+        kept in "[A-Za-z0-9_:-]{0,80}|[0-9a-f]{0,80}|.{0,20}", at in any::<prop::sample::Index>(), other in "[A-Za-z0-9_.:-]",
+    ) {
+        let texts = Texts::new("node", &kept, "owner@example.org", APNS);
+        let mut shown: Vec<char> = kept.chars().collect();
+        if let Some(place) = shown.get_mut(at.index(kept.len().max(1))) {
+            *place = other.chars().next().unwrap();
+        }
+        let shown: String = shown.into_iter().collect();
+        prop_assert_eq!(texts.has_secret(&Secret::new(&*shown)), shown == kept);
+        prop_assert!(texts.has_secret(&Secret::new(&*kept)));
+        let packed = Texts::new("", &shown, "", "").secret();
+        prop_assert_eq!(texts.has_secret(&packed), shown == kept);
+    }
+}

@@ -80,7 +80,8 @@ pub(super) fn is_one_of_many(state: &State, app: &AppName) -> bool {
 pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, step: &mut Step) {
     let name = &verdict.app;
     let app = state.app(name);
-    let one_of_many = is_one_of_many(state, name);
+    let refused = !matches!(verdict.outcome, Outcome::Accepted | Outcome::Withheld);
+    let one_of_many = refused && is_one_of_many(state, name);
     // Push services say "gone" without a look at the signature.
     let is_gone = one_of_many && matches!(verdict.outcome, Outcome::Gone { .. });
     let health = match health {
@@ -97,8 +98,7 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
         (Health::Fails, Some((count, since))) => Some((count.saturating_add(1), since)),
         (Health::Unknown, before) => before,
     };
-    let refused = !matches!(verdict.outcome, Outcome::Accepted | Outcome::Withheld);
-    let error = refused.then(|| (now.wall, reason(verdict)));
+    let error = refused.then(|| Box::new((now.wall, reason(verdict))));
     step.remember(Memory::Spoke { app: name.clone(), at: now.steady, failing, error });
     let long = failing.is_some_and(|(count, since)| count >= OUTAGE_PUSHES && now.steady - since >= OUTAGE_SPAN);
     match (app.and_then(|app| app.circuit.as_ref()), health) {
@@ -108,13 +108,13 @@ pub(super) fn mind(state: &State, verdict: &Verdict, health: Health, now: Now, s
         }
         // It was no trial.
         (Some(circuit), _) if circuit.trial == Some(verdict.push) && (is_gone || !verdict.outcome.is_the_vendors()) => {
-            step.remember(Memory::Circuit(name.clone(), Some(Circuit { trial: None, ..circuit.clone() })));
+            step.remember(Memory::Circuit(name.clone(), Some(Box::new(Circuit { trial: None, ..circuit.clone() }))));
         }
         (Some(circuit), _) if circuit.trial == Some(verdict.push) => {
             let trials = circuit.trials.saturating_add(1);
             let next_trial = now.steady + pause(trials, asked);
             let circuit = Circuit { trial: None, trials, next_trial, ..circuit.clone() };
-            step.remember(Memory::Circuit(name.clone(), Some(circuit)));
+            step.remember(Memory::Circuit(name.clone(), Some(Box::new(circuit))));
         }
         (None, Health::Refuses) => open(name, Fault::Operator, verdict, now, step),
         (None, Health::Fails) if long => open(name, Fault::Vendor, verdict, now, step),
@@ -129,7 +129,7 @@ fn open(app: &AppName, fault: Fault, verdict: &Verdict, now: Now, step: &mut Ste
     let reason = reason(verdict);
     let next_trial = now.steady + pause(0, retry_after(&verdict.outcome));
     let circuit = Circuit { fault, reason: reason.clone(), opened: now.steady, next_trial, trial: None, trials: 0 };
-    step.remember(Memory::Circuit(app.clone(), Some(circuit)));
+    step.remember(Memory::Circuit(app.clone(), Some(Box::new(circuit))));
     step.effects.push(Effect::Notice(Notice::CircuitOpened { app: app.clone(), fault, reason }));
 }
 

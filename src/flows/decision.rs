@@ -7,9 +7,10 @@ use super::circuit::Fault;
 use super::data::Step;
 use super::memory::Memory;
 use super::notice::Registered;
+use super::state::DeviceView;
 use crate::domain::class::Class;
+use crate::domain::device::GoneReason;
 pub use crate::domain::device::Objection;
-use crate::domain::device::{Device, GoneReason};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{Account, AppName, Node, PushId};
 use crate::domain::outcome::Reason;
@@ -133,9 +134,9 @@ impl Matter {
 
 impl Step {
     /// Notes what became of a push for a device.
-    pub(super) fn noted(&mut self, device: &Device, push: Option<PushId>, now: Now, what: Decided) {
-        let place = Place::Device(device.key.app.clone(), device.node.clone());
-        let (account, trail) = (device.owner.clone(), push.map(Trail::Push));
+    pub(super) fn noted(&mut self, device: DeviceView<'_>, push: Option<PushId>, now: Now, what: Decided) {
+        let place = Place::Device(device.app().clone(), device.node());
+        let (account, trail) = (device.owner(), push.map(Trail::Push));
         self.remember(Memory::Noted(Box::new(Line { at: now.wall, account, place, about: None, trail, what })));
     }
 }

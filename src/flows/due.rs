@@ -9,9 +9,8 @@ use super::expiry;
 use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::owing;
-use super::state::State;
+use super::state::{DeviceView, State};
 use crate::domain::device::{GONE_REMEMBERED, GoneReason, UNPROVEN_FOR};
-use crate::domain::ids::Node;
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::{Moment, Now};
 
@@ -34,15 +33,22 @@ pub fn due(state: &State, now: Now) -> Step {
     let mut seen = HashSet::new();
     // Whoever waits for what is of no use any more is told below.
     let expired = |lane: &Lane| lane.under_way().is_none() && lane.load.left(now).is_zero();
-    for (node, kind) in state.late(now.steady).filter(|place| seen.insert(*place)) {
-        let lane = state.lane(node, kind);
-        if lane.is_some_and(expired) {
+    let mut looked = false;
+    for (seat, kind) in state.late(now.steady) {
+        looked = true;
+        let Some((device, lane)) = state.seated(seat).and_then(|device| Some((device, state.lane_of(device, kind)?)))
+        else {
+            continue;
+        };
+        // Mostly they were answered long ago.
+        if expired(lane) || !lane.is_any_late(taken) || !seen.insert((seat, kind)) {
             continue;
         }
-        if let Some(lane) = lane {
-            late(state, node, kind, lane, taken, now, &mut step);
-        }
-        step.remember(Memory::Late { node: node.clone(), kind, taken });
+        late(state, device, kind, lane, taken, now, &mut step);
+        step.remember(Memory::Late { node: device.node(), kind, taken });
+    }
+    if looked {
+        step.remember(Memory::LookedFor(taken));
     }
     outbox(state, now, &mut step);
     let accounts = state.lives.due(now.steady).take(AT_ONCE).cloned();
@@ -72,17 +78,14 @@ pub fn due(state: &State, now: Now) -> Step {
 }
 
 /// Those who have waited for too long are promised what they asked for, if it can be.
-fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, now: Now, step: &mut Step) {
+fn late(state: &State, device: DeviceView<'_>, kind: LaneKind, lane: &Lane, taken: Moment, now: Now, step: &mut Step) {
     let (first, second): (Vec<_>, Vec<_>) = (lane.late(taken).collect(), lane.late_for_next(taken).collect());
-    if first.is_empty() && second.is_empty() {
-        return;
-    }
     if lane.hung_up && lane.next.is_none() {
         owing::promised(step, first);
         return;
     }
     // Nothing is promised to the dead.
-    if state.device(node).is_some_and(|device| device.gone.is_some()) {
+    if device.gone().is_some() {
         for waiter in first.into_iter().chain(second) {
             step.tell(waiter.clone(), Answer::Refused(Refusal::NoSuchDevice));
         }
@@ -93,24 +96,20 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
         Some(next) if next.owed || !second.is_empty() => lane.whole(),
         _ => lane.latest.as_ref().unwrap_or(&lane.load).clone(),
     };
-    let room = if state.is_guest(node) { Err(Later::Vendor) } else { state.room_to_owe() };
+    let room = if device.is_guest() { Err(Later::Vendor) } else { state.room_to_owe() };
     let room = if lane.promised().is_some() && !state.is_read_only() { Ok(()) } else { room };
+    let push = lane.under_way().map(|(push, _)| push);
     match room {
         Ok(()) => {
-            if let Some(device) = state.device(node) {
-                let push = lane.under_way().map(|(push, _)| push);
-                step.noted(&device, push, now, Decided::Owed(load.class, Owing::Silence));
-            }
-            owing::owe(step, node, kind, &load);
+            step.noted(device, push, now, Decided::Owed(load.class, Owing::Silence));
+            let node = device.node();
+            owing::owe(step, &node, kind, &load);
             let (lane, next) = (!first.is_empty(), !second.is_empty());
-            step.remember(Memory::Promised { node: node.clone(), kind, lane, next });
+            step.remember(Memory::Promised { node, kind, lane, next });
             owing::promised(step, first.into_iter().chain(second));
         }
         Err(later) => {
-            if let Some(device) = state.device(node) {
-                let push = lane.under_way().map(|(push, _)| push);
-                step.noted(&device, push, now, Decided::Refused(Objection::Later(later)));
-            }
+            step.noted(device, push, now, Decided::Refused(Objection::Later(later)));
             for waiter in first.into_iter().chain(second) {
                 step.tell(waiter.clone(), Answer::Refused(Refusal::TryLater(later)));
             }
@@ -122,14 +121,14 @@ fn late(state: &State, node: &Node, kind: LaneKind, lane: &Lane, taken: Moment, 
 fn outbox(state: &State, now: Now, step: &mut Step) {
     let mut apps = Vec::new();
     for (node, kind) in state.queues().rested(now.steady).take(AT_ONCE) {
-        let (Some(lane), Some(device)) = (state.lane(node, kind), state.device(node)) else { continue };
+        let Some((lane, device)) = state.lane(node, kind).zip(state.seen(node)) else { continue };
         let lane = Box::new(Lane { phase: Phase::Ready, turn: None, ..lane.clone() });
         step.remember(Memory::Moved { node: node.clone(), kind, lane });
-        apps.push(device.key.app.clone());
+        apps.push(device.app().clone());
     }
     for (node, kind) in state.queues().expired(now).take(AT_ONCE) {
-        if let Some((lane, device)) = state.lane(node, kind).zip(state.device(node)) {
-            step.noted(&device, None, now, Decided::Expired(lane.load.class));
+        if let Some((lane, device)) = state.lane(node, kind).zip(state.seen(node)) {
+            step.noted(device, None, now, Decided::Expired(lane.load.class));
             owing::give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
         }
     }

@@ -9,34 +9,35 @@ use super::lane::{Lane, LaneKind, Phase};
 use super::memory::Memory;
 use super::offer;
 use super::owing::{self, Again, Failed};
-use super::state::State;
-use crate::domain::device::{Device, Fact, GoneReason, Said};
-use crate::domain::ids::{Node, PushId};
+use super::state::{AppState, DeviceView, State};
+use crate::domain::device::{Fact, GoneReason, Said};
+use crate::domain::ids::PushId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::refusal::{Later, Refusal};
 use crate::domain::time::Now;
 use crate::domain::verdict::{Reaction, react};
 
-/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it.
+/// Settles a push: answers those who wait, notes what happened, and sends what waited behind it; or owes it. Adds that to
+/// an empty step.
 #[must_use]
-pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> Step {
-    let mut step = Step::default();
-    if !went_a_former_way(state, &verdict) {
+pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice, mut step: Step) -> Step {
+    let app = state.app(&verdict.app);
+    if !went_a_former_way(app, &verdict) {
         offer::mind(state, &verdict, &mut step);
     }
     // Not under way any more if the device was forgotten meanwhile.
-    let found = state.device(&verdict.node).zip(find(state, &verdict.node, verdict.push));
+    let device = state.seen(&verdict.node);
+    let found = device.and_then(|device| Some((device, find(state, device, verdict.push)?)));
     let Some((device, (kind, lane))) = found else {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         return step;
     };
-    let device = &device;
-    if device.gone.is_some() {
+    if device.gone().is_some() {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         dead(device, kind, lane, &verdict, &mut step);
         return step;
     }
-    if under_another_token(device, lane) || went_a_former_way(state, &verdict) {
+    if under_another_token(device, lane) || went_a_former_way(app, &verdict) {
         circuit::mind(state, &verdict, Health::Unknown, now, &mut step);
         match verdict.outcome {
             Outcome::Accepted | Outcome::Withheld => {
@@ -48,22 +49,22 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
         }
         return step;
     }
-    let reaction = judge(state, device, &verdict, now);
+    let reaction = judge(app, device, &verdict, now);
     note(state, device, lane, reaction, &verdict, now, &mut step);
     circuit::mind(state, &verdict, health(reaction), now, &mut step);
     let then = match reaction {
         Reaction::Forget(why) => Then::Gone(why),
         // Nobody calls any more.
         _ if lane.hung_up && lane.next.is_none() => Then::Dropped,
-        _ if state.is_guest(&device.node) => Then::Dropped,
+        _ if device.is_guest() => Then::Dropped,
         _ => Then::Again,
     };
     say(device, lane, &verdict, then, now, &mut step);
     match reaction {
         Reaction::Done | Reaction::Skip => done(state, device, kind, lane, now, &mut step),
         Reaction::Forget(_) => {
-            owing::give_up(&mut step, &device.node, kind, lane, Refusal::NoSuchDevice);
-            owing::bury(state, &device.node, &mut step);
+            owing::give_up(&mut step, &device.node(), kind, lane, Refusal::NoSuchDevice);
+            owing::bury(state, &device.node(), &mut step);
         }
         Reaction::Doubt | Reaction::Suspect | Reaction::Later(_) => {
             let when = Again::Later(&verdict.outcome);
@@ -73,26 +74,31 @@ pub fn feedback(state: &State, verdict: Verdict, now: Now, dice: &mut Dice) -> S
     step
 }
 
-fn find<'a>(state: &'a State, node: &Node, push: PushId) -> Option<(LaneKind, &'a Lane)> {
+fn find<'a>(state: &'a State, device: DeviceView<'_>, push: PushId) -> Option<(LaneKind, &'a Lane)> {
     let lanes = [LaneKind::Messages, LaneKind::Calls].into_iter();
-    let mut lanes = lanes.filter_map(|kind| Some((kind, state.lane(node, kind)?)));
+    let mut lanes = lanes.filter_map(|kind| Some((kind, state.lane_of(device, kind)?)));
     lanes.find(|(_, lane)| lane.under_way().is_some_and(|(under_way, _)| under_way == push))
 }
 
-fn under_another_token(device: &Device, lane: &Lane) -> bool {
-    lane.under_way().is_some_and(|(_, generation)| generation != device.generation)
+fn under_another_token(device: DeviceView<'_>, lane: &Lane) -> bool {
+    lane.under_way().is_some_and(|(_, generation)| generation != device.generation())
 }
 
 /// Its app's credentials, or whatever else its pushes go by, have changed since it left.
-fn went_a_former_way(state: &State, verdict: &Verdict) -> bool {
-    state.app(&verdict.app).and_then(|app| app.since).is_some_and(|since| verdict.push < since)
+fn went_a_former_way(app: Option<&AppState>, verdict: &Verdict) -> bool {
+    app.and_then(|app| app.since).is_some_and(|since| verdict.push < since)
 }
 
-fn judge(state: &State, device: &Device, verdict: &Verdict, now: Now) -> Reaction {
-    let app = state.app(&verdict.app);
-    let works = app.is_some_and(|app| app.works)
-        || app.and_then(|app| app.credentials).is_some_and(|credentials| device.has_worked(credentials));
-    react(&verdict.outcome, device, works, now.wall)
+fn judge(app: Option<&AppState>, device: DeviceView<'_>, verdict: &Verdict, now: Now) -> Reaction {
+    let works = || {
+        let credentials = app.and_then(|app| app.credentials);
+        app.is_some_and(|app| app.works) || credentials.is_some_and(|credentials| device.has_worked(credentials))
+    };
+    match verdict.outcome {
+        // Nearly all of them: as the rule has it, with nothing to look at.
+        Outcome::Accepted => Reaction::Done,
+        _ => react(&verdict.outcome, &device.device(), works(), now.wall),
+    }
 }
 
 /// What a verdict says of its app, apart from the device.
@@ -107,11 +113,11 @@ const fn health(reaction: Reaction) -> Health {
 }
 
 /// The vendor took it, or was not to be asked. What waits behind it goes.
-fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, step: &mut Step) {
+fn done(state: &State, device: DeviceView<'_>, kind: LaneKind, lane: &Lane, now: Now, step: &mut Step) {
     for waiter in &lane.waiters {
         step.tell(waiter.clone(), Answer::Done);
     }
-    let node = &device.node;
+    let node = &device.node();
     let Some(next) = &lane.next else {
         owing::settle(step, node, kind, lane);
         return step.remember(Memory::Ended { node: node.clone(), kind });
@@ -126,18 +132,18 @@ fn done(state: &State, device: &Device, kind: LaneKind, lane: &Lane, now: Now, s
     }
     // In its turn: others may wait for the slot, the circuit may still be open, or this may be of no use any more.
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(follower) });
-    step.then.push(Inner::Drain(device.key.app.clone()));
+    step.then.push(Inner::Drain(device.app().clone()));
 }
 
 /// The device is left alone for a while: what waits for it is owed until then.
-fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane, now: Now, step: &mut Step) {
-    let node = &device.node;
+fn rest(state: &State, device: DeviceView<'_>, kind: LaneKind, lane: &Lane, next: Lane, now: Now, step: &mut Step) {
+    let node = &device.node();
     let until = now.steady + state.policy.min_interval.unwrap_or_default();
     let heard = next.waiters.iter().any(|waiter| matches!(waiter, Waiter::Iq(_)));
     // Its lane has a place in the outbox already, or needs one.
     let room = match lane.promised() {
         Some(_) if !state.is_read_only() => Ok(()),
-        _ if state.is_guest(node) => Err(Later::Vendor),
+        _ if device.is_guest() => Err(Later::Vendor),
         _ => state.room_to_owe(),
     };
     let waiters = match room {
@@ -163,7 +169,7 @@ fn rest(state: &State, device: &Device, kind: LaneKind, lane: &Lane, next: Lane,
 }
 
 /// The device died while the push was under way.
-fn dead(device: &Device, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &mut Step) {
+fn dead(device: DeviceView<'_>, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &mut Step) {
     let taken = matches!(verdict.outcome, Outcome::Accepted | Outcome::Withheld);
     let said = if taken { Answer::Done } else { Answer::Refused(Refusal::NoSuchDevice) };
     for waiter in &lane.waiters {
@@ -173,12 +179,13 @@ fn dead(device: &Device, kind: LaneKind, lane: &Lane, verdict: &Verdict, step: &
     for waiter in lane.next.iter().flat_map(|next| &next.waiters) {
         step.tell(waiter.clone(), Answer::Refused(Refusal::NoSuchDevice));
     }
-    owing::settle(step, &device.node, kind, lane);
-    step.remember(Memory::Ended { node: device.node.clone(), kind });
+    let node = device.node();
+    owing::settle(step, &node, kind, lane);
+    step.remember(Memory::Ended { node, kind });
 }
 
 /// Notes what the vendor said.
-fn say(device: &Device, lane: &Lane, verdict: &Verdict, then: Then, now: Now, step: &mut Step) {
+fn say(device: DeviceView<'_>, lane: &Lane, verdict: &Verdict, then: Then, now: Now, step: &mut Step) {
     let took = lane.sent().map_or_else(Duration::default, |sent| now.steady - sent);
     let (class, waited) = (lane.load.class, now.wall - lane.load.published);
     let what = match verdict.outcome {
@@ -190,15 +197,23 @@ fn say(device: &Device, lane: &Lane, verdict: &Verdict, then: Then, now: Now, st
 }
 
 /// Notes what happened to the device.
-fn note(state: &State, device: &Device, lane: &Lane, reaction: Reaction, verdict: &Verdict, now: Now, step: &mut Step) {
-    let guest = state.is_guest(&device.node);
+fn note(
+    state: &State,
+    device: DeviceView<'_>,
+    lane: &Lane,
+    reaction: Reaction,
+    verdict: &Verdict,
+    now: Now,
+    step: &mut Step,
+) {
+    let guest = device.is_guest();
     let reason = || circuit::reason(verdict);
     let said = match reaction {
         Reaction::Done => Said::Accepted,
         // Nobody has seen whether the token is good.
         Reaction::Skip => return,
         Reaction::Forget(why) => {
-            let gone = Box::new(device.clone().into_gone(why, now.wall));
+            let gone = Box::new(device.device().into_gone(why, now.wall));
             step.changes.push(if guest { Change::Memory(Memory::Guest(gone)) } else { Change::Device(gone) });
             return forget_oldest_gone(state, device, step);
         }
@@ -208,17 +223,17 @@ fn note(state: &State, device: &Device, lane: &Lane, reaction: Reaction, verdict
     };
     // The vendor takes it, so there is a phone: from now on it is a device like others.
     if guest && said == Said::Accepted {
-        step.changes.push(Change::Device(Box::new(device.clone())));
+        step.changes.push(Change::Device(Box::new(device.device())));
     } else if guest {
         return;
     }
-    let fact = Fact { node: device.node.clone(), published: lane.load.published, at: now.wall, said };
+    let fact = Fact { node: device.node(), published: lane.load.published, at: now.wall, said };
     step.changes.push(Change::Fact(fact));
 }
 
 /// An account keeps only so many dead devices in memory.
-fn forget_oldest_gone(state: &State, dying: &Device, step: &mut Step) {
-    step.changes.extend(super::register::surplus_gone(state, &dying.owner, 1).map(Change::Forget));
+fn forget_oldest_gone(state: &State, dying: DeviceView<'_>, step: &mut Step) {
+    step.changes.extend(super::register::surplus_gone(state, &dying.owner(), 1).map(Change::Forget));
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Anybody may publish to any such node, so nothing is kept of it but in memory, until the vendor takes a push for it:
 //! then there is a phone, and it is a device like others.
 
-use super::state::State;
+use super::state::{DeviceView, State};
 use crate::domain::app::App;
 use crate::domain::device::{Access, Device, DeviceKey, History};
 use crate::domain::ids::{Account, DeviceHash, Node};
@@ -48,9 +48,9 @@ pub(super) fn guest(state: &State, publish: &Publish, now: Timestamp) -> Option<
 
 /// Whether a publish means another app's phone than the one that its node was taken for, and nobody knows whether that
 /// was right: whoever knows a token could name the wrong app first, and so have it taken for dead.
-pub(super) fn is_of_another_app(state: &State, known: &Device, publish: &Publish) -> bool {
+pub(super) fn is_of_another_app(state: &State, known: DeviceView<'_>, publish: &Publish) -> bool {
     let meant = || choose(&state.policy.apps, publish.module.as_deref());
-    state.is_guest(&known.node) && meant().is_some_and(|app| app.name != known.key.app)
+    known.is_guest() && meant().is_some_and(|app| app.name != *known.app())
 }
 
 /// The app of that module; without one, the default among the apps that take tokens for nodes, or the only one.

@@ -166,6 +166,12 @@ impl Lane {
         load
     }
 
+    /// Whether anybody was heard at or before `taken` and still waits.
+    #[must_use]
+    pub fn is_any_late(&self, taken: Moment) -> bool {
+        self.late(taken).chain(self.late_for_next(taken)).next().is_some()
+    }
+
     /// Those who were heard at or before `taken` and still wait for the push under way.
     pub fn late(&self, taken: Moment) -> impl Iterator<Item = &Waiter> {
         self.waiters.iter().filter(move |waiter| waiter.is_late(taken))

@@ -49,9 +49,9 @@ pub enum Memory {
         /// The lane.
         kind: LaneKind,
         /// Who waits, if somebody does.
-        waiter: Option<Waiter>,
+        waiter: Option<Box<Waiter>>,
         /// What the push is to say, should it go again.
-        latest: Load,
+        latest: Box<Load>,
     },
     /// A publish is merged into what waits.
     Queued {
@@ -60,9 +60,9 @@ pub enum Memory {
         /// The lane.
         kind: LaneKind,
         /// What.
-        load: Load,
+        load: Box<Load>,
         /// Who waits, if somebody does.
-        waiter: Option<Waiter>,
+        waiter: Option<Box<Waiter>>,
     },
     /// What is to be delivered is in the outbox.
     Promised {
@@ -92,7 +92,7 @@ pub enum Memory {
         /// How many pushes in a row it was in no state to take, and since when.
         failing: Option<(u32, Moment)>,
         /// What it said, if it did not take the push.
-        error: Option<(Timestamp, Reason)>,
+        error: Option<Box<(Timestamp, Reason)>>,
     },
     /// Nothing is under way in this lane any more, and nothing waits in it.
     Ended {
@@ -110,10 +110,12 @@ pub enum Memory {
         /// The moment.
         taken: Moment,
     },
+    /// All tickets read at or before this moment were looked for.
+    LookedFor(Moment),
     /// Whether clients must not find an app, because the vendor refuses its credentials.
     Withdrawn(AppName, bool),
     /// An app's pushes are kept back, or no longer.
-    Circuit(AppName, Option<Circuit>),
+    Circuit(AppName, Option<Box<Circuit>>),
     /// When an app's credentials end.
     Expires(AppName, Timestamp),
     /// How often that was said.
@@ -172,5 +174,5 @@ pub enum Limit {
     /// Test pushes that an account asks for.
     Testing(Account),
     /// Calls for a registration.
-    RingingRegistration(RegistrationKey),
+    RingingRegistration(Box<RegistrationKey>),
 }

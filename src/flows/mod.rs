@@ -75,11 +75,17 @@ use state::State;
 /// happen.
 #[must_use]
 pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
+    step_into(Step::default(), state, input, now, dice)
+}
+
+/// As [`step`], with the memory of a step that was carried out: what comes most often takes none of its own.
+#[must_use]
+pub fn step_into(spare: Step, state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
     match input {
-        Input::Publish { ticket, publish } => publish::publish(state, Waiter::Iq(ticket), publish, now),
+        Input::Publish { ticket, publish } => publish::publish(state, Waiter::Iq(ticket), publish, now, spare),
         Input::Register { ticket, registration } => register::register(state, ticket, registration, now, dice),
         Input::Unregister { ticket, unregistration } => register::unregister(state, ticket, unregistration, now),
-        Input::Verdict(verdict) => feedback::feedback(state, verdict, now, dice),
+        Input::Verdict(verdict) => feedback::feedback(state, verdict, now, dice, spare),
         Input::Link(up) => linking::link(state, up, now, dice),
         Input::Signals { ticket, host, batch } => batch::batch(state, ticket, &host, batch, now, dice),
         Input::Wish { ticket, account, resource, wish } => {
@@ -88,9 +94,9 @@ pub fn step(state: &State, input: Input, now: Now, dice: &mut Dice) -> Step {
         Input::Reply { host, order, reply } => linking::reply(state, &host, order, reply, now, dice),
         Input::Inner(inner) => match inner {
             Inner::Push { registration, flight, publish } => {
-                publish::publish(state, Waiter::Rules { registration, flight }, *publish, now)
+                publish::publish(state, Waiter::Rules { registration, flight }, *publish, now, spare)
             }
-            Inner::Trial { number, publish } => publish::publish(state, Waiter::Trial(number), *publish, now),
+            Inner::Trial { number, publish } => publish::publish(state, Waiter::Trial(number), *publish, now, spare),
             Inner::Tried { number, said } => commands::trials::tried(state, number, &said, now),
             Inner::Drain(app) => owing::drain(state, &app, now),
             Inner::HostDue(host) => linking::due(state, &host, now, dice),

@@ -13,9 +13,9 @@ pub(super) fn mind(state: &State, verdict: &Verdict, step: &mut Step) {
     let app = state.app(&verdict.app);
     let withdrawn = app.is_some_and(|app| app.withdrawn);
     // One of many push services refuses its own subscribers, not the credentials, once another has taken these.
-    let is_theirs = !(circuit::is_one_of_many(state, &verdict.app) && app.is_some_and(|app| app.works));
+    let is_theirs = || !(circuit::is_one_of_many(state, &verdict.app) && app.is_some_and(|app| app.works));
     let works = match verdict.outcome {
-        Outcome::OperatorFault(_) if !withdrawn && is_theirs => false,
+        Outcome::OperatorFault(_) if !withdrawn && is_theirs() => false,
         Outcome::Accepted if withdrawn => true,
         _ => return,
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::circuit::Fault;
-use super::data::{Change, Decided, Inner, Input, Notice, Then, Waiter};
+use super::data::{Change, Decided, Inner, Input, Notice, Step, Then, Waiter};
 use super::policy::Policy;
 use super::world::{Happened, World, body, call, policy, wake};
 use crate::domain::class::Class;
@@ -339,7 +339,7 @@ fn a_call_of_our_own_rules_that_is_taken_back_was_not_handed_over() {
             module: None,
             notification,
         };
-        let step = super::publish::publish(&world.state, waiter, publish, world.now());
+        let step = super::publish::publish(&world.state, waiter, publish, world.now(), Step::default());
         step.changes.iter().for_each(|change| world.state.apply(change));
         assert!(step.effects.is_empty(), "the circuit is open: {step:?}");
         step.then

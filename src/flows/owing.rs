@@ -11,9 +11,8 @@ use super::data::{Answer, Change, Decided, Effect, Inner, Objection, Owed, Step,
 use super::dice::Dice;
 use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::Memory;
-use super::state::State;
+use super::state::{DeviceView, State};
 use crate::domain::class::Class;
-use crate::domain::device::Device;
 use crate::domain::ids::{AppName, Node, PushId};
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{self, Push};
@@ -107,7 +106,7 @@ pub(super) fn bury(state: &State, node: &Node, step: &mut Step) {
 pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dice, step: &mut Step) {
     let &Failed { device, kind, lane, when } = failed;
     let load = lane.whole();
-    let node = &device.node;
+    let node = &device.node();
     if lane.hung_up && lane.next.is_none() {
         step.noted(device, None, now, Decided::Cancelled);
         return take_back(step, node, kind, lane);
@@ -117,7 +116,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
     }
     // Of what nobody registered nothing is kept.
-    if state.is_guest(node) {
+    if device.is_guest() {
         return give_up(step, node, kind, lane, Refusal::TryLater(Later::Vendor));
     }
     let next = lane.next.iter().flat_map(|next| &next.waiters);
@@ -127,7 +126,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
         Again::AtOnce => Phase::Ready,
         Again::Later(outcome) => {
             let asked = circuit::retry_after(outcome);
-            let is_open = state.app(&device.key.app).is_some_and(|app| app.circuit.is_some());
+            let is_open = state.app(device.app()).is_some_and(|app| app.circuit.is_some());
             // The circuit sees to it that not all are tried. What is asked for this one counts all the same.
             if is_open && asked.is_none() {
                 Phase::Ready
@@ -154,7 +153,7 @@ pub(super) fn again(state: &State, failed: &Failed<'_>, now: Now, dice: &mut Dic
     let lane = Lane { attempts, owed: true, ..Lane::new(load, phase, waiters) };
     step.remember(Memory::Moved { node: node.clone(), kind, lane: Box::new(lane) });
     if phase == Phase::Ready {
-        step.then.push(Inner::Drain(device.key.app.clone()));
+        step.then.push(Inner::Drain(device.app().clone()));
     }
 }
 
@@ -173,7 +172,7 @@ fn keep(step: &mut Step, node: &Node, kind: LaneKind, lane: &Lane, phase: Phase,
 #[derive(Debug)]
 pub(super) struct Failed<'a> {
     /// The device.
-    pub(super) device: &'a Device,
+    pub(super) device: DeviceView<'a>,
     /// The lane.
     pub(super) kind: LaneKind,
     /// The push, and what waits behind it.
@@ -203,15 +202,16 @@ fn back_off(attempts: u32, asked: Option<Duration>, dice: &mut Dice) -> Duration
 pub(super) fn stop(state: &State) -> Step {
     let mut step = Step::default();
     let over = |lane: &Lane| lane.hung_up && lane.next.is_none();
-    for (node, kind, lane) in state.lanes().filter(|(node, _, lane)| !state.is_guest(node) && !over(lane)) {
+    for (device, kind, lane) in state.lanes().filter(|(device, _, lane)| !device.is_guest() && !over(lane)) {
         let load = lane.whole();
         let promised = lane.promised();
         // What our own rules had merged into it may not be on the disk, and they will not be there to ask again.
         let merged = lane.waiters.len() + lane.next.as_ref().map_or(0, |next| next.waiters.len()) > 0;
         let room = if promised.is_some() { !state.is_read_only() } else { state.room_to_owe().is_ok() };
         if (promised != Some(&load) || merged) && room {
-            owe(&mut step, node, kind, &load);
-            step.remember(Memory::Promised { node: node.clone(), kind, lane: true, next: true });
+            let node = device.node();
+            owe(&mut step, &node, kind, &load);
+            step.remember(Memory::Promised { node, kind, lane: true, next: true });
         }
     }
     step
@@ -234,15 +234,15 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
         if begun >= free {
             break;
         }
-        let (Some(lane), Some(device)) = (state.lane(node, *kind), state.device(node)) else { continue };
-        if device.gone.is_some() {
+        let (Some(lane), Some(device)) = (state.lane(node, *kind), state.seen(node)) else { continue };
+        if device.gone().is_some() {
             give_up(&mut step, node, *kind, lane, Refusal::NoSuchDevice);
         } else if lane.load.left(now).is_zero() {
-            step.noted(&device, None, now, Decided::Expired(lane.load.class));
+            step.noted(device, None, now, Decided::Expired(lane.load.class));
             give_up(&mut step, node, *kind, lane, Refusal::TryLater(Later::Vendor));
         } else {
             let push = PushId(state.next_push().0 + begun as u64);
-            begin(state, &device, *kind, lane.clone(), push, now, &mut step);
+            begin(state, device, *kind, lane.clone(), push, now, &mut step);
             begun += 1;
         }
     }
@@ -256,43 +256,44 @@ pub(super) fn drain(state: &State, app: &AppName, now: Now) -> Step {
 /// A lane's push goes to its vendor; if its app's circuit is open, as a trial.
 pub(super) fn begin(
     state: &State,
-    device: &Device,
+    device: DeviceView<'_>,
     kind: LaneKind,
     lane: Lane,
     push: PushId,
     now: Now,
     step: &mut Step,
 ) {
-    let new = state.lane(&device.node, kind).is_none();
-    let lane =
-        Lane { phase: Phase::UnderWay { push, generation: device.generation, since: now.steady }, turn: None, ..lane };
+    let new = state.lane_of(device, kind).is_none();
+    let phase = Phase::UnderWay { push, generation: device.generation(), since: now.steady };
+    let lane = Box::new(Lane { phase, turn: None, ..lane });
+    let node = device.node();
     step.effects.push(Effect::Deliver(Box::new(address(device, push, &lane.load, now))));
-    let (node, lane) = (device.node.clone(), Box::new(lane));
-    step.remember(if new { Memory::Begun { node, kind, lane } } else { Memory::Moved { node, kind, lane } });
     if state.policy.min_interval.is_some() {
-        step.remember(Memory::Sent(device.node.clone(), now.steady));
+        step.remember(Memory::Sent(node.clone(), now.steady));
     }
-    let app = &device.key.app;
+    step.remember(if new { Memory::Begun { node, kind, lane } } else { Memory::Moved { node, kind, lane } });
+    let app = device.app();
     if let Some(circuit) = state.app(app).and_then(|app| app.circuit.as_ref()) {
-        step.remember(Memory::Circuit(app.clone(), Some(Circuit { trial: Some(push), ..circuit.clone() })));
+        let circuit = Box::new(Circuit { trial: Some(push), ..circuit.clone() });
+        step.remember(Memory::Circuit(app.clone(), Some(circuit)));
     }
 }
 
 /// A push as the gateway needs it.
-fn address(device: &Device, id: PushId, load: &Load, now: Now) -> Push {
+fn address(device: DeviceView<'_>, id: PushId, load: &Load, now: Now) -> Push {
     let ttl = push::ttl(load.class);
     Push {
         id,
-        app: device.key.app.clone(),
-        node: device.node.clone(),
-        generation: device.generation,
-        token: device.token.clone(),
-        voip_token: device.voip_token.clone(),
-        owner: device.owner.clone(),
-        account: device.key.account,
-        channel: device.key.channel,
+        app: device.app().clone(),
+        node: device.node(),
+        generation: device.generation(),
+        token: device.token(),
+        voip_token: device.voip_token(),
+        owner: device.owner(),
+        account: device.account(),
+        channel: device.channel(),
         class: load.class,
-        content: (*load.content).clone(),
+        content: load.content.clone(),
         // A call that was owed rings no longer than one that was not.
         ttl: if load.class == Class::Call { ttl.min(load.left(now)) } else { ttl },
     }

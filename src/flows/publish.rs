@@ -8,9 +8,9 @@ use super::guests;
 use super::lane::{Lane, LaneKind, Load, Phase};
 use super::memory::{Limit, Memory};
 use super::owing;
-use super::state::State;
+use super::state::{DeviceView, State, Stranger};
 use crate::domain::class::Class;
-use crate::domain::device::{Access, Device, GoneReason};
+use crate::domain::device::{Access, GoneReason};
 use crate::domain::publish::Publish;
 use crate::domain::rate::Rate;
 use crate::domain::refusal::{Later, Refusal};
@@ -21,16 +21,15 @@ use crate::domain::time::Now;
 /// may be anybody; and anybody may call.
 pub(super) const RINGING: Rate = Rate { count: 6, per: Duration::from_secs(60) };
 
-/// Decides about a publish: refused, sent, joined to the push under way, or queued behind it.
+/// Decides about a publish: refused, sent, joined to the push under way, or queued behind it. Adds it to an empty step.
 #[must_use]
-pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Step {
-    let mut step = Step::default();
+pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now, mut step: Step) -> Step {
     // Our own rules are no stranger to be held back.
     if let (Some(rate), Waiter::Iq(_)) = (state.policy.max_per_domain, &waiter) {
         match state.publishing.less_one(&publish.from, rate, now.steady) {
             None => {
-                if let Some(device) = state.device(&publish.node) {
-                    step.noted(&device, None, now, Decided::Refused(Objection::Later(Later::DomainRate)));
+                if let Some(device) = state.seen(&publish.node) {
+                    step.noted(device, None, now, Decided::Refused(Objection::Later(Later::DomainRate)));
                 }
                 return step.turn_down(waiter, Refusal::TryLater(Later::DomainRate));
             }
@@ -39,34 +38,37 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
             }
         }
     }
-    let known = state.device(&publish.node);
-    let mistaken = known.as_ref().is_some_and(|known| guests::is_of_another_app(state, known, &publish));
+    let known = state.seen(&publish.node);
+    let mistaken = known.is_some_and(|known| guests::is_of_another_app(state, known, &publish));
     if mistaken && state.is_under_way(&publish.node) {
         return step.turn_down(waiter, Refusal::TryLater(Later::Vendor));
     }
     let known = known.filter(|_| !mistaken);
     let guest = if known.is_none() { guests::guest(state, &publish, now.wall) } else { None };
-    let Some(device) = known.as_ref().filter(|device| device.admits(&publish)).or(guest.as_ref()) else {
-        if let Some((device, objection)) = known.as_ref().and_then(|known| Some((known, known.objection(&publish)?))) {
+    let stranger = guest.as_ref().map(Stranger::new);
+    let Some(device) = known.filter(|device| device.admits(&publish)).or(stranger.as_ref().map(Stranger::view)) else {
+        if let Some((device, objection)) = known.and_then(|known| Some((known, known.objection(&publish)?))) {
             step.noted(device, None, now, Decided::Refused(objection));
         }
         return step.turn_down(waiter, Refusal::NoSuchDevice);
     };
     if publish.notification.account_removed {
         // A node that is a token is that of all accounts on its phone, and nobody could register it again.
-        if device.access != Access::Anyone {
-            step.changes.push(Change::Device(Box::new(device.clone().into_gone(GoneReason::AccountDeleted, now.wall))));
-            owing::bury(state, &device.node, &mut step);
+        if device.access() != Access::Anyone {
+            let gone = device.device().into_gone(GoneReason::AccountDeleted, now.wall);
+            step.changes.push(Change::Device(Box::new(gone)));
+            owing::bury(state, &device.node(), &mut step);
         }
         step.tell(waiter, Answer::Done);
         return step;
     }
-    if let Some(guest) = &guest {
+    let is_new = guest.is_some();
+    if let Some(guest) = guest {
         let leaving = if mistaken { Some(guest.node.clone()) } else { guests::oldest(state) };
         if let Some(node) = leaving {
             step.remember(Memory::GuestLeft(node));
         }
-        step.remember(Memory::Guest(Box::new(guest.clone())));
+        step.remember(Memory::Guest(Box::new(guest)));
     }
     let class = ring_or_fall(state, device, publish.notification.class(), now, &mut step);
     if class == Class::Ended {
@@ -80,8 +82,8 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
         expires: now.wall + owing::ttl(state, class),
         until: Some(now.steady + owing::ttl(state, class)),
     };
-    let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: guest.is_some(), now };
-    match state.lane(&device.node, wanted.kind) {
+    let wanted = Wanted { state, device, kind: LaneKind::of(class), load, waiter, guest: is_new, now };
+    match state.lane_of(device, wanted.kind) {
         Some(lane) if lane.under_way().is_some() => wanted.join(lane, step),
         Some(lane) => wanted.merge(lane, step),
         None => wanted.start(step),
@@ -91,7 +93,7 @@ pub fn publish(state: &State, waiter: Waiter, publish: Publish, now: Now) -> Ste
 /// What a publish wants delivered, and who waits for it.
 struct Wanted<'a> {
     state: &'a State,
-    device: &'a Device,
+    device: DeviceView<'a>,
     kind: LaneKind,
     load: Load,
     waiter: Waiter,
@@ -104,8 +106,8 @@ impl Wanted<'_> {
     /// to the same token, though. If not, it waits, merged with what waits there already.
     fn join(self, lane: &Lane, mut step: Step) -> Step {
         let says_as_much = lane.load.class >= self.load.class
-            && lane.under_way().is_some_and(|(_, generation)| generation == self.device.generation);
-        let (node, kind) = (self.device.node.clone(), self.kind);
+            && lane.under_way().is_some_and(|(_, generation)| generation == self.device.generation());
+        let (node, kind) = (self.device.node(), self.kind);
         let mut latest = lane.latest.as_ref().unwrap_or(&lane.load).clone();
         latest.merge(&self.load);
         let crowded = self.is_crowded();
@@ -128,10 +130,11 @@ impl Wanted<'_> {
         let push = lane.under_way().map(|(push, _)| push).filter(|_| says_as_much);
         let what = if says_as_much { Decided::Merged } else { Decided::Queued };
         step.noted(self.device, push, self.now, what(self.load.class));
+        let waiter = waiter.map(Box::new);
         if says_as_much {
-            step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest });
+            step.remember(Memory::Joined { node: node.clone(), kind, waiter, latest: Box::new(latest) });
         } else {
-            step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+            step.remember(Memory::Queued { node: node.clone(), kind, load: Box::new(self.load), waiter });
         }
         if crowded {
             step.remember(Memory::Promised { node, kind, lane: says_as_much, next: !says_as_much });
@@ -141,7 +144,7 @@ impl Wanted<'_> {
 
     /// Something waits in its lane: it is merged into that, and promised if that is.
     fn merge(self, lane: &Lane, mut step: Step) -> Step {
-        let (node, kind) = (self.device.node.clone(), self.kind);
+        let (node, kind) = (self.device.node(), self.kind);
         let mut whole = lane.load.clone();
         whole.merge(&self.load);
         let crowded = self.is_crowded();
@@ -156,7 +159,8 @@ impl Wanted<'_> {
             Some(self.waiter.clone())
         };
         step.noted(self.device, None, self.now, Decided::Queued(self.load.class));
-        step.remember(Memory::Queued { node: node.clone(), kind, load: self.load, waiter });
+        let (load, waiter) = (Box::new(self.load), waiter.map(Box::new));
+        step.remember(Memory::Queued { node: node.clone(), kind, load, waiter });
         if crowded {
             step.remember(Memory::Promised { node, kind, lane: true, next: false });
         }
@@ -166,8 +170,8 @@ impl Wanted<'_> {
     /// Nothing is to be delivered in its lane yet: it goes at once if it can.
     fn start(self, mut step: Step) -> Step {
         let Self { state, device, kind, now, .. } = self;
-        let app = &device.key.app;
-        let rests = state.rests_until(&device.node, now.steady).filter(|_| kind == LaneKind::Messages);
+        let app = device.app();
+        let rests = state.rests_until(&device.node(), now.steady).filter(|_| kind == LaneKind::Messages);
         if let Some(until) = rests {
             return self.promise(Phase::Resting(until), Owing::Interval, step);
         }
@@ -184,7 +188,7 @@ impl Wanted<'_> {
             return self.promise(Phase::Ready, Owing::Crowd, step);
         }
         let lane = Box::new(Lane::new(self.load, Phase::Ready, vec![self.waiter]));
-        step.remember(Memory::Begun { node: device.node.clone(), kind, lane });
+        step.remember(Memory::Begun { node: device.node(), kind, lane });
         if state.has_slot(app) {
             step.then.push(Inner::Drain(app.clone()));
         }
@@ -197,7 +201,7 @@ impl Wanted<'_> {
             return self.turn_down(later, step);
         }
         step.noted(self.device, None, self.now, Decided::Owed(self.load.class, why));
-        let node = self.device.node.clone();
+        let node = self.device.node();
         let waiters = owing::promised(&mut step, [&self.waiter]);
         let lane = Box::new(Lane { owed: true, ..Lane::new(self.load.clone(), phase, waiters) });
         // First the lane, which then has its turn; what is owed without one would take a turn of its own.
@@ -224,7 +228,7 @@ impl Wanted<'_> {
 
     fn room(&self) -> Result<(), Later> {
         // Of what nobody registered nothing is kept.
-        if self.guest || self.state.is_guest(&self.device.node) {
+        if self.guest || self.device.is_guest() {
             return Err(Later::Vendor);
         }
         self.state.room_to_owe()
@@ -232,36 +236,37 @@ impl Wanted<'_> {
 }
 
 /// A call is over, or was taken elsewhere: one that has not left does not ring any more.
-fn hang_up(state: &State, device: &Device, now: Now, step: &mut Step) {
-    let Some(lane) = state.lane(&device.node, LaneKind::Calls) else { return };
+fn hang_up(state: &State, device: DeviceView<'_>, now: Now, step: &mut Step) {
+    let Some(lane) = state.lane_of(device, LaneKind::Calls) else { return };
     if lane.under_way().is_none() {
         step.noted(device, None, now, Decided::Cancelled);
-        return owing::take_back(step, &device.node, LaneKind::Calls, lane);
+        return owing::take_back(step, &device.node(), LaneKind::Calls, lane);
     }
     // It may ring by now, or not; it does not go again.
-    owing::settle(step, &device.node, LaneKind::Calls, lane);
+    owing::settle(step, &device.node(), LaneKind::Calls, lane);
     owing::taken_back(step, lane.next.iter().flat_map(|next| &next.waiters));
-    step.remember(Memory::HungUp(device.node.clone()));
+    step.remember(Memory::HungUp(device.node()));
 }
 
 /// A call rings if device and account have not rung too often; else it falls to important.
-fn ring_or_fall(state: &State, device: &Device, class: Class, now: Now, step: &mut Step) -> Class {
+fn ring_or_fall(state: &State, device: DeviceView<'_>, class: Class, now: Now, step: &mut Step) -> Class {
     if class != Class::Call {
         return class;
     }
-    let device_bucket = state.ringing_devices.less_one(&device.node, RINGING, now.steady);
+    let (node, owner) = (device.node(), device.owner());
+    let device_bucket = state.ringing_devices.less_one(&node, RINGING, now.steady);
     // What nobody registered is nobody's: there is no account to share a limit.
-    let account_bucket = match device.access {
+    let account_bucket = match device.access() {
         Access::Anyone => device_bucket,
-        Access::Secret | Access::Node => state.ringing_accounts.less_one(&device.owner, RINGING, now.steady),
+        Access::Secret | Access::Node => state.ringing_accounts.less_one(&owner, RINGING, now.steady),
     };
     let (Some(device_bucket), Some(account_bucket)) = (device_bucket, account_bucket) else {
         step.noted(device, None, now, Decided::TooManyCalls);
         return Class::Important;
     };
-    step.remember(Memory::Drawn(Limit::RingingDevice(device.node.clone()), device_bucket, now.steady));
-    if device.access != Access::Anyone {
-        step.remember(Memory::Drawn(Limit::RingingAccount(device.owner.clone()), account_bucket, now.steady));
+    step.remember(Memory::Drawn(Limit::RingingDevice(node), device_bucket, now.steady));
+    if device.access() != Access::Anyone {
+        step.remember(Memory::Drawn(Limit::RingingAccount(owner), account_bucket, now.steady));
     }
     Class::Call
 }

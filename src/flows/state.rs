@@ -5,13 +5,15 @@ mod apps;
 mod devices;
 mod lanes;
 mod load;
+mod number;
 mod queues;
 mod sent;
 mod settings;
 #[cfg(test)]
 mod sizes;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 use super::commands::Waits;
@@ -25,14 +27,16 @@ use super::policy::Policy;
 use super::registrations::Registrations;
 use super::status::Vitals;
 use crate::domain::device::{Device, DeviceKey};
-use crate::domain::ids::{Account, AppName, Domain, Node, PushId};
+use crate::domain::ids::{Account, AppName, Domain, Node, PushId, Seat};
 use crate::domain::rate::Buckets;
 use crate::domain::refusal::Later;
 use crate::domain::registration::RegistrationKey;
 use crate::domain::time::{Moment, Now, Timestamp};
 pub use apps::AppState;
 use devices::Devices;
+pub use devices::{DeviceView, Stranger};
 use lanes::Lanes;
+use number::ByNumber;
 pub use queues::{Queues, Turn};
 use sent::Sent;
 
@@ -49,12 +53,15 @@ pub struct State {
     pub policy: Policy,
     devices: Devices,
     /// What is on its way to devices: to few of them at a time.
-    lanes: HashMap<Node, Lanes>,
+    lanes: HashMap<Seat, Lanes, BuildHasherDefault<ByNumber>>,
     /// Devices that nobody registered, and that are not stored; the oldest first.
     guests: VecDeque<Node>,
-    apps: HashMap<AppName, AppState>,
+    /// Few, and chosen by the operator.
+    apps: BTreeMap<AppName, AppState>,
+    /// Pushes that no vendor has spoken of yet, of all apps.
+    under_way: usize,
     /// When the oldest tickets are late, and where they wait. Holds an entry per ticket, answered or not.
-    lateness: VecDeque<(Moment, Node, LaneKind)>,
+    lateness: VecDeque<(Moment, Seat, LaneKind)>,
     waiting: usize,
     queues: Queues,
     /// When a push last went to a device, where there must be time between them.
@@ -125,9 +132,10 @@ impl State {
             vitals: Vitals::default(),
             policy,
             devices: Devices::default(),
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             guests: VecDeque::new(),
-            apps: HashMap::new(),
+            apps: BTreeMap::new(),
+            under_way: 0,
             lateness: VecDeque::new(),
             waiting: 0,
             queues: Queues::default(),
@@ -142,6 +150,18 @@ impl State {
             enabling: Buckets::new(REMEMBERED),
             ringing_registrations: Buckets::new(REMEMBERED),
         }
+    }
+
+    /// The device behind a node, dead ones included: nothing is read of it but what is asked for.
+    #[must_use]
+    pub fn seen(&self, node: &Node) -> Option<DeviceView<'_>> {
+        self.devices.at(self.devices.find(node)?)
+    }
+
+    /// The device in this seat, if one is.
+    #[must_use]
+    pub fn seated(&self, seat: Seat) -> Option<DeviceView<'_>> {
+        self.devices.at(seat)
     }
 
     /// The device behind a node, dead ones included. It is put together for this, without allocating.
@@ -203,21 +223,28 @@ impl State {
     /// What is under way to a device.
     #[must_use]
     pub fn lane(&self, node: &Node, kind: LaneKind) -> Option<&Lane> {
-        self.lanes.get(node)?.get(kind)
+        self.lanes.get(&self.devices.find(node)?)?.get(kind)
+    }
+
+    /// The same for a device that was looked up.
+    #[must_use]
+    pub fn lane_of(&self, device: DeviceView<'_>, kind: LaneKind) -> Option<&Lane> {
+        self.lanes.get(&device.seat())?.get(kind)
     }
 
     /// All that is on its way to devices.
-    pub fn lanes(&self) -> impl Iterator<Item = (&Node, LaneKind, &Lane)> {
+    pub fn lanes(&self) -> impl Iterator<Item = (DeviceView<'_>, LaneKind, &Lane)> {
+        let seated = self.lanes.iter().filter_map(|(seat, lanes)| Some((self.devices.at(*seat)?, lanes)));
         let both = [LaneKind::Messages, LaneKind::Calls];
-        let of =
-            move |(node, lanes)| both.into_iter().filter_map(move |kind| Some((node, kind, Lanes::get(lanes, kind)?)));
-        self.lanes.iter().flat_map(of)
+        seated.flat_map(move |(device, lanes)| {
+            both.into_iter().filter_map(move |kind| Some((device, kind, lanes.get(kind)?)))
+        })
     }
 
     /// Whether a push to this device is on its way, in either lane.
     #[must_use]
     pub fn is_under_way(&self, node: &Node) -> bool {
-        self.lanes.contains_key(node)
+        self.devices.find(node).is_some_and(|seat| self.lanes.contains_key(&seat))
     }
 
     /// What is known of an app's way to its vendor.
@@ -234,8 +261,8 @@ impl State {
 
     /// How many pushes are with vendors.
     #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.apps.values().map(|app| app.under_way).sum()
+    pub const fn under_way(&self) -> usize {
+        self.under_way
     }
 
     /// Whether so many wait that there must not be more, and some vendor is busy rather than silent: what waits for its
@@ -286,7 +313,8 @@ impl State {
     /// Until when a device has to be left alone (`push.min_interval`).
     #[must_use]
     pub fn rests_until(&self, node: &Node, now: Moment) -> Option<Moment> {
-        let until = self.sent.last(node)? + self.policy.min_interval?;
+        let interval = self.policy.min_interval?;
+        let until = self.sent.last(node)? + interval;
         (until > now).then_some(until)
     }
 
@@ -351,8 +379,8 @@ impl State {
     }
 
     /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
-    pub fn late(&self, now: Moment) -> impl Iterator<Item = (&Node, LaneKind)> {
+    pub fn late(&self, now: Moment) -> impl Iterator<Item = (Seat, LaneKind)> {
         let late = self.lateness.iter().take_while(move |(at, ..)| *at <= now);
-        late.map(|(_, node, kind)| (node, *kind))
+        late.map(|(_, seat, kind)| (*seat, *kind))
     }
 }

@@ -1,5 +1,7 @@
 //! What holds for the payloads of every style, whatever strangers write and operators want.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -66,7 +68,7 @@ fn any_push() -> impl Strategy<Value = Push> {
             owner: Account::new(owner),
             voip_token: voip.then(|| DeviceToken::new("voip-1")),
             channel: room.then(|| DeviceHash::of("room@example.org", "1")),
-            content,
+            content: Arc::new(content),
             ..push(class)
         },
     )
@@ -178,7 +180,7 @@ fn every_key_that_we_write_is_one_that_operators_may_not_use() {
             for (voip, sealed) in [(false, None), (true, None), (false, sealed.clone())] {
                 let content = Content { count: Some(1), sender: text(), body: text(), nickname: text(), sealed };
                 let push = Push {
-                    content,
+                    content: Arc::new(content),
                     channel: Some(DeviceHash::of("room@example.org", "1")),
                     voip_token: voip.then(|| DeviceToken::new("v")),
                     ..push(class)

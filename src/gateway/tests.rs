@@ -1,5 +1,7 @@
 //! Every push gets its verdict, whatever happens to its app.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::class::Class;
 use crate::domain::ids::{DeviceHash, Node, PushId};
@@ -18,7 +20,7 @@ pub(crate) fn push(class: Class) -> Push {
         account: DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0"),
         channel: None,
         class,
-        content: Content::default(),
+        content: Arc::new(Content::default()),
         ttl: ttl(class),
     }
 }

@@ -1,5 +1,6 @@
 //! APNs: what Apple gets, and what is made of its answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
@@ -89,7 +90,7 @@ async fn a_push_with_words_of_its_own_does_not_collapse() {
         body: Some(Private::new("Wherefore art thou?")),
         ..Content::default()
     };
-    let got = sent(&vendor, &apns, &Push { content, ..push(1) }).await;
+    let got = sent(&vendor, &apns, &Push { content: Arc::new(content), ..push(1) }).await;
     assert_eq!(got.header("apns-collapse-id"), "");
     let alert = serde_json::json!({"title": "juliet@example.org", "body": "Wherefore art thou?"});
     assert_eq!(got.json()["aps"]["alert"], alert);
@@ -110,7 +111,8 @@ async fn style_conversations_is_what_p2_sends() {
 async fn a_long_body_is_cut_to_what_apple_takes() {
     let (vendor, apns) = at_noon().await;
     let body = Some(Private::new("Ω".repeat(10_000)));
-    let got = sent(&vendor, &apns, &Push { content: Content { body, ..Content::default() }, ..push(1) }).await;
+    let got =
+        sent(&vendor, &apns, &Push { content: Arc::new(Content { body, ..Content::default() }), ..push(1) }).await;
     assert!((4090..=4096).contains(&got.body.len()), "{}", got.body.len());
 }
 

@@ -55,7 +55,7 @@ async fn tokens_and_words_are_never_logged() {
         nickname: Some(Private::new("nickname-in-trust")),
         sealed: Some(Sealed { iv: "iv".into(), payload: Private::new("sealed-in-trust"), voip: false }),
     };
-    let push = Push { token: DeviceToken::new("token-in-trust"), content, ..push(1) };
+    let push = Push { token: DeviceToken::new("token-in-trust"), content: Arc::new(content), ..push(1) };
     assert_eq!(Stub.send(&push).await, Outcome::Accepted);
     for _ in 0..2 {
         assert_eq!(apns.send(&push).await, Outcome::Accepted);

@@ -106,7 +106,7 @@ pub(crate) fn push(id: u64) -> Push {
         account: DeviceHash::of("romeo@example.org", "92afd7a91cdba9a0"),
         channel: None,
         class: Class::Important,
-        content: Content::default(),
+        content: Arc::new(Content::default()),
         ttl: ttl(Class::Important),
     }
 }

@@ -1,5 +1,6 @@
 //! Web Push: what a browser gets, and what is made of its push service's answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
@@ -94,7 +95,7 @@ async fn what_a_browser_opens_is_what_was_said() {
         nickname: Some(Private::new("Ju")),
         sealed: None,
     };
-    assert_eq!(webpush(&vendor).send(&Push { content, ..to(&browser, 1) }).await, Outcome::Accepted);
+    assert_eq!(webpush(&vendor).send(&Push { content: Arc::new(content), ..to(&browser, 1) }).await, Outcome::Accepted);
     let got = vendor.pushes().pop().unwrap();
     assert_eq!((got.header("topic"), got.body.len()), ("", 2902), "as long as one that says nothing");
     let expected = serde_json::json!({
@@ -229,7 +230,7 @@ async fn texts_of_ten_kilobytes_fit() {
     let (webpush, browser) = (webpush(&vendor), Browser::at("push.test", "b-1"));
     let long = || Some(Private::new("Ω\"\u{1}".repeat(3000)));
     let content = Content { sender: long(), body: long(), nickname: long(), ..Content::default() };
-    assert_eq!(webpush.send(&Push { content, ..to(&browser, 1) }).await, Outcome::Accepted);
+    assert_eq!(webpush.send(&Push { content: Arc::new(content), ..to(&browser, 1) }).await, Outcome::Accepted);
     let got = vendor.pushes().pop().unwrap();
     let said = opened(&browser, &got);
     assert_eq!((got.body.len(), &said["account"], &said["sender"]), (2902, &ACCOUNT.into(), &serde_json::Value::Null));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pushkeeper::clock::Clock;
 use pushkeeper::domain::app::Style;
@@ -119,7 +120,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, style) in STYLES {
         let mut add = |class: Class, variant: &str, look: Look, change: &dyn Fn(Push) -> Push| {
-            let push = change(Push { class, ttl: ttl(class), content: said(class), ..push(1) });
+            let push = change(Push { class, ttl: ttl(class), content: Arc::new(said(class)), ..push(1) });
             cases.push(Case { name: format!("{name}-{}{variant}", class.name()), style, look, push });
         };
         for class in CLASSES {
@@ -127,11 +128,11 @@ fn cases() -> Vec<Case> {
         }
         add(Class::Call, "-voip", Look::PLAIN, &voip);
         add(Class::Call, "-voip-sealed", Look::PLAIN, &|push| voip(sealed(push)));
-        add(Class::Important, "-wordless", Look::PLAIN, &|push| Push { content: Content::default(), ..push });
+        add(Class::Important, "-wordless", Look::PLAIN, &|push| Push { content: Arc::new(Content::default()), ..push });
         add(Class::Important, "-room", Look::PLAIN, &room);
         add(Class::Important, "-sealed", Look::PLAIN, &sealed);
         add(Class::Ended, "-sealed", Look::PLAIN, &sealed);
-        add(Class::Important, "-look", look(), &|push| Push { content: Content::default(), ..push });
+        add(Class::Important, "-look", look(), &|push| Push { content: Arc::new(Content::default()), ..push });
         add(Class::Unimportant, "-look", look(), &|push| push);
     }
     cases
@@ -160,13 +161,18 @@ fn sealed(push: Push) -> Push {
         payload: Private::new("c2VhbGVkIHRvIHRoZSBjbGllbnQncyBrZXk="),
         voip: push.class == Class::Call,
     };
-    Push { content: Content { sealed: Some(sealed), ..Content::default() }, ..push }
+    Push { content: Arc::new(Content { sealed: Some(sealed), ..Content::default() }), ..push }
 }
 
 fn room(push: Push) -> Push {
     let nickname = Some(Private::new("Juliet"));
-    let content = Content { nickname, sender: Some(Private::new("balcony@chat.example.org")), ..push.content };
-    Push { channel: Some(DeviceHash::of("balcony@chat.example.org", "92afd7a91cdba9a0")), content, ..push }
+    let content =
+        Content { nickname, sender: Some(Private::new("balcony@chat.example.org")), ..(*push.content).clone() };
+    Push {
+        channel: Some(DeviceHash::of("balcony@chat.example.org", "92afd7a91cdba9a0")),
+        content: Arc::new(content),
+        ..push
+    }
 }
 
 fn look() -> Look {

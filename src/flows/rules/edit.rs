@@ -152,7 +152,7 @@ impl<'a> Edit<'a> {
     /// Whether one more call may ring there by now; counts it if so.
     pub(super) fn may_ring(&mut self, registration: &RegistrationKey) -> bool {
         let drawn = |change: &Change| match change {
-            Change::Memory(Memory::Drawn(Limit::RingingRegistration(key), bucket, _)) if key == registration => {
+            Change::Memory(Memory::Drawn(Limit::RingingRegistration(key), bucket, _)) if **key == *registration => {
                 Some(*bucket)
             }
             _ => None,
@@ -163,7 +163,7 @@ impl<'a> Edit<'a> {
             None => self.state.ringing_registrations.less_one(registration, RINGING, now),
         };
         if let Some(bucket) = left {
-            self.step.remember(Memory::Drawn(Limit::RingingRegistration(registration.clone()), bucket, now));
+            self.step.remember(Memory::Drawn(Limit::RingingRegistration(Box::new(registration.clone())), bucket, now));
         }
         left.is_some()
     }

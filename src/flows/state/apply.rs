@@ -61,8 +61,9 @@ impl State {
             true => self.guests.retain(|other| other != node),
             false => {}
         }
-        self.devices.forget(node);
-        self.lanes.remove(node);
+        if let Some(seat) = self.devices.forget(node) {
+            self.lanes.remove(&seat);
+        }
     }
 
     /// As [`apply`](Self::apply), for what lives in memory only and so need not be kept.
@@ -76,29 +77,34 @@ impl State {
                 Limit::RingingAccount(owner) => self.ringing_accounts.put(owner, bucket, now),
                 Limit::Testing(account) => self.testing.put(account, bucket, now),
                 Limit::Enabling(account) => self.enabling.put(account, bucket, now),
-                Limit::RingingRegistration(key) => self.ringing_registrations.put(key, bucket, now),
+                Limit::RingingRegistration(key) => self.ringing_registrations.put(*key, bucket, now),
             },
             Memory::Begun { node, kind, lane } => self.open(&node, kind, lane),
             Memory::Moved { node, kind, lane } => self.move_on(&node, kind, lane),
-            Memory::Joined { node, kind, waiter, latest } => self.join(&node, kind, waiter, latest),
-            Memory::Queued { node, kind, load, waiter } => self.queue(&node, kind, load, waiter),
+            Memory::Joined { node, kind, waiter, latest } => {
+                self.join(&node, kind, waiter.map(|waiter| *waiter), *latest)
+            }
+            Memory::Queued { node, kind, load, waiter } => self.queue(&node, kind, *load, waiter.map(|waiter| *waiter)),
             Memory::Promised { node, kind, lane, next } => self.promise(&node, kind, lane, next),
             Memory::HungUp(node) => self.hang_up(&node),
             Memory::Sent(node, at) => self.sent.note(&node, at, self.policy.min_interval),
             Memory::Spoke { app, at, failing, error } => {
                 let app = self.apps.entry(app).or_default();
-                app.under_way = app.under_way.saturating_sub(1);
+                self.under_way -= app.landed();
                 app.last_verdict = Some(at);
                 app.failing = failing;
                 if error.is_some() {
-                    app.last_error = error;
+                    app.last_error = error.map(|error| *error);
                 }
             }
             Memory::Guest(device) => self.put(&device, true),
             Memory::GuestLeft(node) => self.forget(&node),
             Memory::Ended { node, kind } => self.end(&node, kind),
             Memory::Late { node, kind, taken } => self.expire(&node, kind, taken),
-            Memory::Circuit(app, circuit) => self.apps.entry(app).or_default().circuit = circuit,
+            Memory::LookedFor(taken) => self.looked_for(taken),
+            Memory::Circuit(app, circuit) => {
+                self.apps.entry(app).or_default().circuit = circuit.map(|circuit| *circuit)
+            }
             Memory::Withdrawn(app, withdrawn) => self.apps.entry(app).or_default().withdrawn = withdrawn,
             Memory::Expires(app, at) => self.apps.entry(app).or_default().expires = Some(at),
             Memory::ExpirySaid(app, stage) => self.apps.entry(app).or_default().expiry_said = stage,

@@ -32,3 +32,12 @@ pub struct AppState {
     /// Set while its pushes are kept back.
     pub circuit: Option<Circuit>,
 }
+
+impl AppState {
+    /// One push fewer is under way. Returns how many that takes away: none if there was none.
+    pub(super) const fn landed(&mut self) -> usize {
+        let before = self.under_way;
+        self.under_way = before.saturating_sub(1);
+        before - self.under_way
+    }
+}

@@ -5,6 +5,7 @@
 mod groups;
 mod slab;
 mod slot;
+mod view;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -14,11 +15,12 @@ use hashbrown::hash_table::Entry;
 
 use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device, DeviceKey, Fact};
-use crate::domain::ids::{Account, AppName, Node};
+use crate::domain::ids::{Account, AppName, Node, Seat};
 use crate::domain::time::Timestamp;
 use groups::Groups;
 use slab::Slab;
 use slot::Slot;
+pub use view::{DeviceView, Stranger};
 
 /// Devices by node, by key and by owner.
 #[derive(Debug, Default)]
@@ -54,18 +56,36 @@ impl Devices {
 
     /// The device behind a node.
     pub(super) fn get(&self, node: &Node) -> Option<Device> {
-        self.device(self.find(node)?)
+        Some(self.at(self.find(node)?)?.device())
+    }
+
+    /// The device in a seat.
+    pub(super) fn at(&self, Seat(at): Seat) -> Option<DeviceView<'_>> {
+        let slot = self.slots.get(at)?;
+        Some(DeviceView::new(slot, self.groups.get(slot.group)?, Seat(at)))
+    }
+
+    /// Where the device behind a node is.
+    pub(super) fn find(&self, node: &Node) -> Option<Seat> {
+        // Mostly it is where it was: whoever looked it up before handed that on.
+        let Seat(hint) = node.seat();
+        if self.slots.get(hint).is_some_and(|slot| slot.texts.is_of(node)) {
+            return Some(Seat(hint));
+        }
+        let hash = spread(half(self.hasher.hash_one(node)));
+        self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied().map(Seat)
     }
 
     /// The latest device of this key.
     pub(super) fn registered(&self, key: &DeviceKey) -> Option<Device> {
         let hash = spread(hash_key(&self.hasher, key));
-        self.device(*self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
+        let at = self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?;
+        self.device(*at)
     }
 
     /// All of them, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Device> {
-        self.slots.iter().filter_map(|(_, slot)| slot.device(&self.groups))
+        self.slots.iter().filter_map(|(at, _)| self.device(at))
     }
 
     /// All of an owner, in the order in which they came.
@@ -78,14 +98,14 @@ impl Devices {
 
     /// Dead devices, the longest dead first; to the second.
     pub(super) fn gone(&self) -> impl Iterator<Item = (Timestamp, Node)> {
-        let slots = self.gone.iter().filter_map(|(_, at)| self.slot(*at));
-        slots.filter_map(|slot| Some((slot.gone()?.at, slot.texts.node())))
+        let seated = self.gone.iter().filter_map(|(_, at)| self.at(Seat(*at)));
+        seated.filter_map(|device| Some((device.gone()?.at, device.node())))
     }
 
     /// Devices that no push was ever taken for, the one that was registered longest ago first; to the second.
     pub(super) fn unproven(&self) -> impl Iterator<Item = (Timestamp, Node)> {
-        let slots = self.unproven.iter().filter_map(|(_, at)| self.slot(*at));
-        slots.map(|slot| (slot.renewed(), slot.texts.node()))
+        let seated = self.unproven.iter().filter_map(|(_, at)| self.at(Seat(*at)));
+        seated.map(|device| (device.renewed(), device.node()))
     }
 
     /// Whether there is a device behind this node.
@@ -93,16 +113,9 @@ impl Devices {
         self.find(node).is_some()
     }
 
-    /// The app of the device behind this node.
-    pub(super) fn app(&self, node: &Node) -> Option<&AppName> {
-        let slot = self.slot(self.find(node)?)?;
-        Some(&self.groups.get(slot.group)?.app)
-    }
-
     /// Whether nobody registered this device, and it is not stored.
     pub(super) fn is_guest(&self, node: &Node) -> bool {
-        let slot = self.find(node).and_then(|at| self.slot(at));
-        slot.and_then(|slot| self.groups.get(slot.group)).is_some_and(|group| group.guest)
+        self.find(node).and_then(|seat| self.at(seat)).is_some_and(|device| device.is_guest())
     }
 
     /// Whether a push to any device of this app was ever taken under these credentials.
@@ -117,7 +130,7 @@ impl Devices {
         let group = self.groups.join(device, guest);
         let slot = Slot::new(device, group);
         let at = match self.find(&device.node) {
-            Some(at) => {
+            Some(Seat(at)) => {
                 let renamed = self.slot(at).is_some_and(|known| !known.has_key(&device.key, &self.groups));
                 if renamed {
                     self.forget_key(at);
@@ -196,28 +209,31 @@ impl Devices {
 
     /// Adds a line to a device's history. Returns its app, and when a push was last taken, if the device is there.
     pub(super) fn note(&mut self, fact: &Fact) -> Option<(&AppName, Option<Timestamp>)> {
-        let at = self.find(&fact.node)?;
+        let Seat(at) = self.find(&fact.node)?;
         let slot = self.slots.get_mut(at)?;
+        let was_unproven = slot.last_accepted.get().is_none();
         slot.note(fact);
-        if slot.last_accepted.get().is_some() {
+        let last_accepted = slot.last_accepted.get();
+        if was_unproven && last_accepted.is_some() {
             self.unproven.remove(&(seconds(slot.renewed()), at));
         }
-        Some((&self.groups.get(slot.group)?.app, slot.last_accepted.get()))
+        Some((&self.groups.get(slot.group)?.app, last_accepted))
     }
 
-    /// A device is no longer remembered.
-    pub(super) fn forget(&mut self, node: &Node) {
-        let Some(at) = self.find(node) else { return };
+    /// A device is no longer remembered. Returns where it was.
+    pub(super) fn forget(&mut self, node: &Node) -> Option<Seat> {
+        let Seat(at) = self.find(node)?;
         self.disown(at);
         self.forget_dates(at);
         self.forget_key(at);
-        let Some(slot) = self.slots.get(at) else { return };
+        let slot = self.slots.get(at)?;
         if let Ok(found) = self.by_node.find_entry(hash_node(&self.hasher, slot), |other| *other == at) {
             found.remove();
         }
         if let Some(slot) = self.slots.remove(at) {
             self.groups.leave(slot.group);
         }
+        Some(Seat(at))
     }
 
     fn slot(&self, at: u32) -> Option<&Slot> {
@@ -225,12 +241,7 @@ impl Devices {
     }
 
     fn device(&self, at: u32) -> Option<Device> {
-        self.slot(at)?.device(&self.groups)
-    }
-
-    fn find(&self, node: &Node) -> Option<u32> {
-        let hash = spread(half(self.hasher.hash_one(node)));
-        self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied()
+        Some(self.at(Seat(at))?.device())
     }
 
     fn last_of(&self, owner: &Account) -> Option<u32> {

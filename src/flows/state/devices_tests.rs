@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::device::tests::device;
 use crate::domain::device::{Gone, GoneReason, History, Said};
 use crate::domain::ids::{DeviceHash, Domain};
+use crate::domain::publish::{Notification, Publish};
 use crate::domain::secret::{DeviceToken, Secret};
 
 const APNS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -81,12 +82,39 @@ impl Model {
     }
 }
 
+/// A view says what the whole device does.
+fn check_view(view: Option<DeviceView<'_>>, known: Option<(&Device, bool)>) {
+    let Some((view, (device, guest))) = view.zip(known) else {
+        return assert_eq!((view.is_some(), known.is_some()), (false, false));
+    };
+    assert_eq!((view.node(), view.app(), view.is_guest()), (device.node.clone(), &device.key.app, guest));
+    assert_eq!((view.account(), view.channel()), (device.key.account, device.key.channel));
+    assert_eq!((view.owner(), view.access()), (device.owner.clone(), device.access));
+    assert_eq!((view.token(), view.voip_token()), (device.token.clone(), device.voip_token.clone()));
+    assert_eq!((view.generation(), view.renewed(), view.gone()), (device.generation, device.renewed, device.gone));
+    assert_eq!((view.history(), view.seat(), view.node().seat()), (device.history.clone(), view.seat(), view.seat()));
+    for from in ["a.example", "b.example", "c.example"] {
+        for secret in [Some(device.secret.reveal().into_owned()), Some("wrong".to_owned()), None] {
+            let publish = Publish {
+                from: Domain::new(from),
+                from_full_jid: false,
+                node: device.node.clone(),
+                secret: secret.map(Secret::new),
+                module: None,
+                notification: Notification::default(),
+            };
+            assert_eq!(view.admits(&publish), device.admits(&publish));
+            assert_eq!(view.objection(&publish), device.objection(&publish));
+        }
+    }
+}
+
 fn check(devices: &Devices, model: &Model, nodes: &[Node], owners: &[Account]) {
     for node in nodes {
         let known = model.devices.get(node);
         assert_eq!(devices.get(node).as_ref(), known.map(|(device, _)| device));
         assert_eq!(devices.contains(node), known.is_some());
-        assert_eq!(devices.app(node), known.map(|(device, _)| &device.key.app));
+        check_view(devices.find(node).and_then(|seat| devices.at(seat)), known.map(|(device, guest)| (device, *guest)));
         assert_eq!(devices.is_guest(node), known.is_some_and(|(_, guest)| *guest));
     }
     for owner in owners {
@@ -177,7 +205,7 @@ proptest! {
             match &act {
                 Act::Put(device, guest) => devices.put(device, *guest),
                 Act::Note(fact) => drop(devices.note(fact).map(|(_, accepted)| accepted)),
-                Act::Forget(node) => devices.forget(node),
+                Act::Forget(node) => drop(devices.forget(node)),
             }
             check(&devices, &model, &nodes(), &owners());
         }
@@ -254,4 +282,26 @@ fn devices_that_were_added_are_found_once_all_are_named() {
     assert_eq!(at_once.gone().collect::<Vec<_>>(), one_by_one.gone().collect::<Vec<_>>());
     let unproven = at_once.unproven().collect::<Vec<_>>();
     assert_eq!((unproven.len(), &unproven), (2181, &one_by_one.unproven().collect::<Vec<_>>()));
+}
+
+#[test]
+fn whoever_was_in_a_seat_before_is_not_found_in_it() {
+    let with = |node: &str| Device { node: Node::new(node), ..device() };
+    let mut devices = Devices::default();
+    devices.put(&with("before"), false);
+    let before = devices.get(&Node::new("before")).unwrap().node;
+    assert_eq!(devices.find(&before), Some(before.seat()));
+    assert_eq!(devices.forget(&before), Some(before.seat()));
+    devices.put(&with("after"), false);
+    let after = devices.get(&Node::new("after")).unwrap().node;
+    // Its seat was given away.
+    assert_eq!(after.seat(), before.seat());
+    assert_eq!((devices.find(&before), devices.find(&after)), (None, Some(after.seat())));
+    // A hint that is wrong costs a look, no more.
+    let elsewhere = Node::new("after").at(Seat(7));
+    assert_eq!(devices.find(&elsewhere), Some(after.seat()));
+    devices.put(&with("before"), false);
+    let found = devices.find(&before).unwrap();
+    assert_ne!((found, before.clone()), (before.seat(), after));
+    assert_eq!(devices.at(found).unwrap().node(), before);
 }

@@ -30,13 +30,6 @@ impl Lanes {
         }
     }
 
-    const fn place(&mut self, kind: LaneKind) -> &mut Option<Box<Lane>> {
-        match kind {
-            LaneKind::Messages => &mut self.messages,
-            LaneKind::Calls => &mut self.calls,
-        }
-    }
-
     const fn is_empty(&self) -> bool {
         self.messages.is_none() && self.calls.is_none()
     }
@@ -45,34 +38,37 @@ impl Lanes {
 impl State {
     /// Changes a lane, and all that is known of lanes besides.
     fn alter(&mut self, node: &Node, kind: LaneKind, change: impl FnOnce(&mut Option<Box<Lane>>)) {
-        let place = (node.clone(), kind);
-        let mut entry = match self.lanes.entry(node.clone()) {
+        let Some(seat) = self.devices.find(node) else { return };
+        let mut entry = match self.lanes.entry(seat) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(free) => {
-                let Some(app) = self.devices.app(node) else { return };
-                free.insert_entry(Lanes::new(app.clone()))
+                let Some(device) = self.devices.at(seat) else { return };
+                free.insert_entry(Lanes::new(device.app().clone()))
             }
         };
-        let Lanes { app, .. } = entry.get();
-        let app = app.clone();
-        let lane = entry.get_mut().place(kind);
+        let Lanes { app, messages, calls } = entry.get_mut();
+        let lane = match kind {
+            LaneKind::Messages => messages,
+            LaneKind::Calls => calls,
+        };
         let before = lane.as_ref().and_then(|lane| lane.under_way());
         if let Some(lane) = lane {
             self.waiting = self.waiting.saturating_sub(lane.waiting());
-            self.queues.leave(&app, &place, lane);
+            self.queues.leave(app, (node, kind), lane);
         }
         let turn = lane.as_ref().and_then(|lane| lane.turn);
         change(lane);
         let after = lane.as_ref().and_then(|lane| lane.under_way());
         if let Some(lane) = lane {
             self.waiting += lane.waiting();
-            self.queues.enter(&app, &place, lane);
+            self.queues.enter(app, (node, kind), lane);
         }
         if let Some((push, _)) = after.filter(|_| after != before) {
             self.next_push = self.next_push.max(push.0.saturating_add(1));
             self.apps.entry(app.clone()).or_default().under_way += 1;
+            self.under_way += 1;
             if let Some(turn) = turn {
-                self.queues.served(&app, turn);
+                self.queues.served(app, turn);
             }
         }
         if entry.get().is_empty() {
@@ -172,6 +168,10 @@ impl State {
                 lane.expire(taken);
             }
         });
+    }
+
+    /// Those who were heard at or before `taken` need not be looked for any more.
+    pub(super) fn looked_for(&mut self, taken: Moment) {
         let over = taken + self.policy.answer_within;
         while self.lateness.front().is_some_and(|(at, ..)| *at <= over) {
             self.lateness.pop_front();
@@ -180,22 +180,28 @@ impl State {
 
     /// Somebody will have waited for too long at some time.
     fn expect(&mut self, node: &Node, kind: LaneKind, waiter: &Waiter) {
-        if let Waiter::Iq(ticket) = waiter {
-            self.lateness.push_back((ticket.taken + self.policy.answer_within, node.clone(), kind));
+        if let Waiter::Iq(ticket) = waiter
+            && let Some(seat) = self.devices.find(node)
+        {
+            self.lateness.push_back((ticket.taken + self.policy.answer_within, seat, kind));
         }
     }
 
     /// Forgets what the store knows, keeps what lives in memory: before loading the store again.
     pub fn forget_stored(&mut self) -> Vec<(Node, LaneKind, Box<Lane>)> {
+        let mut lanes = Vec::new();
+        for (seat, Lanes { messages, calls, .. }) in self.lanes.drain() {
+            let Some(device) = self.devices.at(seat) else { continue };
+            lanes.extend(messages.map(|lane| (device.node(), LaneKind::Messages, lane)));
+            lanes.extend(calls.map(|lane| (device.node(), LaneKind::Calls, lane)));
+        }
         self.devices = super::Devices::default();
+        // Their seats are others when they come back.
+        self.lateness.clear();
         self.guests.clear();
         self.queues = super::Queues::default();
         self.registrations = super::Registrations::new(self.policy.rules.registration_ttl);
-        let lanes = self.lanes.drain().flat_map(|(node, lanes)| {
-            let messages = lanes.messages.map(|lane| (node.clone(), LaneKind::Messages, lane));
-            messages.into_iter().chain(lanes.calls.map(|lane| (node, LaneKind::Calls, lane)))
-        });
-        lanes.collect()
+        lanes
     }
 
     /// Puts back what was on its way, after the store was loaded again. Returns who waits for devices that the store
@@ -214,6 +220,8 @@ impl State {
             let goes_on = lane.under_way().is_some() || stored || lane.waiting() > 0;
             if self.devices.contains(&node) && goes_on {
                 let under_way = lane.under_way().is_some();
+                let next = lane.next.iter().flat_map(|next| &next.waiters);
+                lane.waiters.iter().chain(next).for_each(|waiter| self.expect(&node, kind, waiter));
                 self.alter(&node, kind, |slot| *slot = Some(lane));
                 if under_way {
                     // It was counted when it began.
@@ -224,14 +232,15 @@ impl State {
                 orphans.extend(lane.next.into_iter().flat_map(|next| next.waiters));
             }
         }
+        self.lateness.make_contiguous().sort_unstable();
         orphans
     }
 
     fn spoke_for(&mut self, node: &Node) {
-        if let Some(lanes) = self.lanes.get(node)
+        if let Some(lanes) = self.devices.find(node).and_then(|seat| self.lanes.get(&seat))
             && let Some(app) = self.apps.get_mut(&lanes.app)
         {
-            app.under_way = app.under_way.saturating_sub(1);
+            self.under_way -= app.landed();
         }
     }
 

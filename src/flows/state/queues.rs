@@ -15,7 +15,7 @@ pub(super) type Place = (Node, LaneKind);
 /// The lanes that are not under way, in every order that is asked for.
 #[derive(Debug, Default)]
 pub struct Queues {
-    ready: HashMap<AppName, Ready>,
+    ready: BTreeMap<AppName, Ready>,
     resting: BTreeSet<(Moment, Node, LaneKind)>,
     /// When each is of no use any more.
     expiring: BTreeSet<(Moment, Node, LaneKind)>,
@@ -64,7 +64,7 @@ impl Ready {
 
 impl Queues {
     /// A lane is about to change, or to end.
-    pub(super) fn leave(&mut self, app: &AppName, place: &Place, lane: &Lane) {
+    pub(super) fn leave(&mut self, app: &AppName, (node, kind): (&Node, LaneKind), lane: &Lane) {
         if let Some(load) = lane.promised() {
             self.owed = self.owed.saturating_sub(1);
             self.owed_bytes = self.owed_bytes.saturating_sub(size(load));
@@ -77,18 +77,17 @@ impl Queues {
                 }
             }
             Phase::Resting(until) => {
-                self.resting.remove(&(until, place.0.clone(), place.1));
+                self.resting.remove(&(until, node.clone(), kind));
             }
         }
-        let (node, kind) = place.clone();
         match lane.load.until {
-            Some(until) => self.expiring.remove(&(until, node, kind)),
-            None => self.expiring_by_date.remove(&(lane.load.expires, node, kind)),
+            Some(until) => self.expiring.remove(&(until, node.clone(), kind)),
+            None => self.expiring_by_date.remove(&(lane.load.expires, node.clone(), kind)),
         };
     }
 
     /// A lane has changed, or began. One that is ready still keeps its turn.
-    pub(super) fn enter(&mut self, app: &AppName, place: &Place, lane: &mut Lane) {
+    pub(super) fn enter(&mut self, app: &AppName, (node, kind): (&Node, LaneKind), lane: &mut Lane) {
         if let Some(load) = lane.promised() {
             self.owed += 1;
             self.owed_bytes += size(load);
@@ -97,18 +96,17 @@ impl Queues {
             Phase::UnderWay { .. } => return,
             Phase::Ready => {
                 let ready = self.ready.entry(app.clone()).or_default();
-                let turn = lane.turn.unwrap_or_else(|| ready.turn(lane, place.1));
+                let turn = lane.turn.unwrap_or_else(|| ready.turn(lane, kind));
                 lane.turn = Some(turn);
-                ready.lanes.insert(turn, place.clone());
+                ready.lanes.insert(turn, (node.clone(), kind));
             }
             Phase::Resting(until) => {
-                self.resting.insert((until, place.0.clone(), place.1));
+                self.resting.insert((until, node.clone(), kind));
             }
         }
-        let (node, kind) = place.clone();
         match lane.load.until {
-            Some(until) => self.expiring.insert((until, node, kind)),
-            None => self.expiring_by_date.insert((lane.load.expires, node, kind)),
+            Some(until) => self.expiring.insert((until, node.clone(), kind)),
+            None => self.expiring_by_date.insert((lane.load.expires, node.clone(), kind)),
         };
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::look::Extra;
 use crate::domain::push::{CALL_TTL, Content, Sealed};
@@ -24,7 +26,7 @@ fn conversations_messages() {
     let room = DeviceHash::from_hex(CHANNEL);
     let rows = [
         (
-            Push { content: content.clone(), ..push(Class::Important) },
+            Push { content: Arc::new(content.clone()), ..push(Class::Important) },
             r#"{"message":{"token":"token-1","data":{"account":"ACCOUNT"},"android":{"priority":"HIGH","ttl":"2419200s","collapse_key":"0c223e"}}}"#,
         ),
         (
@@ -32,7 +34,7 @@ fn conversations_messages() {
             r#"{"message":{"token":"token-1","data":{"account":"ACCOUNT","channel":"CHANNEL"},"android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"111111"}}}"#,
         ),
         (
-            Push { ttl: CALL_TTL, content, ..push(Class::Call) },
+            Push { ttl: CALL_TTL, content: Arc::new(content), ..push(Class::Call) },
             r#"{"message":{"token":"token-1","data":{"account":"ACCOUNT"},"android":{"priority":"HIGH","ttl":"2419200s","collapse_key":"0c223e"}}}"#,
         ),
     ];
@@ -47,11 +49,14 @@ fn generic_messages() {
     let spoken = Content { count: Some(2), sender: text("a@b"), body: text("hi"), nickname: text("Ju"), sealed: None };
     let rows = [
         (
-            Push { content: spoken, ..push(Class::Important) },
+            Push { content: Arc::new(spoken), ..push(Class::Important) },
             r#"{"message":{"token":"token-1","data":{"class":"important","account":"ACCOUNT","count":"2","sender":"a@b","body":"hi","nickname":"Ju"},"android":{"priority":"HIGH","ttl":"2419200s"}}}"#,
         ),
         (
-            Push { content: Content { sealed: Some(sealed), ..Content::default() }, ..push(Class::Important) },
+            Push {
+                content: Arc::new(Content { sealed: Some(sealed), ..Content::default() }),
+                ..push(Class::Important)
+            },
             r#"{"message":{"token":"token-1","data":{"class":"important","account":"ACCOUNT","encrypted":"c2VhbGVk","iv":"aXY="},"android":{"priority":"HIGH","ttl":"2419200s"}}}"#,
         ),
         (
@@ -63,7 +68,7 @@ fn generic_messages() {
             r#"{"message":{"token":"token-1","data":{"class":"call","account":"ACCOUNT"},"android":{"priority":"HIGH","ttl":"45s","collapse_key":"0c223e-call"}}}"#,
         ),
         (
-            Push { content: Content { count: Some(0), ..Content::default() }, ..push(Class::Clear) },
+            Push { content: Arc::new(Content { count: Some(0), ..Content::default() }), ..push(Class::Clear) },
             r#"{"message":{"token":"token-1","data":{"class":"clear","account":"ACCOUNT","count":"0"},"android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"0c223e-quiet"}}}"#,
         ),
         (
@@ -89,13 +94,14 @@ fn no_data_is_larger_than_fcm_takes() {
         ("all of it", Content { sender: text(&long), nickname: text(&long), sealed: seal(9000), ..body() }),
     ];
     for (what, content) in rows {
-        let push = Push { content, channel: DeviceHash::from_hex(CHANNEL), ..push(Class::Important) };
+        let push =
+            Push { content: Arc::new(content), channel: DeviceHash::from_hex(CHANNEL), ..push(Class::Important) };
         let json: serde_json::Value = serde_json::from_slice(&message(&push, Style::Generic, &Look::PLAIN)).unwrap();
         let data = json["message"]["data"].to_string();
         assert!(data.len() <= MOST, "{what}: {}", data.len());
         assert!(data.contains(ACCOUNT), "{what}");
     }
-    let whole = message(&Push { content: body(), ..push(Class::Important) }, Style::Generic, &Look::PLAIN);
+    let whole = message(&Push { content: Arc::new(body()), ..push(Class::Important) }, Style::Generic, &Look::PLAIN);
     assert!(whole.len() > MOST - 10, "as much as fits: {}", whole.len());
 }
 
@@ -110,7 +116,7 @@ fn monal_messages_say_nothing_and_replace_each_other_by_class() {
         (Class::Ended, r#""android":{"priority":"NORMAL","ttl":"2419200s","collapse_key":"ended"}"#),
     ];
     for (class, android) in rows {
-        let found = of(&Push { content: content.clone(), ..push(class) }, Style::Monal);
+        let found = of(&Push { content: Arc::new(content.clone()), ..push(class) }, Style::Monal);
         assert_eq!(found, format!(r#"{{"message":{{"token":"token-1","data":{{}},{android}}}}}"#));
     }
 }
@@ -121,18 +127,21 @@ fn tigase_messages_have_the_keys_of_its_other_apps_as_texts() {
     let spoken = Content { count: Some(2), sender: text("a@b"), body: text("hi"), nickname: text("Ju"), sealed: None };
     let rows = [
         (
-            Push { content: spoken.clone(), ..push(Class::Important) },
+            Push { content: Arc::new(spoken.clone()), ..push(Class::Important) },
             r#"{"account":"romeo@example.org","unread-messages":"2","sender":"a@b","body":"hi","nickname":"Ju"}"#,
         ),
         (
-            Push { content: Content { sealed: Some(sealed), ..spoken.clone() }, ..push(Class::Important) },
+            Push { content: Arc::new(Content { sealed: Some(sealed), ..spoken.clone() }), ..push(Class::Important) },
             r#"{"account":"romeo@example.org","unread-messages":"2","encrypted":"c2VhbGVk","iv":"aXY="}"#,
         ),
         (
-            Push { content: spoken.clone(), ..push(Class::Unimportant) },
+            Push { content: Arc::new(spoken.clone()), ..push(Class::Unimportant) },
             r#"{"account":"romeo@example.org","unread-messages":"2"}"#,
         ),
-        (Push { content: spoken, ..push(Class::Clear) }, r#"{"account":"romeo@example.org","unread-messages":"0"}"#),
+        (
+            Push { content: Arc::new(spoken), ..push(Class::Clear) },
+            r#"{"account":"romeo@example.org","unread-messages":"0"}"#,
+        ),
         (push(Class::Ended), r#"{"account":"romeo@example.org"}"#),
     ];
     for (push, data) in rows {

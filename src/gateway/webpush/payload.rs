@@ -96,6 +96,8 @@ struct Data<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::push::{CALL_TTL, Content, Sealed};
     use crate::domain::secret::Private;
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn only_what_says_nothing_has_a_topic() {
         let topic = |push: &Push| Notification::of(push, true).unwrap().topic;
-        let with = |content| Push { content, ..push(Class::Important) };
+        let with = |content| Push { content: Arc::new(content), ..push(Class::Important) };
         let important = topic(&push(Class::Important)).unwrap();
         assert_eq!(important, "BbhNAEcIJ5tOqUFczxmSnErimys");
         assert!(important.len() <= 32 && URL_SAFE_NO_PAD.decode(&important).is_ok());
@@ -168,12 +170,12 @@ mod tests {
         let rows = [
             (push(Class::Important), r#"{"class":"important","account":"ACCOUNT"}"#),
             (
-                Push { content: spoken, ..push(Class::Important) },
+                Push { content: Arc::new(spoken), ..push(Class::Important) },
                 r#"{"class":"important","account":"ACCOUNT","count":2,"sender":"a@b","nickname":"Ju","body":"hi"}"#,
             ),
             (
                 Push {
-                    content: Content { sealed: sealed("c2VhbGVk"), ..Content::default() },
+                    content: Arc::new(Content { sealed: sealed("c2VhbGVk"), ..Content::default() }),
                     ..push(Class::Important)
                 },
                 r#"{"class":"important","account":"ACCOUNT","encrypted":"c2VhbGVk","iv":"aXY="}"#,
@@ -186,7 +188,7 @@ mod tests {
             (push(Class::Ended), r#"{"class":"ended","account":"ACCOUNT"}"#),
             (push(Class::Unimportant), r#"{"class":"unimportant","account":"ACCOUNT"}"#),
             (
-                Push { content: Content { count: Some(0), ..Content::default() }, ..push(Class::Clear) },
+                Push { content: Arc::new(Content { count: Some(0), ..Content::default() }), ..push(Class::Clear) },
                 r#"{"class":"clear","account":"ACCOUNT","count":0}"#,
             ),
         ];
@@ -227,15 +229,21 @@ mod tests {
             ),
         ];
         for (what, content, there, gone) in rows {
-            let json = of(&Push { content, channel: DeviceHash::from_hex(CHANNEL), ..push(Class::Important) });
+            let json = of(&Push {
+                content: Arc::new(content),
+                channel: DeviceHash::from_hex(CHANNEL),
+                ..push(Class::Important)
+            });
             assert!(json.len() <= MOST, "{what}: {}", json.len());
             let value: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!((&value["account"], &value["channel"]), (&ACCOUNT.into(), &CHANNEL.into()), "{what}");
             assert!(there.iter().all(|key| value.get(key).is_some()), "{what}: {json}");
             assert!(gone.iter().all(|key| value.get(key).is_none()), "{what}: {json}");
         }
-        let whole =
-            of(&Push { content: Content { body: text(&long), ..Content::default() }, ..push(Class::Important) });
+        let whole = of(&Push {
+            content: Arc::new(Content { body: text(&long), ..Content::default() }),
+            ..push(Class::Important)
+        });
         assert!(whole.len() > MOST - 10, "as much as fits: {}", whole.len());
     }
 }

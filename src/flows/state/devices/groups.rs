@@ -17,6 +17,11 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// What a device belongs to.
+    pub(super) fn of(device: &Device, guest: bool) -> Self {
+        Self { app: device.key.app.clone(), permitted: device.permitted.clone(), access: device.access, guest }
+    }
+
     fn is(&self, device: &Device, guest: bool) -> bool {
         self.app == device.key.app
             && self.permitted == device.permitted
@@ -49,12 +54,7 @@ impl Groups {
     /// One more member, of the group that this device belongs to.
     pub(super) fn join(&mut self, device: &Device, guest: bool) -> u32 {
         if self.get(self.latest).is_none_or(|latest| !latest.is(device, guest)) {
-            let group = Group {
-                app: device.key.app.clone(),
-                permitted: device.permitted.clone(),
-                access: device.access,
-                guest,
-            };
+            let group = Group::of(device, guest);
             self.latest = match self.by_content.get(&group) {
                 Some(known) => *known,
                 None => {

@@ -15,11 +15,11 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) texts: Texts,
-    account: DeviceHash,
+    pub(super) account: DeviceHash,
     pub(super) group: u32,
     /// The next one of the same owner; [`NONE`] while it is nobody's.
     pub(super) next: u32,
-    generation: u32,
+    pub(super) generation: u32,
     made: Sometime,
     renewed: Sometime,
     last_publish: Sometime,
@@ -91,26 +91,6 @@ impl Slot {
         }
     }
 
-    /// The device, put together.
-    pub(super) fn device(&self, groups: &Groups) -> Option<Device> {
-        let group = groups.get(self.group)?;
-        Some(Device {
-            node: self.texts.node(),
-            secret: self.texts.secret(),
-            key: self.key(groups)?,
-            owner: self.texts.owner(),
-            permitted: group.permitted.clone(),
-            access: group.access,
-            token: self.texts.token(),
-            voip_token: self.rare.as_ref().and_then(|rare| rare.voip_token.clone()),
-            generation: self.generation,
-            made: self.made.get().unwrap_or_default(),
-            renewed: self.renewed(),
-            history: self.history(),
-            gone: self.gone(),
-        })
-    }
-
     pub(super) fn key(&self, groups: &Groups) -> Option<DeviceKey> {
         let app = groups.get(self.group)?.app.clone();
         Some(DeviceKey { app, account: self.account, channel: self.channel() })
@@ -131,11 +111,20 @@ impl Slot {
         self.renewed.get().unwrap_or_default()
     }
 
-    fn channel(&self) -> Option<DeviceHash> {
+    /// When it was registered first.
+    pub(super) fn made(&self) -> Timestamp {
+        self.made.get().unwrap_or_default()
+    }
+
+    pub(super) fn voip_token(&self) -> Option<&DeviceToken> {
+        self.rare.as_ref().and_then(|rare| rare.voip_token.as_ref())
+    }
+
+    pub(super) fn channel(&self) -> Option<DeviceHash> {
         self.rare.as_ref().and_then(|rare| rare.channel)
     }
 
-    fn history(&self) -> History {
+    pub(super) fn history(&self) -> History {
         let rare = self.rare.as_ref().map(|rare| rare.history.clone()).unwrap_or_default();
         History { last_publish: self.last_publish.get(), last_accepted: self.last_accepted.get(), ..rare }
     }

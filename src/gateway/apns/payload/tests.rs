@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::ids::DeviceHash;
 use crate::domain::look::Extra;
@@ -19,7 +21,7 @@ fn of(push: &Push, style: Style, dummy: &str) -> (Kind, String, Option<String>) 
 
 #[test]
 fn generic_payloads() {
-    let with = |class, content| Push { content, ..push(class) };
+    let with = |class, content| Push { content: Arc::new(content), ..push(class) };
     let voip = |content| Push { voip_token: Some(DeviceToken::new("v")), ..with(Class::Call, content) };
     let spoken = || Content { count: Some(2), sender: text("a@b"), body: text("hi \"you\""), ..Content::default() };
     let sealed = Sealed { iv: "aXY=".into(), payload: Private::new("c2VhbGVk"), voip: false };
@@ -97,7 +99,7 @@ fn generic_payloads() {
 
 #[test]
 fn an_empty_dummy_text_leaves_the_body_out_and_an_alert_without_words_has_the_apps_name() {
-    let said = |class, content| of(&Push { content, ..push(class) }, Style::Generic, "").1;
+    let said = |class, content| of(&Push { content: Arc::new(content), ..push(class) }, Style::Generic, "").1;
     let only = |sender, body| Content { sender, body, ..Content::default() };
     let rows = [
         (
@@ -125,7 +127,7 @@ fn conversations_never_says_who_or_what() {
     let content =
         Content { sender: text("SECRET"), body: text("SECRET"), nickname: text("SECRET"), ..Content::default() };
     for class in [Class::Call, Class::Important, Class::Unimportant, Class::Clear, Class::Ended] {
-        let push = Push { content: content.clone(), voip_token: Some(DeviceToken::new("v")), ..push(class) };
+        let push = Push { content: Arc::new(content.clone()), voip_token: Some(DeviceToken::new("v")), ..push(class) };
         let (kind, body, collapse_id) = of(&push, Style::Conversations, "x");
         let expected = if class.is_urgent() {
             (Kind::Alert, r#"{"aps":{"alert":{"title":"New message"},"sound":"default"}}"#)
@@ -155,13 +157,14 @@ fn no_payload_is_larger_than_apple_takes() {
         ("all of it", Content { sender: text(&long), nickname: text(&long), sealed: seal(9000), ..body() }, "…\"}"),
     ];
     for (what, content, part) in rows {
-        let push = Push { channel: DeviceHash::from_hex(CHANNEL), content, ..push(Class::Important) };
+        let push =
+            Push { channel: DeviceHash::from_hex(CHANNEL), content: Arc::new(content), ..push(Class::Important) };
         let (_, payload, _) = of(&push, Style::Generic, "New Message!");
         assert!(payload.len() <= MOST, "{what}: {}", payload.len());
         assert!(payload.contains(part), "{what}: {payload}");
         assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok(), "{what}");
     }
-    let exact = Push { content: body(), ..push(Class::Important) };
+    let exact = Push { content: Arc::new(body()), ..push(Class::Important) };
     let (_, payload, _) = of(&exact, Style::Generic, "");
     assert!(payload.len() > MOST - 10, "as much as fits: {}", payload.len());
 }
@@ -170,7 +173,7 @@ fn no_payload_is_larger_than_apple_takes() {
 fn a_call_may_be_larger() {
     let seal = Sealed { iv: "iv".into(), payload: Private::new("A".repeat(4900)), voip: true };
     let content = Content { sealed: Some(seal), ..Content::default() };
-    let call = Push { voip_token: Some(DeviceToken::new("v")), content, ..push(Class::Call) };
+    let call = Push { voip_token: Some(DeviceToken::new("v")), content: Arc::new(content), ..push(Class::Call) };
     let (kind, payload, _) = of(&call, Style::Generic, "x");
     assert_eq!(kind, Kind::Voip);
     assert!((MOST + 1..=MOST_VOIP).contains(&payload.len()), "{}", payload.len());
@@ -190,7 +193,7 @@ fn a_collapse_id_is_at_most_64_bytes() {
 fn monal_gets_the_same_alert_for_every_class() {
     let content = Content { count: Some(2), sender: text("SECRET"), body: text("SECRET"), ..Content::default() };
     for class in [Class::Call, Class::Important, Class::Unimportant, Class::Clear, Class::Ended] {
-        let push = Push { content: content.clone(), voip_token: Some(DeviceToken::new("v")), ..push(class) };
+        let push = Push { content: Arc::new(content.clone()), voip_token: Some(DeviceToken::new("v")), ..push(class) };
         let (kind, body, collapse_id) = of(&push, Style::Monal, "x");
         assert_eq!(kind, Kind::Alert);
         assert_eq!(
@@ -213,7 +216,7 @@ fn tigase_apps_are_told_what_they_tell_pushes_apart_by() {
         nickname: text("Ju"),
         sealed: None,
     };
-    let with = |class, content| Push { content, ..push(class) };
+    let with = |class, content| Push { content: Arc::new(content), ..push(class) };
     let rows = [
         (
             "a message",
@@ -257,7 +260,7 @@ fn a_seal_that_is_too_large_leaves_an_alert() {
     let seal = |len| Some(Sealed { iv: "iv".into(), payload: Private::new("A".repeat(len)), voip: true });
     let with = |class, len| Push {
         voip_token: Some(DeviceToken::new("v")),
-        content: Content { sealed: seal(len), ..Content::default() },
+        content: Arc::new(Content { sealed: seal(len), ..Content::default() }),
         ..push(class)
     };
     let rows = [
@@ -289,7 +292,7 @@ fn an_operators_words_stand_where_a_style_has_words_of_its_own() {
         ..Look::PLAIN
     };
     let alert = |style, content, important_body: &str| {
-        let push = Push { content, ..push(Class::Important) };
+        let push = Push { content: Arc::new(content), ..push(Class::Important) };
         let payload = Notification::of(&push, style, &look, important_body).body;
         let json: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!((&json["aps"]["category"], json["aps"].get("sound")), (&"REPLY".into(), None), "{style:?}");
@@ -340,7 +343,7 @@ fn an_operators_keys_keep_their_types_and_go_before_what_is_sealed() {
     let sealed = Some(Sealed { iv: "iv".into(), payload: Private::new("A".repeat(5000)), voip: true });
     let call = Push {
         voip_token: Some(DeviceToken::new("v")),
-        content: Content { sealed, ..Content::default() },
+        content: Arc::new(Content { sealed, ..Content::default() }),
         ..push(Class::Call)
     };
     for style in [Style::Generic, Style::Tigase] {
