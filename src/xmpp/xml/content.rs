@@ -4,7 +4,7 @@ use memchr::memmem;
 
 use super::parse::Parser;
 use super::scan;
-use super::{Fault, NONE, Node, Span};
+use super::{Fault, Kind, Span};
 
 const CDATA: &[u8] = b"<![CDATA[";
 const CDATA_END: &[u8] = b"]]>";
@@ -12,154 +12,151 @@ const CDATA_END: &[u8] = b"]]>";
 const LONGEST_REFERENCE: usize = 16;
 
 impl Parser<'_> {
-    /// An attribute's value, normalised (XML 1.0 §3.3.3).
-    pub(super) fn value(&mut self) -> Result<Span, Fault> {
-        let quote = self.byte().filter(|byte| matches!(byte, b'"' | b'\'')).ok_or(Fault::NotWellFormed)?;
-        self.at += 1;
-        let begin = self.at;
+    /// An attribute's value, normalised (XML 1.0 §3.3.3), and where what follows it begins.
+    #[inline(always)]
+    pub(super) fn value(&mut self, from: usize) -> Result<(Span, usize), Fault> {
+        let quote = self.byte(from);
+        if !matches!(quote, b'"' | b'\'') {
+            return Err(Fault::NotWellFormed);
+        }
+        let begin = from + 1;
+        let end = begin + scan::value(self.rest(begin), quote);
+        if self.byte(end) == quote {
+            return Ok((Span::of(begin, end), end + 1));
+        }
+        self.rare_value(begin, end, quote)
+    }
+
+    /// The same for one that is not plain: it begins at `begin`, and is plain up to `at`.
+    #[cold]
+    fn rare_value(&mut self, begin: usize, mut at: usize, quote: u8) -> Result<(Span, usize), Fault> {
         loop {
-            self.at += scan::value(self.rest());
-            match self.byte() {
-                Some(byte) if byte == quote => {
-                    self.at += 1;
-                    return Ok(self.span(begin, self.at - 1));
-                }
-                Some(b'"' | b'\'') => self.at += 1,
-                Some(0xef) => self.character()?,
-                Some(b'&' | b'\t' | b'\n' | b'\r') => break,
+            match self.byte(at) {
+                byte if byte == quote => return Ok((Span::of(begin, at), at + 1)),
+                0xef => at += self.character(at)?,
+                b'&' | b'\t' | b'\n' | b'\r' => break,
                 _ => return Err(Fault::NotWellFormed),
             }
+            at += scan::value(self.rest(at), quote);
         }
         let made = self.tree.made.len();
-        self.copy(begin);
+        self.copy(begin, at);
         loop {
-            let from = self.at;
-            self.at += scan::value(self.rest());
-            self.copy(from);
-            match self.byte() {
-                Some(byte) if byte == quote => {
-                    self.at += 1;
-                    return Ok(self.tree.made_since(made));
+            at += match self.byte(at) {
+                byte if byte == quote => return Ok((self.tree.made_since(made), at + 1)),
+                0xef => {
+                    let length = self.character(at)?;
+                    self.copy(at, at + length);
+                    length
                 }
-                Some(b'"' | b'\'' | 0xef) => {
-                    let from = self.at;
-                    self.character()?;
-                    self.copy(from);
-                }
-                Some(b'&') => self.reference()?,
-                Some(b'\t' | b'\n') => self.replace(1, ' '),
-                Some(b'\r') => self.replace(self.line_end(), ' '),
+                b'&' => self.reference(at)?,
+                b'\t' | b'\n' => self.replace(1, ' '),
+                b'\r' => self.replace(self.line_end(at), ' '),
                 _ => return Err(Fault::NotWellFormed),
-            }
+            };
+            let plain = scan::value(self.rest(at), quote);
+            self.copy(at, at + plain);
+            at += plain;
         }
     }
 
-    /// All the text and CDATA up to the next tag: one text.
-    pub(super) fn content(&mut self) -> Result<(), Fault> {
-        let begin = self.at;
+    /// All the text and CDATA up to the next tag: one text. Where that begins.
+    #[inline(always)]
+    pub(super) fn content(&mut self, from: usize) -> Result<usize, Fault> {
+        let end = from + scan::text(self.rest(from));
+        let plain = self.byte(end) == b'<' && self.byte(end + 1) != b'!';
+        let (text, end) = if plain { (Span::of(from, end), end) } else { self.rare_content(from, end)? };
+        if text.len > 0 {
+            self.append(Kind::Text, text, Span::default(), self.tree.attributes.len())?;
+        }
+        Ok(end)
+    }
+
+    /// The text that begins at `begin`, is plain up to `at`, and not plain throughout.
+    #[cold]
+    fn rare_content(&mut self, begin: usize, mut at: usize) -> Result<(Span, usize), Fault> {
         loop {
-            self.at += scan::text(self.rest());
-            match self.byte() {
-                Some(b']') if !self.begins(CDATA_END) => self.at += 1,
-                Some(0xef) => self.character()?,
+            at += match self.byte(at) {
+                b']' if !self.begins(at, CDATA_END) => 1,
+                0xef => self.character(at)?,
+                b'<' if !self.begins(at, b"<!") => return Ok((Span::of(begin, at), at)),
                 _ => break,
-            }
+            };
+            at += scan::text(self.rest(at));
         }
-        let text = match self.byte() {
-            Some(b'<') if !self.begins(b"<!") => self.span(begin, self.at),
-            _ => self.made_content(begin)?,
-        };
-        if text.len == 0 {
-            return Ok(());
-        }
-        let none = Span::default();
-        self.append(Node {
-            text,
-            namespace: none,
-            next: NONE,
-            attributes: 0,
-            attribute_count: 0,
-            is_element: false,
-            has_children: false,
-        })?;
-        Ok(())
-    }
-
-    /// The same where it is not meant as it is written from `begin` on.
-    fn made_content(&mut self, begin: usize) -> Result<Span, Fault> {
         let made = self.tree.made.len();
-        self.copy(begin);
+        self.copy(begin, at);
         loop {
-            let from = self.at;
-            self.at += scan::text(self.rest());
-            self.copy(from);
-            match self.byte() {
-                Some(b'<') if self.begins(CDATA) => self.cdata()?,
-                Some(b'<') if !self.begins(b"<!") => return Ok(self.tree.made_since(made)),
-                Some(b']') if self.begins(CDATA_END) => return Err(Fault::NotWellFormed),
-                Some(b']' | 0xef) => {
-                    let from = self.at;
-                    self.character()?;
-                    self.copy(from);
+            at += match self.byte(at) {
+                b'<' if self.begins(at, CDATA) => self.cdata(at)?,
+                b'<' if !self.begins(at, b"<!") => return Ok((self.tree.made_since(made), at)),
+                b']' if self.begins(at, CDATA_END) => return Err(Fault::NotWellFormed),
+                b']' | 0xef => {
+                    let length = self.character(at)?;
+                    self.copy(at, at + length);
+                    length
                 }
-                Some(b'&') => self.reference()?,
-                Some(b'\r') => self.replace(self.line_end(), '\n'),
+                b'&' => self.reference(at)?,
+                b'\r' => self.replace(self.line_end(at), '\n'),
                 _ => return Err(Fault::NotWellFormed),
-            }
+            };
+            let plain = scan::text(self.rest(at));
+            self.copy(at, at + plain);
+            at += plain;
         }
     }
 
-    fn cdata(&mut self) -> Result<(), Fault> {
-        self.at += CDATA.len();
-        let length = memmem::find(self.rest(), CDATA_END).ok_or(Fault::NotWellFormed)?;
-        let content = self.rest().get(..length).map(std::str::from_utf8);
+    /// Adds what a CDATA section says; how long it is.
+    fn cdata(&mut self, at: usize) -> Result<usize, Fault> {
+        let rest = self.bytes.get(at + CDATA.len()..).unwrap_or_default();
+        let length = memmem::find(rest, CDATA_END).ok_or(Fault::NotWellFormed)?;
+        let content = rest.get(..length).map(std::str::from_utf8);
         let Some(Ok(content)) = content else { return Err(Fault::NotWellFormed) };
         if !content.chars().all(scan::is_char) {
             return Err(Fault::NotWellFormed);
         }
         let mut lines = content.split('\r');
-        let mut made = lines.next().unwrap_or_default().to_owned();
+        self.tree.made.push_str(lines.next().unwrap_or_default());
         for line in lines {
-            made.push('\n');
-            made.push_str(line.strip_prefix('\n').unwrap_or(line));
+            self.tree.made.push('\n');
+            self.tree.made.push_str(line.strip_prefix('\n').unwrap_or(line));
         }
-        self.tree.made.push_str(&made);
-        self.at += length + CDATA_END.len();
-        Ok(())
+        Ok(CDATA.len() + length + CDATA_END.len())
     }
 
-    fn begins(&self, with: &[u8]) -> bool {
-        self.rest().starts_with(with)
+    fn begins(&self, at: usize, with: &[u8]) -> bool {
+        self.rest(at).starts_with(with)
     }
 
-    /// Passes over one character, if it is one that XML has.
-    fn character(&mut self) -> Result<(), Fault> {
-        self.at += scan::character(self.rest()).ok_or(Fault::NotWellFormed)?;
-        Ok(())
+    /// How long the character there is, if it is one that XML has.
+    fn character(&self, at: usize) -> Result<usize, Fault> {
+        scan::character(self.rest(at)).ok_or(Fault::NotWellFormed)
     }
 
-    fn reference(&mut self) -> Result<(), Fault> {
-        let name = self.rest().get(1..=LONGEST_REFERENCE).unwrap_or_else(|| self.rest().get(1..).unwrap_or_default());
+    /// Adds what a reference means; how long it is.
+    fn reference(&mut self, at: usize) -> Result<usize, Fault> {
+        let name = self.bytes.get(at + 1..).unwrap_or_default();
+        let name = name.get(..LONGEST_REFERENCE).unwrap_or(name);
         let length = name.iter().position(|&byte| byte == b';').ok_or(Fault::NotWellFormed)?;
         let name = name.get(..length).and_then(|name| std::str::from_utf8(name).ok());
         let meant = name.and_then(scan::reference).ok_or(Fault::NotWellFormed)?;
-        self.replace(length + 2, meant);
-        Ok(())
+        Ok(self.replace(length + 2, meant))
     }
 
     /// How long the line end is that begins with a carriage return (XML 1.0 §2.11).
-    fn line_end(&self) -> usize {
-        if self.begins(b"\r\n") { 2 } else { 1 }
+    fn line_end(&self, at: usize) -> usize {
+        if self.begins(at, b"\r\n") { 2 } else { 1 }
     }
 
-    fn replace(&mut self, length: usize, by: char) {
-        self.at += length;
+    /// Adds a character in place of as many bytes.
+    fn replace(&mut self, length: usize, by: char) -> usize {
         self.tree.made.push(by);
+        length
     }
 
-    /// Adds what was passed over since `from`. What is no UTF-8 is left out: nobody will look at it.
-    fn copy(&mut self, from: usize) {
-        let passed = self.bytes.get(from..self.at).unwrap_or_default();
+    /// Adds what stands there. What is no UTF-8 is left out: nobody will look at it.
+    fn copy(&mut self, from: usize, to: usize) {
+        let passed = self.bytes.get(from..to).unwrap_or_default();
         self.tree.made.push_str(std::str::from_utf8(passed).unwrap_or_default());
     }
 }

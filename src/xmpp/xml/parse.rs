@@ -1,9 +1,12 @@
 //! From text to tree, in one pass. The memory of the tree before is used again.
+//!
+//! Where a byte is looked at, its place is handed on as a number: nearly all of a stanza is read without a look at anything
+//! but its bytes, and what is rare is in functions of its own.
 
 use super::scan;
 use super::{
-    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, NONE, Named,
-    Node, Open, Span, Tree,
+    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, Kind, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, Named,
+    Node, Open, Span, Tree, small,
 };
 use crate::xmpp::ns;
 
@@ -18,7 +21,7 @@ impl Tree {
         let mut tree = Self::default();
         tree.begin();
         // Nobody cleared what the last element that was open declares.
-        for declared in self.declared.iter().filter(|declared| declared.prefix.len > 0) {
+        for declared in &self.declared {
             let prefix = tree.make(self.read(text, declared.prefix));
             let namespace = tree.make(self.read(text, declared.namespace));
             tree.declared.push(Declared { prefix, namespace });
@@ -34,9 +37,8 @@ impl Tree {
     /// What is wrong with it; there is no tree then.
     pub fn parse(&mut self, text: &str) -> Result<(), Fault> {
         let bytes = text.as_bytes();
-        let before = scan::space(bytes);
-        let length = self.parse_front(bytes.get(before..).unwrap_or_default(), before)?;
-        let rest = bytes.get(before + length..).unwrap_or_default();
+        let end = self.parse_at(bytes, scan::space(bytes))?;
+        let rest = bytes.get(end..).unwrap_or_default();
         if scan::space(rest) < rest.len() {
             self.nodes.clear();
             return Err(Fault::NotWellFormed);
@@ -44,21 +46,18 @@ impl Tree {
         Ok(())
     }
 
-    /// Parses the element that these bytes begin with; says how long it is. That it is UTF-8 is for the caller to see to,
-    /// before anybody looks at the tree: a part of it that is none would be read as empty. The text that it is then read
-    /// from begins `before` bytes earlier.
+    /// Parses the element that begins at this place of these bytes; says where it ends. That it is UTF-8 is for the caller
+    /// to see to, before anybody looks at the tree: a part of it that is none would be read as empty.
     ///
     /// # Errors
     ///
     /// What is wrong with it, which may be that it does not end: there is no tree then.
-    pub fn parse_front(&mut self, bytes: &[u8], before: usize) -> Result<usize, Fault> {
+    pub fn parse_at(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
         self.begin();
-        if bytes.len() + before >= IN_MADE as usize {
+        if bytes.len() >= IN_MADE as usize {
             return Err(Fault::Nodes);
         }
-        let parsed =
-            Parser { tree: self, bytes, before, at: 0, prefixes: 0, default: Span::default(), prefixed: false }
-                .element();
+        let parsed = Parser { tree: self, bytes, prefixes: 0, default: Span::default() }.element(from);
         if parsed.is_err() {
             self.nodes.clear();
         }
@@ -99,224 +98,266 @@ impl Tree {
     }
 }
 
-/// Whoever comes here has fewer bytes, and so fewer of anything, than fit.
-#[inline]
-fn small(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(NONE)
-}
-
 pub(super) struct Parser<'t> {
     pub(super) tree: &'t mut Tree,
     pub(super) bytes: &'t [u8],
-    /// How far into the text they begin.
-    before: usize,
-    pub(super) at: usize,
     /// How many were declared in all.
     prefixes: usize,
     /// The default namespace that is in force.
     default: Span,
-    /// Whether a name in the tag under way has a prefix: most have none, and nothing to look up.
-    prefixed: bool,
 }
 
 /// A name as it was written.
 #[derive(Clone, Copy)]
 struct Name {
-    prefix: Span,
-    local: Span,
-    whole: Span,
+    /// Where it begins, its local part begins, and it ends. Without a prefix the first two are the same.
+    from: usize,
+    local: usize,
+    end: usize,
+}
+
+/// A start tag under way.
+struct Tag {
+    /// What there was of it all before.
+    attributes: usize,
+    declared: usize,
+    outer: Span,
+    /// Whether a name in it has a prefix: most have none, and nothing to look up.
+    prefixed: bool,
+    /// Whether it declares a default namespace.
+    default: bool,
+    /// Which lengths and first bytes names of attributes have: those of one that is there twice are among them.
+    seen: u64,
+    /// Whether one without prefix is there twice.
+    twice: bool,
 }
 
 impl Parser<'_> {
-    fn element(mut self) -> Result<usize, Fault> {
-        if self.byte() != Some(b'<') {
+    fn element(mut self, from: usize) -> Result<usize, Fault> {
+        if self.byte(from) != b'<' {
             return Err(Fault::NotWellFormed);
         }
-        self.start_tag()?;
+        let mut at = self.start_tag(from)?;
         while !self.tree.open.is_empty() {
-            match self.rest() {
-                [b'<', b'/', ..] => self.end_tag()?,
-                [b'<', b'!', ..] => self.content()?,
-                [b'<', ..] => self.start_tag()?,
-                [_, ..] => self.content()?,
-                [] => return Err(Fault::NotWellFormed),
-            }
+            at = match (self.byte(at), self.byte(at + 1)) {
+                (b'<', b'/') => self.end_tag(at)?,
+                (b'<', b'!') => self.content(at)?,
+                (b'<', _) => self.start_tag(at)?,
+                _ => self.content(at)?,
+            };
         }
-        Ok(self.at)
+        Ok(at)
     }
 
-    #[inline]
-    pub(super) fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    /// The byte there; at the end one that XML does not have.
+    #[inline(always)]
+    pub(super) fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or_default()
     }
 
-    #[inline]
-    pub(super) fn byte(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+    #[inline(always)]
+    pub(super) fn rest(&self, at: usize) -> &[u8] {
+        self.bytes.get(at..).unwrap_or_default()
     }
 
-    #[inline]
-    pub(super) fn span(&self, from: usize, to: usize) -> Span {
-        Span { at: small(self.before + from), len: small(to - from) }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn read(&self, span: Span) -> &[u8] {
-        let (at, source) = if span.at & IN_MADE == 0 {
-            ((span.at as usize).wrapping_sub(self.before), self.bytes)
-        } else {
-            ((span.at & !IN_MADE) as usize, self.tree.made.as_bytes())
-        };
-        source.get(at..at.wrapping_add(span.len as usize)).unwrap_or_default()
+        let source = if span.at & IN_MADE == 0 { self.bytes } else { self.tree.made.as_bytes() };
+        let at = (span.at & !IN_MADE) as usize;
+        source.get(at..at + span.len as usize).unwrap_or_default()
     }
 
-    #[inline]
-    fn is(&self, span: Span, wanted: &[u8]) -> bool {
-        span.len as usize == wanted.len() && self.read(span) == wanted
-    }
-
-    #[inline]
-    fn skip_space(&mut self) -> bool {
-        let length = scan::space(self.rest());
-        self.at += length;
-        length > 0
-    }
-
-    #[inline]
-    fn take(&mut self, byte: u8) -> Result<(), Fault> {
-        if self.byte() != Some(byte) {
-            return Err(Fault::NotWellFormed);
+    #[inline(always)]
+    fn space(&self, mut at: usize) -> usize {
+        while scan::is_space(self.byte(at)) {
+            at += 1;
         }
-        self.at += 1;
-        Ok(())
+        at
     }
 
     /// A name with or without a prefix (Namespaces in XML 1.0 §4).
-    #[inline]
-    fn name(&mut self) -> Result<Name, Fault> {
-        let begin = self.at;
-        let first = self.part()?;
-        if self.byte() != Some(b':') {
-            return Ok(Name { prefix: Span::default(), local: first, whole: first });
+    #[inline(always)]
+    fn name(&self, from: usize) -> Result<Name, Fault> {
+        let end = from + scan::name(self.rest(from)).ok_or(Fault::NotWellFormed)?;
+        if self.byte(end) != b':' {
+            return Ok(Name { from, local: from, end });
         }
-        self.at += 1;
-        let local = self.part()?;
-        self.prefixed = true;
-        Ok(Name { prefix: first, local, whole: self.span(begin, self.at) })
+        let local = end + 1;
+        let length = scan::name(self.rest(local)).ok_or(Fault::NotWellFormed)?;
+        Ok(Name { from, local, end: local + length })
     }
 
-    #[inline]
-    fn part(&mut self) -> Result<Span, Fault> {
-        let length = scan::name(self.rest()).ok_or(Fault::NotWellFormed)?;
-        let part = self.span(self.at, self.at + length);
-        self.at += length;
-        Ok(part)
-    }
-
-    fn start_tag(&mut self) -> Result<(), Fault> {
-        self.at += 1;
-        self.prefixed = false;
-        let name = self.name()?;
-        let (declared, attributes, outer) = (self.tree.declared.len(), self.tree.attributes.len(), self.default);
+    fn start_tag(&mut self, from: usize) -> Result<usize, Fault> {
+        let name = self.name(from + 1)?;
+        let mut tag = Tag {
+            attributes: self.tree.attributes.len(),
+            declared: self.tree.declared.len(),
+            outer: self.default,
+            prefixed: name.local > name.from,
+            default: false,
+            seen: 0,
+            twice: false,
+        };
+        let mut at = name.end;
         let empty = loop {
-            let space = self.skip_space();
-            match self.byte() {
-                Some(b'>') => break false,
-                Some(b'/') => {
-                    self.at += 1;
+            let next = self.space(at);
+            match self.byte(next) {
+                b'>' => {
+                    at = next + 1;
+                    break false;
+                }
+                b'/' if self.byte(next + 1) == b'>' => {
+                    at = next + 2;
                     break true;
                 }
-                Some(_) if space => self.attribute(declared)?,
+                _ if next > at => at = self.attribute(&mut tag, next)?,
                 _ => return Err(Fault::NotWellFormed),
             }
         };
-        self.take(b'>')?;
-        let count = self.tree.attributes.len() - attributes;
-        if count + self.tree.declared.len() - declared > MAX_ATTRIBUTES {
+        let count = self.tree.attributes.len() - tag.attributes;
+        if count + self.tree.declared.len() - tag.declared + usize::from(tag.default) > MAX_ATTRIBUTES {
             return Err(Fault::Attributes);
         }
         if self.tree.open.len() >= MAX_DEPTH {
             return Err(Fault::Depth);
         }
-        self.resolve(attributes)?;
-        let element = Node {
-            text: name.local,
-            namespace: if name.prefix.len == 0 { self.default } else { self.namespace(name.prefix)? },
-            next: NONE,
-            attributes: small(attributes),
-            attribute_count: small(count),
-            is_element: true,
-            has_children: false,
-        };
-        let node = self.append(element)?;
-        if !empty {
-            self.tree.open.push(Open { name: name.whole, node, last: NONE, declared, default: outer });
-        } else if !self.tree.open.is_empty() {
-            self.close(declared, outer);
-        }
-        Ok(())
-    }
-
-    fn end_tag(&mut self) -> Result<(), Fault> {
-        self.at += 2;
-        let Some(open) = self.tree.open.pop() else { return Err(Fault::NotWellFormed) };
-        if !self.rest().starts_with(self.read(open.name)) {
+        if tag.prefixed {
+            self.resolve(tag.attributes)?;
+        } else if tag.twice {
             return Err(Fault::NotWellFormed);
         }
-        self.at += open.name.len as usize;
-        self.skip_space();
-        self.take(b'>')?;
+        let namespace = if name.local == name.from {
+            self.default
+        } else {
+            self.namespace(Span::of(name.from, name.local - 1))?
+        };
+        let node = self.append(Kind::Element, Span::of(name.local, name.end), namespace, tag.attributes)?;
+        if !empty {
+            let declared = small(tag.declared);
+            self.tree.open.push(Open { name: Span::of(name.from, name.end), node, declared, default: tag.outer });
+        } else if !self.tree.open.is_empty() {
+            self.close(tag.declared, tag.outer);
+        }
+        Ok(at)
+    }
+
+    fn end_tag(&mut self, from: usize) -> Result<usize, Fault> {
+        let Some(open) = self.tree.open.pop() else { return Err(Fault::NotWellFormed) };
+        let (name, at) = (open.name.at as usize, from + 2);
+        if !scan::same(self.bytes, name, at, open.name.len as usize) {
+            return Err(Fault::NotWellFormed);
+        }
+        let at = self.space(at + open.name.len as usize);
+        if self.byte(at) != b'>' {
+            return Err(Fault::NotWellFormed);
+        }
+        let end = small(self.tree.nodes.len());
+        if let Some(node) = self.tree.nodes.get_mut(open.node as usize) {
+            node.end = end;
+        }
         // The root's stay: whatever stands in it may use them.
         if !self.tree.open.is_empty() {
-            self.close(open.declared, open.default);
+            self.close(open.declared as usize, open.default);
         }
-        Ok(())
+        Ok(at + 1)
     }
 
     /// What an element declared is over with it.
+    #[inline(always)]
     fn close(&mut self, declared: usize, default: Span) {
         self.tree.declared.truncate(declared);
         self.default = default;
     }
 
-    /// Adds a node to the element that is open.
-    pub(super) fn append(&mut self, node: Node) -> Result<u32, Fault> {
-        let Tree { nodes, open, .. } = &mut *self.tree;
-        if nodes.len() >= MAX_NODES {
+    /// Adds a node to the element that is open, with the attributes from there on.
+    #[inline(always)]
+    pub(super) fn append(
+        &mut self,
+        kind: Kind,
+        text: Span,
+        namespace: Span,
+        attributes: usize,
+    ) -> Result<u32, Fault> {
+        if self.tree.nodes.len() >= MAX_NODES {
             return Err(Fault::Nodes);
         }
-        let number = small(nodes.len());
-        if let Some(parent) = open.last_mut() {
-            let last = std::mem::replace(&mut parent.last, number);
-            if let Some(last) = nodes.get_mut(last as usize) {
-                last.next = number;
-            } else if let Some(parent) = nodes.get_mut(parent.node as usize) {
-                parent.has_children = true;
-            }
-        }
-        nodes.push(node);
+        let number = small(self.tree.nodes.len());
+        let attributes = small(attributes)..small(self.tree.attributes.len());
+        let (first, end) = (number + 1, number + 1);
+        self.tree.nodes.push(Node {
+            text,
+            namespace,
+            first,
+            end,
+            attributes: attributes.start,
+            attributes_end: attributes.end,
+            kind,
+        });
         Ok(number)
     }
 
-    /// An attribute, or a declaration; `declared` is how much was declared before this tag.
-    fn attribute(&mut self, declared: usize) -> Result<(), Fault> {
-        let name = self.name()?;
-        self.skip_space();
-        self.take(b'=')?;
-        self.skip_space();
-        let value = self.value()?;
-        if name.prefix.len == 0 && self.is(name.local, b"xmlns") {
-            return self.declare(Span::default(), value, declared);
+    /// An attribute, or a declaration.
+    #[inline(always)]
+    fn attribute(&mut self, tag: &mut Tag, from: usize) -> Result<usize, Fault> {
+        let name = self.name(from)?;
+        let mut at = name.end;
+        if self.byte(at) != b'=' {
+            at = self.space(at);
+            if self.byte(at) != b'=' {
+                return Err(Fault::NotWellFormed);
+            }
         }
-        if self.is(name.prefix, b"xmlns") {
+        at = self.space(at + 1);
+        let (value, at) = self.value(at)?;
+        if name.local > name.from {
+            tag.prefixed = true;
+            self.prefixed_attribute(tag, name, value)?;
+        } else if self.bytes.get(name.local..name.end) == Some(b"xmlns") {
+            self.declare_default(tag, value)?;
+        } else {
+            let length = name.end - name.local;
+            let bit = 1_u64 << ((usize::from(self.byte(name.local)) ^ (length << 3)) & 63);
+            if tag.seen & bit != 0 {
+                tag.twice |= self.is_there(tag.attributes, name.local, length);
+            }
+            tag.seen |= bit;
+            let name = Span::of(name.local, name.end);
+            self.tree.attributes.push(Named { namespace: Span::default(), name, value });
+        }
+        Ok(at)
+    }
+
+    /// Whether the tag has an attribute of the name that stands there.
+    fn is_there(&self, first: usize, name: usize, length: usize) -> bool {
+        let before = self.tree.attributes.get(first..).unwrap_or_default();
+        before.iter().any(|other| {
+            other.name.len as usize == length && scan::same(self.bytes, other.name.at as usize, name, length)
+        })
+    }
+
+    #[cold]
+    fn prefixed_attribute(&mut self, tag: &Tag, name: Name, value: Span) -> Result<(), Fault> {
+        let (prefix, local) = (Span::of(name.from, name.local - 1), Span::of(name.local, name.end));
+        if self.read(prefix) == b"xmlns" {
             self.prefixes += 1;
             if self.prefixes > MAX_PREFIXES {
                 return Err(Fault::Prefixes);
             }
-            return self.declare(name.local, value, declared);
+            return self.declare(local, value, tag.declared);
         }
         // Its namespace is known when all of the tag is: until then its prefix stands there.
-        self.tree.attributes.push(Named { namespace: name.prefix, name: name.local, value });
+        self.tree.attributes.push(Named { namespace: prefix, name: local, value });
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn declare_default(&mut self, tag: &mut Tag, namespace: Span) -> Result<(), Fault> {
+        let uri = self.read(namespace);
+        if tag.default || uri == XMLNS.as_bytes() || uri == ns::XML.as_bytes() {
+            return Err(Fault::Namespace);
+        }
+        tag.default = true;
+        self.default = namespace;
         Ok(())
     }
 
@@ -324,15 +365,10 @@ impl Parser<'_> {
     fn declare(&mut self, prefix: Span, namespace: Span, before: usize) -> Result<(), Fault> {
         let (name, uri) = (self.read(prefix), self.read(namespace));
         let reserved = name == b"xmlns" || uri == XMLNS.as_bytes() || (name == b"xml") != (uri == ns::XML.as_bytes());
-        let unbound = !name.is_empty() && uri.is_empty();
         let here = self.tree.declared.get(before..).unwrap_or_default();
-        if reserved || unbound || here.iter().any(|other| self.read(other.prefix) == name) {
+        if reserved || uri.is_empty() || here.iter().any(|other| self.read(other.prefix) == name) {
             return Err(Fault::Namespace);
         }
-        if prefix.len == 0 {
-            self.default = namespace;
-        }
-        // The default namespace, too: that it is declared once only.
         self.tree.declared.push(Declared { prefix, namespace });
         Ok(())
     }
@@ -350,12 +386,11 @@ impl Parser<'_> {
         found.map(|declared| declared.namespace).ok_or(Fault::Namespace)
     }
 
-    /// Finds the namespaces of the tag's attributes, and whether two are the same.
+    /// Finds the namespaces of the attributes of a tag that has prefixes, and whether two are the same.
+    #[cold]
     fn resolve(&mut self, first: usize) -> Result<(), Fault> {
         for at in first..self.tree.attributes.len() {
-            if self.prefixed {
-                self.resolve_one(at)?;
-            }
+            self.resolve_one(at)?;
             let new = self.tree.attributes.get(first..=at).unwrap_or_default();
             let Some((last, others)) = new.split_last() else { break };
             let same = |other: &Named| {

@@ -26,9 +26,8 @@ const NAME_START: Class = class!(b => b.is_ascii_alphabetic() || b == b'_');
 const NAME: Class = class!(b => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
 /// Nothing that a text must look at: no markup, reference, line end, or character that XML does not have.
 const TEXT: Class = class!(b => (is_plain(b) && b != b']') || matches!(b, b'\t' | b'\n'));
-/// The same for an attribute's value, where white space is looked at, too.
-const VALUE: Class = class!(b => is_plain(b) && !matches!(b, b'"' | b'\''));
-const SPACE: Class = class!(b => matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
+/// The same for an attribute's value, but for its quote; white space is looked at, too.
+const VALUE: Class = class!(b => is_plain(b));
 
 /// U+FFFE and U+FFFF are the only characters above the controls that XML does not have; both begin with EF.
 const fn is_plain(byte: u8) -> bool {
@@ -39,39 +38,107 @@ const fn is_plain(byte: u8) -> bool {
 struct Class([bool; 256]);
 
 impl Class {
-    #[inline]
+    #[inline(always)]
     fn has(&self, byte: u8) -> bool {
         // Always there: that is known when this is compiled.
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
     /// How many bytes at the beginning are of it.
-    #[inline]
+    #[inline(always)]
     fn run(&self, bytes: &[u8]) -> usize {
-        bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
+        let (mut passed, mut rest) = (0, bytes);
+        while let [a, b, c, d, after @ ..] = rest {
+            let [a, b, c, d] = [a, b, c, d].map(|&byte| self.has(byte));
+            if !a {
+                return passed;
+            } else if !b {
+                return passed + 1;
+            } else if !c {
+                return passed + 2;
+            } else if !d {
+                return passed + 3;
+            }
+            (passed, rest) = (passed + 4, after);
+        }
+        passed + rest.iter().position(|&byte| !self.has(byte)).unwrap_or(rest.len())
     }
 }
 
-/// How many bytes of plain text there are at the beginning.
-#[inline]
-pub(super) fn text(bytes: &[u8]) -> usize {
-    TEXT.run(bytes)
+/// Each byte of a word is this.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
-/// How many bytes of a plain attribute value.
-#[inline]
-pub(super) fn value(bytes: &[u8]) -> usize {
-    VALUE.run(bytes)
+/// The bytes of a word, the first one lowest, that are below a byte or not ASCII: the highest bit of each is set. Right up
+/// to the first one that is; what is behind it may be set, too. The byte must be ASCII.
+#[inline(always)]
+const fn below(word: u64, byte: u8) -> u64 {
+    word.wrapping_sub(each(byte)) | word
+}
+
+/// The same of those that are equal to it or not ASCII.
+#[inline(always)]
+const fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ each(byte), 1)
+}
+
+/// How many bytes there are at the beginning that are of this class and none of these. The class must have all of ASCII
+/// from the space on, but for those.
+#[inline(always)]
+fn plain<const N: usize>(bytes: &[u8], class: &Class, none_of: [u8; N]) -> usize {
+    let (mut passed, mut rest) = (0, bytes);
+    // Eight at once, as nearly all that is said in XMPP allows it.
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let found = none_of.iter().fold(below(word, b' '), |found, &byte| found | equal(word, byte)) & each(0x80);
+        if found != 0 {
+            passed += (found.trailing_zeros() / 8) as usize;
+            break;
+        }
+        (passed, rest) = (passed + 8, after);
+    }
+    let rest = bytes.get(passed..).unwrap_or_default();
+    let is_plain = |&byte: &u8| class.has(byte) && !none_of.contains(&byte);
+    passed + rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len())
+}
+
+/// How many bytes of plain text there are at the beginning.
+#[inline(always)]
+pub(super) fn text(bytes: &[u8]) -> usize {
+    plain(bytes, &TEXT, [b'<', b'&', b']'])
+}
+
+/// How many bytes of a plain attribute value in these quotes.
+#[inline(always)]
+pub(super) fn value(bytes: &[u8], quote: u8) -> usize {
+    plain(bytes, &VALUE, [b'<', b'&', quote])
 }
 
 /// How many bytes of white space.
 #[inline]
 pub(super) fn space(bytes: &[u8]) -> usize {
-    SPACE.run(bytes)
+    bytes.iter().position(|&byte| !is_space(byte)).unwrap_or(bytes.len())
+}
+
+/// White space (XML 1.0 §2.3).
+#[inline(always)]
+pub(super) const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether the same stands at both places, the first of which is before the second.
+#[inline(always)]
+pub(super) fn same(bytes: &[u8], first: usize, second: usize, length: usize) -> bool {
+    let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|eight| u64::from_le_bytes(*eight));
+    match (word(first), word(second)) {
+        (Some(one), Some(other)) if length <= 8 => length == 0 || (one ^ other) << (64 - 8 * length) == 0,
+        _ => bytes.get(first..first + length).is_some_and(|one| bytes.get(second..second + length) == Some(one)),
+    }
 }
 
 /// How long the name without a colon (an NCName) is that the text begins with; `None` if there is none.
-#[inline]
+#[inline(always)]
 pub(super) fn name(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
     if NAME_START.has(first) {
@@ -86,6 +153,7 @@ pub(super) fn name(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The same for one that is not all ASCII.
+#[cold]
 fn other_name(bytes: &[u8]) -> Option<usize> {
     let end = bytes.iter().position(|&byte| byte.is_ascii() && !NAME.has(byte)).unwrap_or(bytes.len());
     let text = std::str::from_utf8(bytes.get(..end)?).ok()?;
