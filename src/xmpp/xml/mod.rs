@@ -66,6 +66,9 @@ pub struct Tree {
     /// What is declared around every document, and how long [`Tree::made`] is with it.
     outer: usize,
     outer_made: usize,
+    /// While it is parsed: how many prefixes were declared in all, and the default namespace that is in force.
+    prefixes: usize,
+    default: Span,
 }
 
 /// A part of the document, or of [`Tree::made`].
