@@ -8,6 +8,7 @@
 
 mod content;
 mod element;
+mod known;
 mod parse;
 mod scan;
 #[cfg(test)]
@@ -69,6 +70,8 @@ pub struct Tree {
     /// While it is parsed: how many prefixes were declared in all, and the default namespace that is in force.
     prefixes: usize,
     default: Span,
+    /// Start tags that come again.
+    known: known::Known,
 }
 
 /// A part of the document, or of [`Tree::made`].
@@ -94,6 +97,12 @@ impl Span {
     #[inline(always)]
     const fn of(from: usize, to: usize) -> Self {
         Self { at: small(from), len: small(to - from) }
+    }
+
+    /// The same, so many bytes later.
+    #[inline(always)]
+    const fn after(self, bytes: u32) -> Self {
+        Self { at: self.at + bytes, len: self.len }
     }
 }
 

@@ -148,8 +148,31 @@ impl Tree {
         source.get(at..at + span.len as usize).unwrap_or_default()
     }
 
+    #[inline(always)]
     fn start_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
+        let Some(known) = self.known.find(bytes, from, self.nodes.len()) else {
+            return self.new_start_tag(bytes, from);
+        };
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Fault::Depth);
+        }
+        let (attributes, outer, start) = (self.attributes.len(), self.default, small(from));
+        for named in known.attributes(start) {
+            self.attributes.push(named);
+        }
+        if let Some(default) = known.default {
+            self.default = default.after(start);
+        }
+        let (name, empty, to) = (known.name.after(start), known.empty, from + known.length);
+        let node = self.append(Kind::Element, name, self.default, attributes)?;
+        self.opened(empty, Open { name, node, declared: small(self.declared.len()), default: outer });
+        Ok(to)
+    }
+
+    /// The same for one that is taken apart.
+    fn new_start_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
         let name = name(bytes, from + 1)?;
+        let nodes = self.nodes.len();
         let mut tag = Tag {
             attributes: self.attributes.len(),
             declared: self.declared.len(),
@@ -192,14 +215,24 @@ impl Tree {
         } else {
             self.namespace(bytes, Span::of(name.from, name.local - 1))?
         };
-        let node = self.append(Kind::Element, Span::of(name.local, name.end), namespace, tag.attributes)?;
-        if !empty {
-            let declared = small(tag.declared);
-            self.open.push(Open { name: Span::of(name.from, name.end), node, declared, default: tag.outer });
-        } else if !self.open.is_empty() {
-            self.close(tag.declared, tag.outer);
+        if !tag.prefixed {
+            let attributes = self.attributes.get(tag.attributes..).unwrap_or_default();
+            let default = tag.default.then_some(self.default);
+            self.known.remember(bytes, (from, at), nodes, Span::of(name.from, name.end), attributes, default);
         }
+        let node = self.append(Kind::Element, Span::of(name.local, name.end), namespace, tag.attributes)?;
+        let declared = small(tag.declared);
+        self.opened(empty, Open { name: Span::of(name.from, name.end), node, declared, default: tag.outer });
         Ok(at)
+    }
+
+    #[inline(always)]
+    fn opened(&mut self, empty: bool, element: Open) {
+        if !empty {
+            self.open.push(element);
+        } else if !self.open.is_empty() {
+            self.close(element.declared as usize, element.default);
+        }
     }
 
     fn end_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
@@ -232,13 +265,7 @@ impl Tree {
 
     /// Adds a node to the element that is open, with the attributes from there on.
     #[inline(always)]
-    pub(super) fn append(
-        &mut self,
-        kind: Kind,
-        text: Span,
-        namespace: Span,
-        attributes: usize,
-    ) -> Result<u32, Fault> {
+    pub(super) fn append(&mut self, kind: Kind, text: Span, namespace: Span, attributes: usize) -> Result<u32, Fault> {
         if self.nodes.len() >= MAX_NODES {
             return Err(Fault::Nodes);
         }
@@ -291,9 +318,9 @@ impl Tree {
     /// Whether the tag has an attribute of the name that stands there.
     fn is_there(&self, bytes: &[u8], first: usize, name: usize, length: usize) -> bool {
         let before = self.attributes.get(first..).unwrap_or_default();
-        before.iter().any(|other| {
-            other.name.len as usize == length && scan::same(bytes, other.name.at as usize, name, length)
-        })
+        before
+            .iter()
+            .any(|other| other.name.len as usize == length && scan::same(bytes, other.name.at as usize, name, length))
     }
 
     #[cold]

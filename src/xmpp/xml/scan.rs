@@ -83,9 +83,7 @@ pub(super) fn text(bytes: &[u8], from: usize) -> usize {
 /// The same for an attribute's value in these quotes, where white space is looked at, too.
 #[inline(never)]
 pub(super) fn value(bytes: &[u8], from: usize, quote: u8) -> usize {
-    plain(bytes, from, |byte| {
-        (byte == quote) | (byte < b' ') | (byte == b'<') | (byte == b'&') | (byte == RARE)
-    })
+    plain(bytes, from, |byte| (byte == quote) | (byte < b' ') | (byte == b'<') | (byte == b'&') | (byte == RARE))
 }
 
 /// Where the white space ends that begins there, if it does.
