@@ -102,7 +102,7 @@ impl<'a> Element<'a> {
     }
 
     /// The value of the attribute of that name that is in no namespace.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
         let mut named = self.named().iter();
