@@ -10,14 +10,14 @@ pub struct Form<'a>(Element<'a>);
 
 impl<'a> Form<'a> {
     /// The first form inside an element, of any `type`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn inside(node: Element<'a>) -> Option<Self> {
         read::child(node, ns::DATA_FORM, "x").map(Self)
     }
 
     /// All forms inside an element.
-    #[inline]
+    #[inline(always)]
     pub fn all_inside(node: Element<'a>) -> impl Iterator<Item = Self> {
         node.children().filter(|&child| read::is(child, ns::DATA_FORM, "x")).map(Self)
     }
@@ -45,7 +45,7 @@ impl<'a> Form<'a> {
     }
 
     /// The same for several fields, in one look at the form.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn values<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
         let mut found = [const { None }; N];

@@ -110,7 +110,7 @@ pub fn is(node: Element<'_>, namespace: &str, name: &str) -> bool {
 }
 
 /// The first child element of that name in that namespace.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn child<'a>(node: Element<'a>, namespace: &str, name: &str) -> Option<Element<'a>> {
     node.children().find(|&child| is(child, namespace, name))

@@ -26,14 +26,26 @@ pub struct Malformed(pub &'static str);
 #[inline(always)]
 #[must_use]
 pub fn word<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
-    element.attribute(name).filter(|word| is_printable(word, MAX_WORD))
+    element.attribute(name).filter(|text| is_word(text))
+}
+
+/// Whether it is one.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    is_printable(text, MAX_WORD)
 }
 
 /// An attribute that is a part of a JID.
 #[inline(always)]
 #[must_use]
 pub fn part<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
-    element.attribute(name).filter(|part| is_printable(part, MAX_PART))
+    element.attribute(name).filter(|text| is_part(text))
+}
+
+/// Whether it is one.
+#[must_use]
+pub fn is_part(text: &str) -> bool {
+    is_printable(text, MAX_PART)
 }
 
 /// An attribute that says something; an empty one counts as absent.
@@ -72,22 +84,21 @@ pub fn count(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed>
     element.attribute(name).map(number).transpose()
 }
 
-fn number(text: &str) -> Result<u32, Malformed> {
-    digits(text).and_then(|number| u32::try_from(number).ok()).ok_or(Malformed("a count that is none"))
-}
-
-/// An attribute that is a time in seconds, rounded down. Hosts count in their own ways: with fractions, and below zero
-/// when they are late.
+/// What a text counts.
 ///
 /// # Errors
 ///
-/// It is there, but no number.
-#[inline(always)]
-pub fn seconds(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed> {
-    element.attribute(name).map(whole_seconds).transpose()
+/// It is no number, or one that is too large.
+pub fn number(text: &str) -> Result<u32, Malformed> {
+    digits(text).and_then(|number| u32::try_from(number).ok()).ok_or(Malformed("a count that is none"))
 }
 
-fn whole_seconds(text: &str) -> Result<u32, Malformed> {
+/// A time in seconds, rounded down. Hosts count in their own ways: with fractions, and below zero when they are late.
+///
+/// # Errors
+///
+/// It is no number.
+pub fn seconds(text: &str) -> Result<u32, Malformed> {
     // As nearly all of them are written.
     if let Ok(whole) = number(text) {
         return Ok(whole);
@@ -105,7 +116,13 @@ fn whole_seconds(text: &str) -> Result<u32, Malformed> {
 #[inline(always)]
 #[must_use]
 pub fn flag(element: Element<'_>, name: &str) -> bool {
-    matches!(element.attribute(name), Some("true" | "1"))
+    element.attribute(name).is_some_and(is_true)
+}
+
+/// Whether a text says that something is so.
+#[must_use]
+pub fn is_true(text: &str) -> bool {
+    matches!(text, "true" | "1")
 }
 
 /// When it happened (XEP-0082).
@@ -186,7 +203,11 @@ mod tests {
         ];
         for (attributes, counted, timed) in rows {
             assert_eq!(with(attributes, |element| count(element, "a").map_err(|_| ())), counted, "{attributes}");
-            assert_eq!(with(attributes, |element| seconds(element, "a").map_err(|_| ())), timed, "{attributes}");
+            assert_eq!(
+                with(attributes, |element| element.attribute("a").map(seconds).transpose().map_err(|_| ())),
+                timed,
+                "{attributes}"
+            );
         }
         assert_eq!((digits(""), digits("18446744073709551616")), (None, None));
     }

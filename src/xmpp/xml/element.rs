@@ -105,13 +105,16 @@ impl<'a> Element<'a> {
     #[inline(always)]
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
-        let mut named = self.named().iter();
-        let found =
-            named.find(|attribute| self.tree.says(self.text, attribute.name, name) && attribute.namespace.len == 0)?;
-        Some(self.tree.read(self.text, found.value))
+        for attribute in self.named() {
+            if self.tree.says(self.text, attribute.name, name) && attribute.namespace.len == 0 {
+                return Some(self.tree.read(self.text, attribute.value));
+            }
+        }
+        None
     }
 
     /// All its attributes but namespace declarations, as they were written.
+    #[inline]
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let (tree, text) = (self.tree, self.text);
         self.named().iter().map(move |attribute| Attribute {

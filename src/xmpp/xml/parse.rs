@@ -295,7 +295,10 @@ impl Tree {
                 return Err(Fault::NotWellFormed);
             }
         }
-        at = scan::space(bytes, at + 1);
+        at += 1;
+        if !matches!(byte(bytes, at), b'"' | b'\'') {
+            at = scan::space(bytes, at);
+        }
         let (value, at) = self.value(bytes, at)?;
         if name.local > name.from {
             tag.prefixed = true;

@@ -112,10 +112,13 @@ pub(super) fn name(bytes: &[u8], from: usize) -> Option<usize> {
         return other_name(bytes, from);
     }
     let mut at = from + 1;
-    while NAME.has(byte(bytes, at)) {
+    loop {
+        let next = byte(bytes, at);
+        if !NAME.has(next) {
+            return if next.is_ascii() { Some(at) } else { other_name(bytes, from) };
+        }
         at += 1;
     }
-    if byte(bytes, at).is_ascii() { Some(at) } else { other_name(bytes, from) }
 }
 
 /// The same for one that is not all ASCII.
