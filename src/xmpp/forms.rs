@@ -10,12 +10,14 @@ pub struct Form<'a>(Element<'a>);
 
 impl<'a> Form<'a> {
     /// The first form inside an element, of any `type`.
+    #[inline(always)]
     #[must_use]
     pub fn inside(node: Element<'a>) -> Option<Self> {
         read::child(node, ns::DATA_FORM, "x").map(Self)
     }
 
     /// All forms inside an element.
+    #[inline(always)]
     pub fn all_inside(node: Element<'a>) -> impl Iterator<Item = Self> {
         node.children().filter(|&child| read::is(child, ns::DATA_FORM, "x")).map(Self)
     }
@@ -27,6 +29,7 @@ impl<'a> Form<'a> {
     }
 
     /// The form's `type` attribute.
+    #[inline]
     #[must_use]
     pub fn kind(self) -> Option<&'a str> {
         self.0.attribute("type")
@@ -34,6 +37,7 @@ impl<'a> Form<'a> {
 
     /// The first value of a field that is not empty; an empty field counts as absent. Of fields with the same name
     /// the first one counts.
+    #[inline]
     #[must_use]
     pub fn value(self, name: &str) -> Option<&'a str> {
         let [value] = self.values([name]);
@@ -41,6 +45,7 @@ impl<'a> Form<'a> {
     }
 
     /// The same for several fields, in one look at the form.
+    #[inline(always)]
     #[must_use]
     pub fn values<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
         let mut found = [const { None }; N];

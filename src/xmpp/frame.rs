@@ -209,7 +209,7 @@ impl Framer {
         let begin = self.pos + unseen.iter().position(|byte| !byte.is_ascii_whitespace())?;
         let stanza = self.buf.get(begin..self.end).unwrap_or_default();
         // What would be a second stream is none of ours to judge.
-        let parsed = if stanza.starts_with(b"<stream:stream") { None } else { tree.parse_front(stanza, 0).ok() };
+        let parsed = if stanza.starts_with(b"<stream:stream") { None } else { tree.parse_at(stanza, 0).ok() };
         let Some(end) = parsed.filter(|&length| length <= MAX_STANZA).map(|length| begin + length) else {
             self.tried = true;
             return None;

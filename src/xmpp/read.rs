@@ -103,18 +103,21 @@ pub fn is_stanza(node: Element<'_>, name: &str) -> bool {
 }
 
 /// Whether the element has that name in that namespace.
+#[inline(always)]
 #[must_use]
 pub fn is(node: Element<'_>, namespace: &str, name: &str) -> bool {
     node.has_tag_name((namespace, name))
 }
 
 /// The first child element of that name in that namespace.
+#[inline(always)]
 #[must_use]
 pub fn child<'a>(node: Element<'a>, namespace: &str, name: &str) -> Option<Element<'a>> {
     node.children().find(|&child| is(child, namespace, name))
 }
 
 /// The text directly inside an element; an empty one counts as none.
+#[inline]
 #[must_use]
 pub fn text<'a>(node: Element<'a>) -> Option<&'a str> {
     node.text().filter(|text| !text.is_empty())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::xmpp::xml::Element;
 
-use super::words::{Malformed, count, flag, part, seconds, word};
+use super::words::{Malformed, is_part, is_true, is_word, number, seconds};
 use crate::domain::session::{Report, Sid, Standing};
 
 /// Reads the session attributes of an element. `standing` is how the session stands if the bridge does not say.
@@ -13,9 +13,11 @@ use crate::domain::session::{Report, Sid, Standing};
 ///
 /// What names the session is missing, or something that is there cannot be read.
 pub fn read(element: Element<'_>, standing: Standing) -> Result<Report, Malformed> {
-    let sid = word(element, "sid").ok_or(Malformed("a session without a readable sid"))?;
-    let resource = part(element, "resource").ok_or(Malformed("a session without a readable resource"))?;
-    let state = match element.attribute("state") {
+    let said = Said::by(element);
+    let sid = said.sid.filter(|sid| is_word(sid)).ok_or(Malformed("a session without a readable sid"))?;
+    let resource =
+        said.resource.filter(|text| is_part(text)).ok_or(Malformed("a session without a readable resource"))?;
+    let state = match said.state {
         None => standing,
         Some("plain") => Standing::Plain,
         Some("active") => Standing::Active,
@@ -23,26 +25,69 @@ pub fn read(element: Element<'_>, standing: Standing) -> Result<Report, Malforme
         Some("hibernated") => Standing::Hibernated,
         Some(_) => return Err(Malformed("a state that is none")),
     };
-    let since = match element.attribute("since") {
-        None => "",
-        Some(_) => word(element, "since").ok_or(Malformed("an unreadable since"))?,
-    };
+    if said.since.is_some_and(|since| !is_word(since)) {
+        return Err(Malformed("an unreadable since"));
+    }
     Ok(Report {
         sid: Sid::new(sid),
         resource: resource.into(),
         // Some hosts let the client choose it: a strange one is none, and no fault of the bridge.
-        client_id: word(element, "client-id").map(Arc::from),
+        client_id: said.client_id.filter(|id| is_word(id)).map(Arc::from),
         state,
-        since: since.into(),
-        timeout: seconds(element, "timeout")?,
-        left: seconds(element, "left")?,
-        h_in: count(element, "h-in")?,
-        h_out: count(element, "h-out")?,
-        unacked: count(element, "unacked")?,
-        queued: count(element, "queued")?,
-        resumable: element.attribute("resumable").map_or(state == Standing::Hibernated, |_| flag(element, "resumable")),
-        inactive: element.attribute("csi") == Some("inactive"),
+        since: said.since.unwrap_or_default().into(),
+        timeout: said.timeout.map(seconds).transpose()?,
+        left: said.left.map(seconds).transpose()?,
+        h_in: said.h_in.map(number).transpose()?,
+        h_out: said.h_out.map(number).transpose()?,
+        unacked: said.unacked.map(number).transpose()?,
+        queued: said.queued.map(number).transpose()?,
+        resumable: said.resumable.map_or(state == Standing::Hibernated, is_true),
+        inactive: said.csi == Some("inactive"),
     })
+}
+
+/// The attributes as they are written, from one look at all of them.
+#[derive(Default)]
+struct Said<'a> {
+    sid: Option<&'a str>,
+    resource: Option<&'a str>,
+    client_id: Option<&'a str>,
+    state: Option<&'a str>,
+    since: Option<&'a str>,
+    timeout: Option<&'a str>,
+    left: Option<&'a str>,
+    h_in: Option<&'a str>,
+    h_out: Option<&'a str>,
+    unacked: Option<&'a str>,
+    queued: Option<&'a str>,
+    resumable: Option<&'a str>,
+    csi: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn by(element: Element<'a>) -> Self {
+        let mut said = Self::default();
+        for attribute in element.attributes().filter(|attribute| attribute.namespace.is_none()) {
+            let place = match attribute.name {
+                "sid" => &mut said.sid,
+                "resource" => &mut said.resource,
+                "client-id" => &mut said.client_id,
+                "state" => &mut said.state,
+                "since" => &mut said.since,
+                "timeout" => &mut said.timeout,
+                "left" => &mut said.left,
+                "h-in" => &mut said.h_in,
+                "h-out" => &mut said.h_out,
+                "unacked" => &mut said.unacked,
+                "queued" => &mut said.queued,
+                "resumable" => &mut said.resumable,
+                "csi" => &mut said.csi,
+                _ => continue,
+            };
+            *place = Some(attribute.value);
+        }
+        said
+    }
 }
 
 #[cfg(test)]

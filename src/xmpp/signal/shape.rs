@@ -87,35 +87,35 @@ fn content(element: Element<'_>, account: &Account, stanza: &mut Stanza) {
             }
             continue;
         }
-        match (tag.namespace().unwrap_or_default(), tag.name()) {
-            (ns::STANZA_ID, "stanza-id") if child.attribute("by") == Some(account.as_str()) => {
+        match (tag.name(), tag.namespace().unwrap_or_default()) {
+            ("stanza-id", ns::STANZA_ID) if child.attribute("by") == Some(account.as_str()) => {
                 // Some hosts let one pass that a stranger made up; their own comes after it.
                 stanza.archive_id = text(child, "id").or(stanza.archive_id.take());
             }
-            (omemo, "encrypted") if ns::OMEMO.contains(&omemo) => {
+            ("encrypted", omemo) if ns::OMEMO.contains(&omemo) => {
                 // Without a payload it carries keys only (XEP-0384 §4.6).
                 let payload = xml::child(child, omemo, "payload").is_some();
                 stanza.encrypted |= payload;
                 keys_only |= !payload;
             }
-            (ns::OPENPGP_OLD, "x") | (ns::OPENPGP, "openpgp") => stanza.encrypted = true,
-            (ns::ENCRYPTION, "encryption") => said_encrypted = true,
-            (ns::CONFERENCE, "x") => stanza.invitation = true,
-            (ns::MUC_USER, "x") => stanza.invitation |= xml::child(child, ns::MUC_USER, "invite").is_some(),
-            (ns::CORRECT, "replace") => stanza.correction = true,
-            (ns::MARKERS, "displayed") => stanza.displayed = true,
-            (ns::HINTS, "no-store") => stanza.no_store = true,
-            (ns::NICK | ns::NICK_URN, "nick") if stanza.nickname.is_none() => {
+            ("x", ns::OPENPGP_OLD) | ("openpgp", ns::OPENPGP) => stanza.encrypted = true,
+            ("encryption", ns::ENCRYPTION) => said_encrypted = true,
+            ("x", ns::CONFERENCE) => stanza.invitation = true,
+            ("x", ns::MUC_USER) => stanza.invitation |= xml::child(child, ns::MUC_USER, "invite").is_some(),
+            ("replace", ns::CORRECT) => stanza.correction = true,
+            ("displayed", ns::MARKERS) => stanza.displayed = true,
+            ("no-store", ns::HINTS) => stanza.no_store = true,
+            ("nick", ns::NICK | ns::NICK_URN) if stanza.nickname.is_none() => {
                 stanza.nickname = xml::text(child).filter(|&nickname| nickname != HIDDEN).map(Private::new);
             }
-            (jingle, name) if stanza.jingle.is_none() && jingle.starts_with(ns::JINGLE_MESSAGE_PREFIX) => {
+            (name, jingle) if stanza.jingle.is_none() && jingle.starts_with(ns::JINGLE_MESSAGE_PREFIX) => {
                 stanza.jingle = text(child, "id").map(|id| Jingle { step: step(name), id });
                 stanza.media = media(child);
             }
-            (ns::REFERENCE, "reference") if child.attribute("type") == Some("mention") => {
+            ("reference", ns::REFERENCE) if child.attribute("type") == Some("mention") => {
                 stanza.mentions.extend(child.attribute("uri").and_then(mentioned));
             }
-            (ns::REPLY, "reply") => stanza.mentions.extend(child.attribute("to").and_then(normalised)),
+            ("reply", ns::REPLY) => stanza.mentions.extend(child.attribute("to").and_then(normalised)),
             _ => {}
         }
     }

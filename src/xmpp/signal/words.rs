@@ -23,18 +23,33 @@ const MAX_SEQ: u64 = 1 << 53;
 pub struct Malformed(pub &'static str);
 
 /// An attribute that is a word: there, not too long, and printable.
+#[inline(always)]
 #[must_use]
 pub fn word<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
-    element.attribute(name).filter(|word| is_printable(word, MAX_WORD))
+    element.attribute(name).filter(|text| is_word(text))
+}
+
+/// Whether it is one.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    is_printable(text, MAX_WORD)
 }
 
 /// An attribute that is a part of a JID.
+#[inline(always)]
 #[must_use]
 pub fn part<'a>(element: Element<'a>, name: &str) -> Option<&'a str> {
-    element.attribute(name).filter(|part| is_printable(part, MAX_PART))
+    element.attribute(name).filter(|text| is_part(text))
+}
+
+/// Whether it is one.
+#[must_use]
+pub fn is_part(text: &str) -> bool {
+    is_printable(text, MAX_PART)
 }
 
 /// An attribute that says something; an empty one counts as absent.
+#[inline(always)]
 #[must_use]
 pub fn text(element: Element<'_>, name: &str) -> Option<Box<str>> {
     element.attribute(name).filter(|text| !text.is_empty()).map(Box::from)
@@ -43,7 +58,9 @@ pub fn text(element: Element<'_>, name: &str) -> Option<Box<str>> {
 /// A number of nothing but digits.
 #[must_use]
 pub fn digits(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    let digit = |byte: u8| Some(u64::from(byte)).filter(|_| byte.is_ascii_digit()).map(|byte| byte - u64::from(b'0'));
+    let add = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    text.bytes().try_fold(0, add).filter(|_| !text.is_empty())
 }
 
 /// The number of an event, the attribute `seq`. Far from the end of what numbers there are, so that whoever counts on
@@ -62,32 +79,50 @@ pub fn seq(element: Element<'_>) -> Result<u64, Malformed> {
 /// # Errors
 ///
 /// It is there, but no number, or one that is too large.
+#[inline(always)]
 pub fn count(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed> {
-    let number = |text| digits(text).and_then(|number| u32::try_from(number).ok());
-    element.attribute(name).map(|text| number(text).ok_or(Malformed("a count that is none"))).transpose()
+    element.attribute(name).map(number).transpose()
 }
 
-/// An attribute that is a time in seconds, rounded down. Hosts count in their own ways: with fractions, and below zero
-/// when they are late.
+/// What a text counts.
 ///
 /// # Errors
 ///
-/// It is there, but no number.
-pub fn seconds(element: Element<'_>, name: &str) -> Result<Option<u32>, Malformed> {
-    let Some(text) = element.attribute(name) else { return Ok(None) };
+/// It is no number, or one that is too large.
+pub fn number(text: &str) -> Result<u32, Malformed> {
+    digits(text).and_then(|number| u32::try_from(number).ok()).ok_or(Malformed("a count that is none"))
+}
+
+/// A time in seconds, rounded down. Hosts count in their own ways: with fractions, and below zero when they are late.
+///
+/// # Errors
+///
+/// It is no number.
+pub fn seconds(text: &str) -> Result<u32, Malformed> {
+    // As nearly all of them are written.
+    if let Ok(whole) = number(text) {
+        return Ok(whole);
+    }
     let number: f64 = text.parse().map_err(|_| Malformed("a time that is none"))?;
     if !number.is_finite() {
         return Err(Malformed("a time that is none"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was clamped to what fits")]
     let whole = number.clamp(0.0, f64::from(u32::MAX)) as u32;
-    Ok(Some(whole))
+    Ok(whole)
 }
 
 /// An attribute that is true; one that is missing is not.
+#[inline(always)]
 #[must_use]
 pub fn flag(element: Element<'_>, name: &str) -> bool {
-    matches!(element.attribute(name), Some("true" | "1"))
+    element.attribute(name).is_some_and(is_true)
+}
+
+/// Whether a text says that something is so.
+#[must_use]
+pub fn is_true(text: &str) -> bool {
+    matches!(text, "true" | "1")
 }
 
 /// When it happened (XEP-0082).
@@ -104,7 +139,7 @@ pub fn stamp(element: Element<'_>) -> Option<Timestamp> {
 /// It is missing, or no localpart.
 pub fn account(element: Element<'_>, host: &Domain) -> Result<Account, Malformed> {
     let user = part(element, "user").filter(|user| !user.contains(['@', '/'])).ok_or(Malformed("no readable user"))?;
-    Ok(Account::new(format!("{user}@{host}")))
+    Ok(Account::new([user, "@", host.as_str()].concat()))
 }
 
 /// Whether it is a JID. Its resource is not judged, that is its host's affair; but none breaks a line (RFC 7622 §3.4),
@@ -117,7 +152,9 @@ pub fn is_jid(text: &str) -> bool {
 }
 
 fn is_printable(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
+    // Nearly all are plain ASCII, which takes one look at many bytes at once.
+    let plain = |text: &str| text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
+    (1..=longest).contains(&text.len()) && (plain(text) || !text.contains(char::is_control))
 }
 
 #[cfg(test)]
@@ -166,7 +203,11 @@ mod tests {
         ];
         for (attributes, counted, timed) in rows {
             assert_eq!(with(attributes, |element| count(element, "a").map_err(|_| ())), counted, "{attributes}");
-            assert_eq!(with(attributes, |element| seconds(element, "a").map_err(|_| ())), timed, "{attributes}");
+            assert_eq!(
+                with(attributes, |element| element.attribute("a").map(seconds).transpose().map_err(|_| ())),
+                timed,
+                "{attributes}"
+            );
         }
         assert_eq!((digits(""), digits("18446744073709551616")), (None, None));
     }

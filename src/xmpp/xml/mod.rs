@@ -8,6 +8,7 @@
 
 mod content;
 mod element;
+mod known;
 mod parse;
 mod scan;
 #[cfg(test)]
@@ -57,7 +58,7 @@ pub struct Tree {
     /// In the order of the document.
     nodes: Vec<Node>,
     attributes: Vec<Named>,
-    /// Prefixes and namespaces that are declared, the innermost last.
+    /// Prefixes and their namespaces, the innermost last.
     declared: Vec<Declared>,
     /// Elements that are open.
     open: Vec<Open>,
@@ -66,6 +67,11 @@ pub struct Tree {
     /// What is declared around every document, and how long [`Tree::made`] is with it.
     outer: usize,
     outer_made: usize,
+    /// While it is parsed: how many prefixes were declared in all, and the default namespace that is in force.
+    prefixes: usize,
+    default: Span,
+    /// Start tags that come again.
+    known: known::Known,
 }
 
 /// A part of the document, or of [`Tree::made`].
@@ -78,8 +84,36 @@ struct Span {
 
 const IN_MADE: u32 = 1 << 31;
 
-/// Of which there is none: no node has this number, for there are never so many.
-const NONE: u32 = u32::MAX;
+/// Whoever comes here has fewer bytes, and so fewer of anything, than fit.
+#[inline(always)]
+const fn small(size: usize) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "a text with more than fit is refused before it is looked at")]
+    let small = size as u32;
+    small
+}
+
+impl Span {
+    /// A part of the document.
+    #[inline(always)]
+    const fn of(from: usize, to: usize) -> Self {
+        Self { at: small(from), len: small(to - from) }
+    }
+
+    /// The same, so many bytes later.
+    #[inline(always)]
+    const fn after(self, bytes: u32) -> Self {
+        Self { at: self.at + bytes, len: self.len }
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Element,
+    Text,
+    /// What there is in place of one that is not there.
+    Nothing,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -87,14 +121,14 @@ struct Node {
     text: Span,
     /// Of an element; empty if it is in none.
     namespace: Span,
-    /// The next one within the same element.
-    next: u32,
-    /// Of an element: where its attributes begin, and how many there are.
+    /// The node behind this one: the first within it, unless that is its end.
+    first: u32,
+    /// Behind all that is within it: the next one within the same element, unless that ends there, too.
+    end: u32,
+    /// Where its attributes begin and end.
     attributes: u32,
-    attribute_count: u32,
-    is_element: bool,
-    /// If so, the first is the node behind this one.
-    has_children: bool,
+    attributes_end: u32,
+    kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +140,6 @@ struct Named {
 
 #[derive(Clone, Copy, Debug)]
 struct Declared {
-    /// Empty for the default namespace.
     prefix: Span,
     namespace: Span,
 }
@@ -116,10 +149,8 @@ struct Open {
     /// Prefix and local name, as the end tag must repeat them.
     name: Span,
     node: u32,
-    /// The last child so far, if there is one.
-    last: u32,
     /// What was declared outside of it.
-    declared: usize,
+    declared: u32,
     /// The default namespace outside of it.
     default: Span,
 }
@@ -157,6 +188,7 @@ impl Tree {
         Element::new(self, text, 0)
     }
 
+    #[inline(always)]
     fn read<'a>(&'a self, text: &'a str, span: Span) -> &'a str {
         let at = (span.at & !IN_MADE) as usize;
         let source = if span.at & IN_MADE == 0 { text } else { self.made.as_str() };
@@ -164,7 +196,10 @@ impl Tree {
     }
 
     /// Whether that is what stands there.
+    #[inline(always)]
     fn says(&self, text: &str, span: Span, wanted: &str) -> bool {
-        span.len as usize == wanted.len() && self.read(text, span) == wanted
+        let at = (span.at & !IN_MADE) as usize;
+        let source = if span.at & IN_MADE == 0 { text } else { self.made.as_str() };
+        span.len as usize == wanted.len() && source.as_bytes().get(at..at + wanted.len()) == Some(wanted.as_bytes())
     }
 }

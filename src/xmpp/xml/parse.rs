@@ -1,9 +1,12 @@
 //! From text to tree, in one pass. The memory of the tree before is used again.
+//!
+//! Where a byte is looked at, its place is handed on as a number: nearly all of a stanza is read without a look at anything
+//! but its bytes, and what is rare is in functions of its own.
 
-use super::scan;
+use super::scan::{self, byte};
 use super::{
-    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, NONE, Named,
-    Node, Open, Span, Tree,
+    Declared, Fault, IN_MADE, KEPT_BYTES, KEPT_NODES, Kind, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_PREFIXES, Named,
+    Node, Open, Span, Tree, small,
 };
 use crate::xmpp::ns;
 
@@ -18,7 +21,7 @@ impl Tree {
         let mut tree = Self::default();
         tree.begin();
         // Nobody cleared what the last element that was open declares.
-        for declared in self.declared.iter().filter(|declared| declared.prefix.len > 0) {
+        for declared in &self.declared {
             let prefix = tree.make(self.read(text, declared.prefix));
             let namespace = tree.make(self.read(text, declared.namespace));
             tree.declared.push(Declared { prefix, namespace });
@@ -34,31 +37,26 @@ impl Tree {
     /// What is wrong with it; there is no tree then.
     pub fn parse(&mut self, text: &str) -> Result<(), Fault> {
         let bytes = text.as_bytes();
-        let before = scan::space(bytes);
-        let length = self.parse_front(bytes.get(before..).unwrap_or_default(), before)?;
-        let rest = bytes.get(before + length..).unwrap_or_default();
-        if scan::space(rest) < rest.len() {
+        let end = self.parse_at(bytes, scan::space(bytes, 0))?;
+        if scan::space(bytes, end) < bytes.len() {
             self.nodes.clear();
             return Err(Fault::NotWellFormed);
         }
         Ok(())
     }
 
-    /// Parses the element that these bytes begin with; says how long it is. That it is UTF-8 is for the caller to see to,
-    /// before anybody looks at the tree: a part of it that is none would be read as empty. The text that it is then read
-    /// from begins `before` bytes earlier.
+    /// Parses the element that begins at this place of these bytes; says where it ends. That it is UTF-8 is for the caller
+    /// to see to, before anybody looks at the tree: a part of it that is none would be read as empty.
     ///
     /// # Errors
     ///
     /// What is wrong with it, which may be that it does not end: there is no tree then.
-    pub fn parse_front(&mut self, bytes: &[u8], before: usize) -> Result<usize, Fault> {
+    pub fn parse_at(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
         self.begin();
-        if bytes.len() + before >= IN_MADE as usize {
+        if bytes.len() >= IN_MADE as usize {
             return Err(Fault::Nodes);
         }
-        let parsed =
-            Parser { tree: self, bytes, before, at: 0, prefixes: 0, default: Span::default(), prefixed: false }
-                .element();
+        let parsed = self.element(bytes, from);
         if parsed.is_err() {
             self.nodes.clear();
         }
@@ -81,6 +79,7 @@ impl Tree {
         self.declared.truncate(self.outer);
         self.open.clear();
         self.made.truncate(self.outer_made);
+        (self.prefixes, self.default) = (0, Span::default());
     }
 
     /// The namespace of `xml:`, which is always first of what is made.
@@ -99,269 +98,295 @@ impl Tree {
     }
 }
 
-/// Whoever comes here has fewer bytes, and so fewer of anything, than fit.
-#[inline]
-fn small(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(NONE)
-}
-
-pub(super) struct Parser<'t> {
-    pub(super) tree: &'t mut Tree,
-    pub(super) bytes: &'t [u8],
-    /// How far into the text they begin.
-    before: usize,
-    pub(super) at: usize,
-    /// How many were declared in all.
-    prefixes: usize,
-    /// The default namespace that is in force.
-    default: Span,
-    /// Whether a name in the tag under way has a prefix: most have none, and nothing to look up.
-    prefixed: bool,
-}
-
 /// A name as it was written.
 #[derive(Clone, Copy)]
 struct Name {
-    prefix: Span,
-    local: Span,
-    whole: Span,
+    /// Where it begins, its local part begins, and it ends. Without a prefix the first two are the same.
+    from: usize,
+    local: usize,
+    end: usize,
 }
 
-impl Parser<'_> {
-    fn element(mut self) -> Result<usize, Fault> {
-        if self.byte() != Some(b'<') {
+/// A start tag under way.
+struct Tag {
+    /// What there was of it all before.
+    attributes: usize,
+    declared: usize,
+    outer: Span,
+    /// Whether a name in it has a prefix: most have none, and nothing to look up.
+    prefixed: bool,
+    /// Whether it declares a default namespace.
+    default: bool,
+    /// Which lengths and first bytes names of attributes have: those of one that is there twice are among them.
+    seen: u64,
+    /// Whether one without prefix is there twice.
+    twice: bool,
+}
+
+/// Of a text, as bytes.
+impl Tree {
+    fn element(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
+        if byte(bytes, from) != b'<' {
             return Err(Fault::NotWellFormed);
         }
-        self.start_tag()?;
-        while !self.tree.open.is_empty() {
-            match self.rest() {
-                [b'<', b'/', ..] => self.end_tag()?,
-                [b'<', b'!', ..] => self.content()?,
-                [b'<', ..] => self.start_tag()?,
-                [_, ..] => self.content()?,
-                [] => return Err(Fault::NotWellFormed),
-            }
+        let mut at = self.start_tag(bytes, from)?;
+        while !self.open.is_empty() {
+            at = match (byte(bytes, at), byte(bytes, at + 1)) {
+                (b'<', b'/') => self.end_tag(bytes, at)?,
+                (b'<', b'!') => self.content(bytes, at)?,
+                (b'<', _) => self.start_tag(bytes, at)?,
+                _ => self.content(bytes, at)?,
+            };
         }
-        Ok(self.at)
+        Ok(at)
     }
 
-    #[inline]
-    pub(super) fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    #[inline(always)]
+    fn bytes<'a>(&'a self, bytes: &'a [u8], span: Span) -> &'a [u8] {
+        let source = if span.at & IN_MADE == 0 { bytes } else { self.made.as_bytes() };
+        let at = (span.at & !IN_MADE) as usize;
+        source.get(at..at + span.len as usize).unwrap_or_default()
     }
 
-    #[inline]
-    pub(super) fn byte(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    #[inline]
-    pub(super) fn span(&self, from: usize, to: usize) -> Span {
-        Span { at: small(self.before + from), len: small(to - from) }
-    }
-
-    #[inline]
-    fn read(&self, span: Span) -> &[u8] {
-        let (at, source) = if span.at & IN_MADE == 0 {
-            ((span.at as usize).wrapping_sub(self.before), self.bytes)
-        } else {
-            ((span.at & !IN_MADE) as usize, self.tree.made.as_bytes())
+    #[inline(always)]
+    fn start_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
+        let Some(known) = self.known.find(bytes, from, self.nodes.len()) else {
+            return self.new_start_tag(bytes, from);
         };
-        source.get(at..at.wrapping_add(span.len as usize)).unwrap_or_default()
-    }
-
-    #[inline]
-    fn is(&self, span: Span, wanted: &[u8]) -> bool {
-        span.len as usize == wanted.len() && self.read(span) == wanted
-    }
-
-    #[inline]
-    fn skip_space(&mut self) -> bool {
-        let length = scan::space(self.rest());
-        self.at += length;
-        length > 0
-    }
-
-    #[inline]
-    fn take(&mut self, byte: u8) -> Result<(), Fault> {
-        if self.byte() != Some(byte) {
-            return Err(Fault::NotWellFormed);
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Fault::Depth);
         }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// A name with or without a prefix (Namespaces in XML 1.0 §4).
-    #[inline]
-    fn name(&mut self) -> Result<Name, Fault> {
-        let begin = self.at;
-        let first = self.part()?;
-        if self.byte() != Some(b':') {
-            return Ok(Name { prefix: Span::default(), local: first, whole: first });
+        let (attributes, outer, start) = (self.attributes.len(), self.default, small(from));
+        for named in known.attributes(start) {
+            self.attributes.push(named);
         }
-        self.at += 1;
-        let local = self.part()?;
-        self.prefixed = true;
-        Ok(Name { prefix: first, local, whole: self.span(begin, self.at) })
+        if let Some(default) = known.default {
+            self.default = default.after(start);
+        }
+        let (name, empty, to) = (known.name.after(start), known.empty, from + known.length);
+        let node = self.append(Kind::Element, name, self.default, attributes)?;
+        self.opened(empty, Open { name, node, declared: small(self.declared.len()), default: outer });
+        Ok(to)
     }
 
-    #[inline]
-    fn part(&mut self) -> Result<Span, Fault> {
-        let length = scan::name(self.rest()).ok_or(Fault::NotWellFormed)?;
-        let part = self.span(self.at, self.at + length);
-        self.at += length;
-        Ok(part)
-    }
-
-    fn start_tag(&mut self) -> Result<(), Fault> {
-        self.at += 1;
-        self.prefixed = false;
-        let name = self.name()?;
-        let (declared, attributes, outer) = (self.tree.declared.len(), self.tree.attributes.len(), self.default);
+    /// The same for one that is taken apart.
+    fn new_start_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
+        let name = name(bytes, from + 1)?;
+        let nodes = self.nodes.len();
+        let mut tag = Tag {
+            attributes: self.attributes.len(),
+            declared: self.declared.len(),
+            outer: self.default,
+            prefixed: name.local > name.from,
+            default: false,
+            seen: 0,
+            twice: false,
+        };
+        let mut at = name.end;
         let empty = loop {
-            let space = self.skip_space();
-            match self.byte() {
-                Some(b'>') => break false,
-                Some(b'/') => {
-                    self.at += 1;
+            let next = scan::space(bytes, at);
+            match byte(bytes, next) {
+                b'>' => {
+                    at = next + 1;
+                    break false;
+                }
+                b'/' if byte(bytes, next + 1) == b'>' => {
+                    at = next + 2;
                     break true;
                 }
-                Some(_) if space => self.attribute(declared)?,
+                _ if next > at => at = self.attribute(bytes, &mut tag, next)?,
                 _ => return Err(Fault::NotWellFormed),
             }
         };
-        self.take(b'>')?;
-        let count = self.tree.attributes.len() - attributes;
-        if count + self.tree.declared.len() - declared > MAX_ATTRIBUTES {
+        let count = self.attributes.len() - tag.attributes;
+        if count + self.declared.len() - tag.declared + usize::from(tag.default) > MAX_ATTRIBUTES {
             return Err(Fault::Attributes);
         }
-        if self.tree.open.len() >= MAX_DEPTH {
+        if self.open.len() >= MAX_DEPTH {
             return Err(Fault::Depth);
         }
-        self.resolve(attributes)?;
-        let element = Node {
-            text: name.local,
-            namespace: if name.prefix.len == 0 { self.default } else { self.namespace(name.prefix)? },
-            next: NONE,
-            attributes: small(attributes),
-            attribute_count: small(count),
-            is_element: true,
-            has_children: false,
-        };
-        let node = self.append(element)?;
-        if !empty {
-            self.tree.open.push(Open { name: name.whole, node, last: NONE, declared, default: outer });
-        } else if !self.tree.open.is_empty() {
-            self.close(declared, outer);
-        }
-        Ok(())
-    }
-
-    fn end_tag(&mut self) -> Result<(), Fault> {
-        self.at += 2;
-        let Some(open) = self.tree.open.pop() else { return Err(Fault::NotWellFormed) };
-        if !self.rest().starts_with(self.read(open.name)) {
+        if tag.prefixed {
+            self.resolve(bytes, tag.attributes)?;
+        } else if tag.twice {
             return Err(Fault::NotWellFormed);
         }
-        self.at += open.name.len as usize;
-        self.skip_space();
-        self.take(b'>')?;
-        // The root's stay: whatever stands in it may use them.
-        if !self.tree.open.is_empty() {
-            self.close(open.declared, open.default);
+        let namespace = if name.local == name.from {
+            self.default
+        } else {
+            self.namespace(bytes, Span::of(name.from, name.local - 1))?
+        };
+        if !tag.prefixed {
+            let attributes = self.attributes.get(tag.attributes..).unwrap_or_default();
+            let default = tag.default.then_some(self.default);
+            self.known.remember(bytes, (from, at), nodes, Span::of(name.from, name.end), attributes, default);
         }
-        Ok(())
+        let node = self.append(Kind::Element, Span::of(name.local, name.end), namespace, tag.attributes)?;
+        let declared = small(tag.declared);
+        self.opened(empty, Open { name: Span::of(name.from, name.end), node, declared, default: tag.outer });
+        Ok(at)
+    }
+
+    #[inline(always)]
+    fn opened(&mut self, empty: bool, element: Open) {
+        if !empty {
+            self.open.push(element);
+        } else if !self.open.is_empty() {
+            self.close(element.declared as usize, element.default);
+        }
+    }
+
+    fn end_tag(&mut self, bytes: &[u8], from: usize) -> Result<usize, Fault> {
+        let Some(open) = self.open.pop() else { return Err(Fault::NotWellFormed) };
+        let (name, at) = (open.name.at as usize, from + 2);
+        if !scan::same(bytes, name, at, open.name.len as usize) {
+            return Err(Fault::NotWellFormed);
+        }
+        let at = scan::space(bytes, at + open.name.len as usize);
+        if byte(bytes, at) != b'>' {
+            return Err(Fault::NotWellFormed);
+        }
+        let end = small(self.nodes.len());
+        if let Some(node) = self.nodes.get_mut(open.node as usize) {
+            node.end = end;
+        }
+        // The root's stay: whatever stands in it may use them.
+        if !self.open.is_empty() {
+            self.close(open.declared as usize, open.default);
+        }
+        Ok(at + 1)
     }
 
     /// What an element declared is over with it.
+    #[inline(always)]
     fn close(&mut self, declared: usize, default: Span) {
-        self.tree.declared.truncate(declared);
+        self.declared.truncate(declared);
         self.default = default;
     }
 
-    /// Adds a node to the element that is open.
-    pub(super) fn append(&mut self, node: Node) -> Result<u32, Fault> {
-        let Tree { nodes, open, .. } = &mut *self.tree;
-        if nodes.len() >= MAX_NODES {
+    /// Adds a node to the element that is open, with the attributes from there on.
+    #[inline(always)]
+    pub(super) fn append(&mut self, kind: Kind, text: Span, namespace: Span, attributes: usize) -> Result<u32, Fault> {
+        if self.nodes.len() >= MAX_NODES {
             return Err(Fault::Nodes);
         }
-        let number = small(nodes.len());
-        if let Some(parent) = open.last_mut() {
-            let last = std::mem::replace(&mut parent.last, number);
-            if let Some(last) = nodes.get_mut(last as usize) {
-                last.next = number;
-            } else if let Some(parent) = nodes.get_mut(parent.node as usize) {
-                parent.has_children = true;
-            }
-        }
-        nodes.push(node);
+        let number = small(self.nodes.len());
+        let attributes = small(attributes)..small(self.attributes.len());
+        let (first, end) = (number + 1, number + 1);
+        self.nodes.push(Node {
+            text,
+            namespace,
+            first,
+            end,
+            attributes: attributes.start,
+            attributes_end: attributes.end,
+            kind,
+        });
         Ok(number)
     }
 
-    /// An attribute, or a declaration; `declared` is how much was declared before this tag.
-    fn attribute(&mut self, declared: usize) -> Result<(), Fault> {
-        let name = self.name()?;
-        self.skip_space();
-        self.take(b'=')?;
-        self.skip_space();
-        let value = self.value()?;
-        if name.prefix.len == 0 && self.is(name.local, b"xmlns") {
-            return self.declare(Span::default(), value, declared);
+    /// An attribute, or a declaration.
+    #[inline(always)]
+    fn attribute(&mut self, bytes: &[u8], tag: &mut Tag, from: usize) -> Result<usize, Fault> {
+        let name = name(bytes, from)?;
+        let mut at = name.end;
+        if byte(bytes, at) != b'=' {
+            at = scan::space(bytes, at);
+            if byte(bytes, at) != b'=' {
+                return Err(Fault::NotWellFormed);
+            }
         }
-        if self.is(name.prefix, b"xmlns") {
+        at += 1;
+        if !matches!(byte(bytes, at), b'"' | b'\'') {
+            at = scan::space(bytes, at);
+        }
+        let (value, at) = self.value(bytes, at)?;
+        if name.local > name.from {
+            tag.prefixed = true;
+            self.prefixed_attribute(bytes, tag, name, value)?;
+        } else if bytes.get(name.local..name.end) == Some(b"xmlns") {
+            self.declare_default(bytes, tag, value)?;
+        } else {
+            let length = name.end - name.local;
+            let bit = 1_u64 << ((usize::from(byte(bytes, name.local)) ^ (length << 3)) & 63);
+            if tag.seen & bit != 0 {
+                tag.twice |= self.is_there(bytes, tag.attributes, name.local, length);
+            }
+            tag.seen |= bit;
+            let name = Span::of(name.local, name.end);
+            self.attributes.push(Named { namespace: Span::default(), name, value });
+        }
+        Ok(at)
+    }
+
+    /// Whether the tag has an attribute of the name that stands there.
+    fn is_there(&self, bytes: &[u8], first: usize, name: usize, length: usize) -> bool {
+        let before = self.attributes.get(first..).unwrap_or_default();
+        before
+            .iter()
+            .any(|other| other.name.len as usize == length && scan::same(bytes, other.name.at as usize, name, length))
+    }
+
+    #[cold]
+    fn prefixed_attribute(&mut self, bytes: &[u8], tag: &Tag, name: Name, value: Span) -> Result<(), Fault> {
+        let (prefix, local) = (Span::of(name.from, name.local - 1), Span::of(name.local, name.end));
+        if self.bytes(bytes, prefix) == b"xmlns" {
             self.prefixes += 1;
             if self.prefixes > MAX_PREFIXES {
                 return Err(Fault::Prefixes);
             }
-            return self.declare(name.local, value, declared);
+            return self.declare(bytes, local, value, tag.declared);
         }
         // Its namespace is known when all of the tag is: until then its prefix stands there.
-        self.tree.attributes.push(Named { namespace: name.prefix, name: name.local, value });
+        self.attributes.push(Named { namespace: prefix, name: local, value });
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn declare_default(&mut self, bytes: &[u8], tag: &mut Tag, namespace: Span) -> Result<(), Fault> {
+        let uri = self.bytes(bytes, namespace);
+        if tag.default || uri == XMLNS.as_bytes() || uri == ns::XML.as_bytes() {
+            return Err(Fault::Namespace);
+        }
+        tag.default = true;
+        self.default = namespace;
         Ok(())
     }
 
     /// Namespaces in XML 1.0 §3: what is reserved, and what is declared twice.
-    fn declare(&mut self, prefix: Span, namespace: Span, before: usize) -> Result<(), Fault> {
-        let (name, uri) = (self.read(prefix), self.read(namespace));
+    fn declare(&mut self, bytes: &[u8], prefix: Span, namespace: Span, before: usize) -> Result<(), Fault> {
+        let (name, uri) = (self.bytes(bytes, prefix), self.bytes(bytes, namespace));
         let reserved = name == b"xmlns" || uri == XMLNS.as_bytes() || (name == b"xml") != (uri == ns::XML.as_bytes());
-        let unbound = !name.is_empty() && uri.is_empty();
-        let here = self.tree.declared.get(before..).unwrap_or_default();
-        if reserved || unbound || here.iter().any(|other| self.read(other.prefix) == name) {
+        let here = self.declared.get(before..).unwrap_or_default();
+        if reserved || uri.is_empty() || here.iter().any(|other| self.bytes(bytes, other.prefix) == name) {
             return Err(Fault::Namespace);
         }
-        if prefix.len == 0 {
-            self.default = namespace;
-        }
-        // The default namespace, too: that it is declared once only.
-        self.tree.declared.push(Declared { prefix, namespace });
+        self.declared.push(Declared { prefix, namespace });
         Ok(())
     }
 
-    fn namespace(&self, prefix: Span) -> Result<Span, Fault> {
-        let name = self.read(prefix);
+    fn namespace(&self, bytes: &[u8], prefix: Span) -> Result<Span, Fault> {
+        let name = self.bytes(bytes, prefix);
         let found = self
-            .tree
             .declared
             .iter()
             .rev()
-            .find(|declared| declared.prefix.len == prefix.len && self.read(declared.prefix) == name);
+            .find(|declared| declared.prefix.len == prefix.len && self.bytes(bytes, declared.prefix) == name);
         // None of XMPP's elements is in the namespace of `xml:`, and one that is could not be written again as one with
         // a default namespace.
         found.map(|declared| declared.namespace).ok_or(Fault::Namespace)
     }
 
-    /// Finds the namespaces of the tag's attributes, and whether two are the same.
-    fn resolve(&mut self, first: usize) -> Result<(), Fault> {
-        for at in first..self.tree.attributes.len() {
-            if self.prefixed {
-                self.resolve_one(at)?;
-            }
-            let new = self.tree.attributes.get(first..=at).unwrap_or_default();
+    /// Finds the namespaces of the attributes of a tag that has prefixes, and whether two are the same.
+    #[cold]
+    fn resolve(&mut self, bytes: &[u8], first: usize) -> Result<(), Fault> {
+        for at in first..self.attributes.len() {
+            self.resolve_one(bytes, at)?;
+            let new = self.attributes.get(first..=at).unwrap_or_default();
             let Some((last, others)) = new.split_last() else { break };
             let same = |other: &Named| {
                 other.name.len == last.name.len
-                    && self.read(other.name) == self.read(last.name)
-                    && self.read(other.namespace) == self.read(last.namespace)
+                    && self.bytes(bytes, other.name) == self.bytes(bytes, last.name)
+                    && self.bytes(bytes, other.namespace) == self.bytes(bytes, last.namespace)
             };
             if others.iter().any(same) {
                 return Err(Fault::NotWellFormed);
@@ -372,16 +397,27 @@ impl Parser<'_> {
 
     /// Puts the namespace in the place of the prefix. An attribute without one is in no namespace (Namespaces in XML 1.0
     /// §6.2).
-    fn resolve_one(&mut self, at: usize) -> Result<(), Fault> {
-        let prefix = self.tree.attributes.get(at).map_or_else(Span::default, |attribute| attribute.namespace);
-        let namespace = match self.read(prefix) {
+    fn resolve_one(&mut self, bytes: &[u8], at: usize) -> Result<(), Fault> {
+        let prefix = self.attributes.get(at).map_or_else(Span::default, |attribute| attribute.namespace);
+        let namespace = match self.bytes(bytes, prefix) {
             b"" => return Ok(()),
-            b"xml" => self.tree.xml(),
-            _ => self.namespace(prefix)?,
+            b"xml" => self.xml(),
+            _ => self.namespace(bytes, prefix)?,
         };
-        if let Some(attribute) = self.tree.attributes.get_mut(at) {
+        if let Some(attribute) = self.attributes.get_mut(at) {
             attribute.namespace = namespace;
         }
         Ok(())
     }
+}
+
+/// A name with or without a prefix (Namespaces in XML 1.0 §4).
+#[inline(always)]
+fn name(bytes: &[u8], from: usize) -> Result<Name, Fault> {
+    let end = scan::name(bytes, from).ok_or(Fault::NotWellFormed)?;
+    if byte(bytes, end) != b':' {
+        return Ok(Name { from, local: from, end });
+    }
+    let local = end + 1;
+    Ok(Name { from, local, end: scan::name(bytes, local).ok_or(Fault::NotWellFormed)? })
 }

@@ -24,69 +24,107 @@ macro_rules! class {
 const NAME_START: Class = class!(b => b.is_ascii_alphabetic() || b == b'_');
 /// The bytes that continue one.
 const NAME: Class = class!(b => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-/// Nothing that a text must look at: no markup, reference, line end, or character that XML does not have.
-const TEXT: Class = class!(b => (is_plain(b) && b != b']') || matches!(b, b'\t' | b'\n'));
-/// The same for an attribute's value, where white space is looked at, too.
-const VALUE: Class = class!(b => is_plain(b) && !matches!(b, b'"' | b'\''));
-const SPACE: Class = class!(b => matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
-
-/// U+FFFE and U+FFFF are the only characters above the controls that XML does not have; both begin with EF.
-const fn is_plain(byte: u8) -> bool {
-    byte >= b' ' && !matches!(byte, b'<' | b'&' | 0xef)
-}
-
 /// A set of bytes.
 struct Class([bool; 256]);
 
 impl Class {
-    #[inline]
+    #[inline(always)]
     fn has(&self, byte: u8) -> bool {
         // Always there: that is known when this is compiled.
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
-
-    /// How many bytes at the beginning are of it.
-    #[inline]
-    fn run(&self, bytes: &[u8]) -> usize {
-        bytes.iter().position(|&byte| !self.has(byte)).unwrap_or(bytes.len())
-    }
 }
 
-/// How many bytes of plain text there are at the beginning.
-#[inline]
-pub(super) fn text(bytes: &[u8]) -> usize {
-    TEXT.run(bytes)
+/// The byte there; at the end one that XML does not have.
+#[inline(always)]
+pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or_default()
 }
 
-/// How many bytes of a plain attribute value.
-#[inline]
-pub(super) fn value(bytes: &[u8]) -> usize {
-    VALUE.run(bytes)
-}
-
-/// How many bytes of white space.
-#[inline]
-pub(super) fn space(bytes: &[u8]) -> usize {
-    SPACE.run(bytes)
-}
-
-/// How long the name without a colon (an NCName) is that the text begins with; `None` if there is none.
-#[inline]
-pub(super) fn name(bytes: &[u8]) -> Option<usize> {
-    let first = *bytes.first()?;
-    if NAME_START.has(first) {
-        let length = NAME.run(bytes);
-        if bytes.get(length).is_none_or(u8::is_ascii) {
-            return Some(length);
+/// Where the first byte is, from there on, at which one must stop; the end, if there is none.
+#[inline(always)]
+fn plain(bytes: &[u8], from: usize, stops: impl Fn(u8) -> bool + Copy) -> usize {
+    let mut at = from;
+    // Sixteen at once: compilers know how. What is not ASCII is rare, and looked at one by one.
+    while let Some(some) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let mut found = [0_u8; 16];
+        for (found, &byte) in found.iter_mut().zip(some) {
+            *found = if stops(byte) | !byte.is_ascii() { 0xff } else { 0 };
         }
-    } else if first.is_ascii() {
-        return None;
+        let found = u128::from_le_bytes(found);
+        if found != 0 {
+            at += (found.trailing_zeros() / 8) as usize;
+            return if byte(bytes, at).is_ascii() { at } else { plain_one_by_one(bytes, at, stops) };
+        }
+        at += 16;
     }
-    other_name(bytes)
+    plain_one_by_one(bytes, at, stops)
+}
+
+/// The same.
+#[inline(never)]
+fn plain_one_by_one(bytes: &[u8], from: usize, stops: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    from + rest.iter().position(|&byte| stops(byte)).unwrap_or(rest.len())
+}
+
+/// U+FFFE and U+FFFF are the only characters above the controls that XML does not have; both begin with this byte.
+const RARE: u8 = 0xef;
+
+/// Where something is that a text must look at: markup, a reference, a line end, or what XML may not have.
+#[inline(never)]
+pub(super) fn text(bytes: &[u8], from: usize) -> usize {
+    plain(bytes, from, |byte| {
+        let control = (byte < b' ') & (byte != b'\t') & (byte != b'\n');
+        control | (byte == b'<') | (byte == b'&') | (byte == b']') | (byte == RARE)
+    })
+}
+
+/// The same for an attribute's value in these quotes, where white space is looked at, too.
+#[inline(never)]
+pub(super) fn value(bytes: &[u8], from: usize, quote: u8) -> usize {
+    plain(bytes, from, |byte| (byte == quote) | (byte < b' ') | (byte == b'<') | (byte == b'&') | (byte == RARE))
+}
+
+/// Where the white space ends that begins there, if it does.
+#[inline(always)]
+pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(byte(bytes, at), b' ' | b'\t' | b'\r' | b'\n') {
+        at += 1;
+    }
+    at
+}
+
+/// Whether the same stands at both places.
+#[inline(always)]
+pub(super) fn same(bytes: &[u8], first: usize, second: usize, length: usize) -> bool {
+    let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|eight| u64::from_le_bytes(*eight));
+    match (word(first), word(second)) {
+        (Some(one), Some(other)) if (1..=8).contains(&length) => (one ^ other) << (64 - 8 * length) == 0,
+        _ => bytes.get(first..first + length).is_some_and(|one| bytes.get(second..second + length) == Some(one)),
+    }
+}
+
+/// Where the name without a colon (an NCName) ends that begins there; `None` if there is none.
+#[inline(always)]
+pub(super) fn name(bytes: &[u8], from: usize) -> Option<usize> {
+    if !NAME_START.has(byte(bytes, from)) {
+        return other_name(bytes, from);
+    }
+    let mut at = from + 1;
+    loop {
+        let next = byte(bytes, at);
+        if !NAME.has(next) {
+            return if next.is_ascii() { Some(at) } else { other_name(bytes, from) };
+        }
+        at += 1;
+    }
 }
 
 /// The same for one that is not all ASCII.
-fn other_name(bytes: &[u8]) -> Option<usize> {
+#[cold]
+fn other_name(bytes: &[u8], from: usize) -> Option<usize> {
+    let bytes = bytes.get(from..)?;
     let end = bytes.iter().position(|&byte| byte.is_ascii() && !NAME.has(byte)).unwrap_or(bytes.len());
     let text = std::str::from_utf8(bytes.get(..end)?).ok()?;
     let mut chars = text.char_indices();
@@ -94,7 +132,7 @@ fn other_name(bytes: &[u8]) -> Option<usize> {
     if !starts_name(first) {
         return None;
     }
-    Some(chars.find(|&(_, c)| !continues_name(c)).map_or(end, |(at, _)| at))
+    Some(from + chars.find(|&(_, c)| !continues_name(c)).map_or(end, |(at, _)| at))
 }
 
 /// How long the character is that the text begins with, which is no ASCII character or one that stands for itself.

@@ -202,6 +202,71 @@ fn what_stands_in_an_element_may_use_its_prefixes() {
     assert_eq!(inside.parse("<x:a/>"), Err(Fault::Namespace));
 }
 
+#[test]
+fn a_tag_that_stands_where_it_stood_before_means_what_it_meant() {
+    let mut tree = Tree::default();
+    let rows = [
+        (
+            "<a xmlns='urn:one'><b c='1' d='2'/><e/></a>",
+            "<{urn:one}a><{urn:one}b {}c=\"1\" {}d=\"2\"></><{urn:one}e></></>",
+        ),
+        // The same tag in another namespace, at another place of the bytes.
+        (
+            "<a  xmlns='urn:two'><b c='1' d='2'/><e/></a>",
+            "<{urn:two}a><{urn:two}b {}c=\"1\" {}d=\"2\"></><{urn:two}e></></>",
+        ),
+        (
+            "<a xmlns='urn:one'><b c='1' d='2'></b><e/></a>",
+            "<{urn:one}a><{urn:one}b {}c=\"1\" {}d=\"2\"></><{urn:one}e></></>",
+        ),
+        (
+            "<a xmlns='urn:one'><b c='1' d='3'/><e/></a>",
+            "<{urn:one}a><{urn:one}b {}c=\"1\" {}d=\"3\"></><{urn:one}e></></>",
+        ),
+        (
+            "<a xmlns='urn:one'><b c='&lt;' d=''/><e xmlns=''/></a>",
+            "<{urn:one}a><{urn:one}b {}c=\"<\" {}d=\"\"></><{}e></></>",
+        ),
+        ("<a xmlns='urn:&lt;'><b c='1' d='2'/><e/></a>", "<{urn:<}a><{urn:<}b {}c=\"1\" {}d=\"2\"></><{urn:<}e></></>"),
+    ];
+    for _ in 0..2 {
+        for (text, expected) in rows {
+            assert_eq!(tree.parse(text), Ok(()), "{text}");
+            let mut found = String::new();
+            meaning(tree.root(text), &mut found);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+    let unfinished =
+        [("<a xmlns='urn:one'", Fault::NotWellFormed), ("<a xmlns='urn:one'><b c='1' d='2'/>", Fault::NotWellFormed)];
+    for (text, fault) in unfinished {
+        assert_eq!(tree.parse(text), Err(fault), "{text}");
+    }
+}
+
+#[test]
+fn limits_hold_for_tags_that_were_read_before() {
+    let deep = |levels: usize| format!("{}{}", "<a b='1'>".repeat(levels), "</a>".repeat(levels));
+    let wide = |nodes: usize| format!("<c>{}</c>", "<a b='1'/>".repeat(nodes - 1));
+    let mut tree = Tree::default();
+    for _ in 0..2 {
+        assert_eq!(tree.parse(&deep(MAX_DEPTH)), Ok(()));
+        assert_eq!(tree.parse(&deep(MAX_DEPTH + 1)), Err(Fault::Depth));
+        assert_eq!(tree.parse(&wide(MAX_NODES)), Ok(()));
+        assert_eq!(tree.parse(&wide(MAX_NODES + 1)), Err(Fault::Nodes));
+    }
+}
+
+/// Bytes that scanners stop at, and some that they pass, in any places.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        8 => prop::num::u8::ANY.prop_map(|byte| b'a' + byte % 26),
+        1 => prop::sample::select(b"<&\"']> \t\n\r\x00\x1f\x7f\x80\xc3\xef\xff".to_vec()),
+        1 => prop::num::u8::ANY,
+    ];
+    prop::collection::vec(byte, 0..60)
+}
+
 /// Texts that are nearly XML: what they are made of is what parsers trip over.
 fn text() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
@@ -277,6 +342,42 @@ proptest! {
             (Ok(ours), others) => prop_assert_eq!(Some(ours), others),
             (Err(_), None) => {}
             (Err(fault), Some(_)) => prop_assert!(fault == Fault::Namespace && text.matches(" xmlns=").count() > 1),
+        }
+    }
+
+    #[test]
+    fn many_bytes_at_once_stop_where_one_by_one_does(bytes in bytes(), from in 0_usize..70) {
+        let first = |stops: &dyn Fn(u8) -> bool| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            from + rest.iter().position(|&byte| stops(byte)).unwrap_or(rest.len())
+        };
+        let in_both = |byte: u8| matches!(byte, b'<' | b'&' | 0xef);
+        prop_assert_eq!(scan::text(&bytes, from), first(&|byte| in_both(byte) || byte == b']' || (byte < b' ' && !b"\t\n".contains(&byte))));
+        for quote in [b'"', b'\''] {
+            prop_assert_eq!(scan::value(&bytes, from, quote), first(&|byte| in_both(byte) || byte == quote || byte < b' '));
+        }
+    }
+
+    #[test]
+    fn two_places_say_the_same_if_their_bytes_are_the_same(
+        bytes in prop::collection::vec(prop::sample::select(b"ab".to_vec()), 0..40),
+        first in 0_usize..40,
+        second in 0_usize..40,
+        length in 0_usize..20,
+    ) {
+        let part = |at: usize| bytes.get(at..at + length);
+        prop_assert_eq!(scan::same(&bytes, first, second, length), part(first).is_some() && part(first) == part(second));
+    }
+
+    #[test]
+    fn what_was_read_before_changes_nothing(texts in prop::collection::vec(element(), 1..4), order in prop::collection::vec(0_usize..4, 1..12)) {
+        let mut tree = Tree::default();
+        for at in order {
+            let text = texts.get(at % texts.len()).map(|text| format!("<r xmlns:p='urn:p'>{text}</r>")).unwrap_or_default();
+            let parsed = tree.parse(&text);
+            let mut found = String::new();
+            meaning(tree.root(&text), &mut found);
+            prop_assert_eq!(parsed.map(|()| found), ours(&text));
         }
     }
 }
