@@ -237,15 +237,23 @@ pub const fn hex_digit(half: u8) -> u8 {
     if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
-/// A device's texts in one block, each in its shortest form.
+/// A device's texts, one after another in a block, each in its shortest form. Devices that came together share a block
+/// ([`share_block`](Self::share_block)).
 #[derive(Clone)]
 pub struct Texts {
     block: Arc<[u8]>,
-    /// Where node, secret and owner end; the token is the rest.
-    ends: [u32; 3],
+    start: u32,
+    /// Of node, secret, owner and token; [`LONG`] if that is not enough for one of them.
+    lengths: [u16; 4],
     secret: Form,
     token: Form,
 }
+
+/// The lengths are before the texts, for they are of a size that no vendor's have.
+const LONG: [u16; 4] = [u16::MAX; 4];
+
+/// What [`LONG`] lengths take, four times 32 bits.
+const LENGTHS: usize = 16;
 
 impl Texts {
     /// Packs them.
@@ -254,8 +262,14 @@ impl Texts {
         let (secret_form, secret_len) = Form::of(secret);
         let (token_form, token_len) = Form::of(token);
         let lengths = [node.len(), secret_len, owner.len(), token_len];
-        let mut block: Arc<[u8]> = std::iter::repeat_n(0, lengths.iter().sum()).collect();
+        let are_long = lengths.iter().any(|len| *len >= usize::from(u16::MAX));
+        let start = if are_long { LENGTHS } else { 0 };
+        let mut block: Arc<[u8]> = std::iter::repeat_n(0, start + lengths.iter().sum::<usize>()).collect();
         if let Some(bytes) = Arc::get_mut(&mut block) {
+            let (head, bytes) = bytes.split_at_mut(start);
+            for (into, len) in head.as_chunks_mut().0.iter_mut().zip(lengths) {
+                *into = short(len).to_le_bytes();
+            }
             let (into_node, bytes) = bytes.split_at_mut(node.len());
             let (into_secret, bytes) = bytes.split_at_mut(secret_len);
             let (into_owner, into_token) = bytes.split_at_mut(owner.len());
@@ -264,60 +278,114 @@ impl Texts {
             Form::Plain.pack(owner, into_owner);
             token_form.pack(token, into_token);
         }
-        let mut end = 0;
-        let ends = [node.len(), secret_len, owner.len()].map(|len| {
-            end += len;
-            short(end)
-        });
-        Self { block, ends, secret: secret_form, token: token_form }
+        let lengths = if are_long { LONG } else { lengths.map(|len| u16::try_from(len).unwrap_or(u16::MAX)) };
+        Self { block, start: short(start), lengths, secret: secret_form, token: token_form }
     }
 
-    /// Those of a device, whose block is used again if it is one of these.
+    /// Those of a device, whose block is used again if they lie there one after another already.
     #[must_use]
     pub fn of(node: &Node, secret: &Secret, owner: &Account, token: &DeviceToken) -> Self {
         let (Packed { piece: secret_piece, form: secret_form }, Packed { piece: token_piece, form: token_form }) =
             (&secret.0, &token.0);
         let pieces = [&node.0, secret_piece, &owner.0, token_piece];
         let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node.0.block));
-        let whole = node.0.start == 0 && token_piece.end as usize == node.0.block.len();
         let adjoin = pieces.windows(2).all(|two| matches!(two, [a, b] if a.end == b.start));
-        if one && whole && adjoin {
-            let ends = [node.0.end, secret_piece.end, owner.0.end];
-            return Self { block: node.0.block.clone(), ends, secret: *secret_form, token: *token_form };
+        let lengths = pieces.map(|piece| u16::try_from(piece.end - piece.start).unwrap_or(u16::MAX));
+        if one && adjoin && lengths.iter().all(|len| *len < u16::MAX) {
+            let (block, start) = (node.0.block.clone(), node.0.start);
+            return Self { block, start, lengths, secret: *secret_form, token: *token_form };
         }
         Self::new(node.as_str(), &secret.reveal(), owner.as_str(), &token.reveal())
     }
 
-    fn piece(&self, start: u32, end: u32) -> Piece {
+    /// Puts the texts of several devices into one block: each of its own would have a head and a rest that nothing uses, a
+    /// sixth of it all.
+    pub fn share_block<'a>(all: impl Iterator<Item = &'a mut Self>) {
+        let mut all: Vec<&mut Self> = all.filter(|texts| texts.lengths != LONG).collect();
+        let block: Arc<[u8]> = all.iter().flat_map(|texts| texts.bytes()).copied().collect::<Vec<_>>().into();
+        let mut start = 0;
+        for texts in &mut all {
+            let end = start + short(texts.bytes().len());
+            (texts.block, texts.start) = (block.clone(), start);
+            start = end;
+        }
+    }
+
+    /// Whether they are in one block.
+    #[must_use]
+    pub fn shares_block(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block)
+    }
+
+    /// Whether nothing else is in their block.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.lengths == LONG || self.bytes().len() == self.block.len()
+    }
+
+    /// Moves them into a block of their own.
+    pub fn leave_block(&mut self) {
+        if !self.is_alone() {
+            (self.block, self.start) = (self.bytes().into(), 0);
+        }
+    }
+
+    /// Where each of them is in the block: node, secret, owner, token.
+    fn places(&self) -> [(u32, u32); 4] {
+        let mut lengths = self.lengths.map(u32::from);
+        if self.lengths == LONG {
+            for (len, kept) in lengths.iter_mut().zip(self.block.as_chunks().0) {
+                *len = u32::from_le_bytes(*kept);
+            }
+        }
+        let mut end = self.start;
+        lengths.map(|len| {
+            let start = end;
+            end = start.saturating_add(len);
+            (start, end)
+        })
+    }
+
+    /// All of them.
+    fn bytes(&self) -> &[u8] {
+        let [.., (_, end)] = self.places();
+        self.block.get(self.start as usize..end as usize).unwrap_or_default()
+    }
+
+    fn piece(&self, (start, end): (u32, u32)) -> Piece {
         Piece { block: self.block.clone(), start, end }
+    }
+
+    fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
+        self.block.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// The node.
     #[must_use]
     pub fn node(&self) -> Node {
-        let [node, ..] = self.ends;
-        Node(self.piece(0, node))
+        let [node, ..] = self.places();
+        Node(self.piece(node))
     }
 
     /// The secret.
     #[must_use]
     pub fn secret(&self) -> Secret {
-        let [node, secret, _] = self.ends;
-        Secret(Packed { piece: self.piece(node, secret), form: self.secret })
+        let [_, secret, ..] = self.places();
+        Secret(Packed { piece: self.piece(secret), form: self.secret })
     }
 
     /// The owner.
     #[must_use]
     pub fn owner(&self) -> Account {
-        let [_, secret, owner] = self.ends;
-        Account(self.piece(secret, owner))
+        let [.., owner, _] = self.places();
+        Account(self.piece(owner))
     }
 
     /// The token.
     #[must_use]
     pub fn token(&self) -> DeviceToken {
-        let [.., owner] = self.ends;
-        DeviceToken(Packed { piece: self.piece(owner, short(self.block.len())), form: self.token })
+        let [.., token] = self.places();
+        DeviceToken(Packed { piece: self.piece(token), form: self.token })
     }
 
     /// Whether this is its node.
@@ -349,13 +417,13 @@ impl Texts {
     }
 
     fn node_bytes(&self) -> &[u8] {
-        let [node, ..] = self.ends;
-        self.block.get(..node as usize).unwrap_or_default()
+        let [node, ..] = self.places();
+        self.slice(node)
     }
 
     fn owner_bytes(&self) -> &[u8] {
-        let [_, secret, owner] = self.ends;
-        self.block.get(secret as usize..owner as usize).unwrap_or_default()
+        let [.., owner, _] = self.places();
+        self.slice(owner)
     }
 }
 

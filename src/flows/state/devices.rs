@@ -5,20 +5,22 @@
 mod groups;
 mod slab;
 mod slot;
+mod table;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device, DeviceKey, Fact};
 use crate::domain::ids::{Account, AppName, Node};
+use crate::domain::text::Texts;
 use crate::domain::time::Timestamp;
 use groups::Groups;
 use slab::Slab;
 use slot::Slot;
+use table::Table;
 
 /// Devices by node, by key and by owner.
 #[derive(Debug, Default)]
@@ -27,16 +29,21 @@ pub(super) struct Devices {
     groups: Groups,
     /// Keyed at random: strangers choose accounts, and some nodes.
     hasher: RandomState,
-    by_node: HashTable<u32>,
+    by_node: Table,
     /// The latest of each key.
-    by_key: HashTable<u32>,
+    by_key: Table,
     /// The last device of each owner, from which a ring leads through all of them, the first one first.
-    by_owner: HashTable<u32>,
+    by_owner: Table,
     /// Dead devices by the time of their death.
     gone: ByTime,
     /// Devices that no push was ever taken for, by their latest registration.
     unproven: ByTime,
 }
+
+/// How many devices that are loaded one after another share a block of texts, and how many of them have to be left there,
+/// so that what the others have left behind is never more than half of it.
+const BESIDE: u32 = 16;
+const LEAST_BESIDE: usize = 8;
 
 /// Devices by a time of theirs, in seconds: the time itself is with the device.
 type ByTime = BTreeSet<(u32, u32)>;
@@ -60,7 +67,8 @@ impl Devices {
     /// The latest device of this key.
     pub(super) fn registered(&self, key: &DeviceKey) -> Option<Device> {
         let hash = spread(hash_key(&self.hasher, key));
-        self.device(*self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
+        let known = self.by_key.part(hash);
+        self.device(*known.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
     }
 
     /// All of them, in no order.
@@ -151,6 +159,9 @@ impl Devices {
     pub(super) fn add(&mut self, device: &Device, names: &mut Names) {
         let group = self.groups.join(device, false);
         let at = self.slots.insert(Slot::new(device, group));
+        if at % BESIDE == BESIDE - 1 {
+            Texts::share_block(self.beside(at).map(|slot| &mut slot.texts));
+        }
         let hashes = [
             half(self.hasher.hash_one(&device.node)),
             hash_key(&self.hasher, &device.key),
@@ -161,14 +172,12 @@ impl Devices {
 
     /// What was added is found from now on.
     pub(super) fn name_all(&mut self, names: Names) {
-        let Self { slots, groups, hasher, by_node, by_key, by_owner, .. } = self;
-        let slot = |at: &u32| slots.get(*at);
-        let more = names.0.len();
-        by_node.reserve(more, |at| slot(at).map_or(0, |slot| hash_node(hasher, slot)));
-        by_key.reserve(more, |at| {
-            slot(at).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
-        });
-        by_owner.reserve(more, |at| slot(at).map_or(0, |slot| hash_owner(hasher, slot)));
+        let number = names.0.len();
+        for table in [&mut self.by_node, &mut self.by_key, &mut self.by_owner] {
+            if table.is_empty() {
+                *table = Table::for_so_many(number);
+            }
+        }
         let mut unproven = Vec::new();
         for &(at, [node, key, owner]) in &names.0 {
             self.name(at, node);
@@ -212,11 +221,13 @@ impl Devices {
         self.forget_dates(at);
         self.forget_key(at);
         let Some(slot) = self.slots.get(at) else { return };
-        if let Ok(found) = self.by_node.find_entry(hash_node(&self.hasher, slot), |other| *other == at) {
+        let hash = hash_node(&self.hasher, slot);
+        if let Ok(found) = self.by_node.part_mut(hash).find_entry(hash, |other| *other == at) {
             found.remove();
         }
         if let Some(slot) = self.slots.remove(at) {
             self.groups.leave(slot.group);
+            self.unshare(at, &slot.texts);
         }
     }
 
@@ -230,13 +241,14 @@ impl Devices {
 
     fn find(&self, node: &Node) -> Option<u32> {
         let hash = spread(half(self.hasher.hash_one(node)));
-        self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied()
+        let known = self.by_node.part(hash);
+        known.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied()
     }
 
     fn last_of(&self, owner: &Account) -> Option<u32> {
         let hash = spread(half(self.hasher.hash_one(owner)));
         let own = |at: &u32| self.slot(*at).is_some_and(|slot| slot.texts.is_owned_by(owner));
-        self.by_owner.find(hash, own).copied()
+        self.by_owner.part(hash).find(hash, own).copied()
     }
 
     /// The device has another record from now on.
@@ -249,12 +261,30 @@ impl Devices {
         slot.next = known.next;
         let former = std::mem::replace(known, slot);
         self.groups.leave(former.group);
+        self.unshare(at, &former.texts);
+    }
+
+    /// The devices that may share a block of texts with this one, itself among them.
+    fn beside(&mut self, at: u32) -> impl Iterator<Item = &mut Slot> {
+        self.slots.some_mut(at - at % BESIDE, BESIDE as usize)
+    }
+
+    /// These texts are no longer in their block: it goes, once most of those who shared it have left it.
+    fn unshare(&mut self, at: u32, former: &Texts) {
+        if former.is_alone() {
+            return;
+        }
+        let left = self.beside(at).filter(|slot| slot.texts.shares_block(former)).count();
+        if left < LEAST_BESIDE {
+            let others = self.beside(at).filter(|slot| slot.texts.shares_block(former));
+            others.for_each(|slot| slot.texts.leave_block());
+        }
     }
 
     fn forget_key(&mut self, at: u32) {
-        if let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups))
-            && let Ok(found) = self.by_key.find_entry(spread(hash_key(&self.hasher, &key)), |other| *other == at)
-        {
+        let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups)) else { return };
+        let hash = spread(hash_key(&self.hasher, &key));
+        if let Ok(found) = self.by_key.part_mut(hash).find_entry(hash, |other| *other == at) {
             found.remove();
         }
     }
@@ -271,7 +301,7 @@ impl Devices {
     fn name(&mut self, at: u32, hashed: u32) {
         let Self { slots, hasher, by_node, .. } = self;
         let hash = |at: &u32| slots.get(*at).map_or(0, |slot| hash_node(hasher, slot));
-        by_node.insert_unique(spread(hashed), at, hash);
+        by_node.part_mut(spread(hashed)).insert_unique(spread(hashed), at, hash);
     }
 
     /// And by its key, which stays the same, too.
@@ -281,7 +311,7 @@ impl Devices {
         let hash = |other: &u32| {
             slots.get(*other).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
         };
-        match by_key.entry(spread(hashed), same, hash) {
+        match by_key.part_mut(spread(hashed)).entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => *known.get_mut() = at,
             Entry::Vacant(free) => drop(free.insert(at)),
         }
@@ -293,7 +323,7 @@ impl Devices {
         let Some(new) = slots.get(at).filter(|slot| slot.next == slot::NONE) else { return };
         let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.texts.has_owner_of(&new.texts));
         let hash = |other: &u32| slots.get(*other).map_or(0, |slot| hash_owner(hasher, slot));
-        let last = match by_owner.entry(spread(hashed), same, hash) {
+        let last = match by_owner.part_mut(spread(hashed)).entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => std::mem::replace(known.get_mut(), at),
             Entry::Vacant(free) => {
                 free.insert(at);
@@ -314,7 +344,8 @@ impl Devices {
         }
         let Self { slots, hasher, by_owner, .. } = self;
         let Some(slot) = slots.get(at) else { return };
-        if let Ok(mut last) = by_owner.find_entry(hash_owner(hasher, slot), |other| *other == at) {
+        let hash = hash_owner(hasher, slot);
+        if let Ok(mut last) = by_owner.part_mut(hash).find_entry(hash, |other| *other == at) {
             if before == at {
                 last.remove();
             } else {
