@@ -37,8 +37,8 @@ macro_rules! device_text_id {
 
         impl $name {
             /// Wraps the text as it is.
-            pub fn new(text: impl Into<Arc<str>>) -> Self {
-                Self(Piece::whole(text.into()))
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(Piece::whole(text.as_ref()))
             }
 
             /// The text.

@@ -4,28 +4,59 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::ops::Deref;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
+use triomphe::ThinArc;
 
 use super::ids::{Account, Node};
 use super::secret::{DeviceToken, Secret};
 
+/// Bytes that are shared, behind a pointer that is no wider than any: std's would carry their number, in each of a million
+/// devices and in all that names one.
+#[derive(Clone)]
+struct Block(ThinArc<(), u8>);
+
+impl Block {
+    fn new(bytes: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice((), bytes))
+    }
+
+    /// So many bytes, written by `fill` into zeroes.
+    fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut block = ThinArc::from_header_and_iter((), std::iter::repeat_n(0, len));
+        block.with_arc_mut(|block| triomphe::Arc::get_mut(block).map(|block| fill(block.slice_mut())));
+        Self(block)
+    }
+
+    /// Whether both are the same memory.
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&raw const self.0.slice, &raw const other.0.slice)
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.slice
+    }
+}
+
 /// Some bytes of a block. A clone takes no memory, and keeps the whole block.
 #[derive(Clone)]
 pub(super) struct Piece {
-    block: Arc<[u8]>,
+    block: Block,
     start: u32,
     end: u32,
 }
 
 impl Piece {
     /// A block of its own. What is beyond 4 GiB is cut off; no stanza is nearly that long.
-    pub(super) fn whole(text: Arc<str>) -> Self {
-        let end = short(text.len());
-        Self { block: text.into(), start: 0, end }
+    pub(super) fn whole(text: &str) -> Self {
+        Self { block: Block::new(text.as_bytes()), start: 0, end: short(text.len()) }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -170,7 +201,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// As it is, in a block of its own.
-    pub(super) fn plain(text: Arc<str>) -> Self {
+    pub(super) fn plain(text: &str) -> Self {
         Self { piece: Piece::whole(text), form: Form::Plain }
     }
 
@@ -237,23 +268,21 @@ pub const fn hex_digit(half: u8) -> u8 {
     if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
-/// A device's texts, one after another in a block, each in its shortest form. Devices that came together share a block
-/// ([`share_block`](Self::share_block)).
+/// A device's texts in one block, each in its shortest form.
 #[derive(Clone)]
 pub struct Texts {
-    block: Arc<[u8]>,
-    start: u32,
-    /// Of node, secret, owner and token; [`LONG`] if that is not enough for one of them.
-    lengths: [u16; 4],
+    block: Block,
+    /// Where node, secret and owner end; the token is the rest. [`LONG`] if that is further than 16 bits reach.
+    ends: [u16; 3],
     secret: Form,
     token: Form,
 }
 
-/// The lengths are before the texts, for they are of a size that no vendor's have.
-const LONG: [u16; 4] = [u16::MAX; 4];
+/// The ends are in the block, before the texts: no vendor's are that long.
+const LONG: [u16; 3] = [u16::MAX; 3];
 
-/// What [`LONG`] lengths take, four times 32 bits.
-const LENGTHS: usize = 16;
+/// What they take there, three times 32 bits.
+const HEAD: usize = 12;
 
 impl Texts {
     /// Packs them.
@@ -261,14 +290,18 @@ impl Texts {
     pub fn new(node: &str, secret: &str, owner: &str, token: &str) -> Self {
         let (secret_form, secret_len) = Form::of(secret);
         let (token_form, token_len) = Form::of(token);
-        let lengths = [node.len(), secret_len, owner.len(), token_len];
-        let are_long = lengths.iter().any(|len| *len >= usize::from(u16::MAX));
-        let start = if are_long { LENGTHS } else { 0 };
-        let mut block: Arc<[u8]> = std::iter::repeat_n(0, start + lengths.iter().sum::<usize>()).collect();
-        if let Some(bytes) = Arc::get_mut(&mut block) {
-            let (head, bytes) = bytes.split_at_mut(start);
-            for (into, len) in head.as_chunks_mut().0.iter_mut().zip(lengths) {
-                *into = short(len).to_le_bytes();
+        let lengths = [node.len(), secret_len, owner.len()];
+        let is_long = lengths.iter().sum::<usize>() >= usize::from(u16::MAX);
+        let head = if is_long { HEAD } else { 0 };
+        let mut end = head;
+        let ends = lengths.map(|len| {
+            end += len;
+            end
+        });
+        let block = Block::filled(end + token_len, |bytes| {
+            let (head, bytes) = bytes.split_at_mut(head);
+            for (into, end) in head.as_chunks_mut().0.iter_mut().zip(ends) {
+                *into = short(end).to_le_bytes();
             }
             let (into_node, bytes) = bytes.split_at_mut(node.len());
             let (into_secret, bytes) = bytes.split_at_mut(secret_len);
@@ -277,115 +310,70 @@ impl Texts {
             secret_form.pack(secret, into_secret);
             Form::Plain.pack(owner, into_owner);
             token_form.pack(token, into_token);
-        }
-        let lengths = if are_long { LONG } else { lengths.map(|len| u16::try_from(len).unwrap_or(u16::MAX)) };
-        Self { block, start: short(start), lengths, secret: secret_form, token: token_form }
+        });
+        let ends = if is_long { LONG } else { ends.map(|end| u16::try_from(end).unwrap_or(u16::MAX)) };
+        Self { block, ends, secret: secret_form, token: token_form }
     }
 
-    /// Those of a device, whose block is used again if they lie there one after another already.
+    /// Those of a device, whose block is used again if it is one of these.
     #[must_use]
     pub fn of(node: &Node, secret: &Secret, owner: &Account, token: &DeviceToken) -> Self {
         let (Packed { piece: secret_piece, form: secret_form }, Packed { piece: token_piece, form: token_form }) =
             (&secret.0, &token.0);
         let pieces = [&node.0, secret_piece, &owner.0, token_piece];
-        let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node.0.block));
+        let one = pieces.iter().all(|piece| piece.block.is(&node.0.block));
+        let whole = node.0.start == 0 && token_piece.end as usize == node.0.block.len();
         let adjoin = pieces.windows(2).all(|two| matches!(two, [a, b] if a.end == b.start));
-        let lengths = pieces.map(|piece| u16::try_from(piece.end - piece.start).unwrap_or(u16::MAX));
-        if one && adjoin && lengths.iter().all(|len| *len < u16::MAX) {
-            let (block, start) = (node.0.block.clone(), node.0.start);
-            return Self { block, start, lengths, secret: *secret_form, token: *token_form };
+        let ends = [node.0.end, secret_piece.end, owner.0.end].map(|end| u16::try_from(end).unwrap_or(u16::MAX));
+        if one && whole && adjoin && ends.iter().all(|end| *end < u16::MAX) {
+            return Self { block: node.0.block.clone(), ends, secret: *secret_form, token: *token_form };
         }
         Self::new(node.as_str(), &secret.reveal(), owner.as_str(), &token.reveal())
     }
 
-    /// Puts the texts of several devices into one block: each of its own would have a head and a rest that nothing uses, a
-    /// sixth of it all.
-    pub fn share_block<'a>(all: impl Iterator<Item = &'a mut Self>) {
-        let mut all: Vec<&mut Self> = all.filter(|texts| texts.lengths != LONG).collect();
-        let block: Arc<[u8]> = all.iter().flat_map(|texts| texts.bytes()).copied().collect::<Vec<_>>().into();
+    /// Where the node begins, and where node, secret and owner end.
+    fn places(&self) -> [u32; 4] {
+        let [mut node, mut secret, mut owner] = self.ends.map(u32::from);
         let mut start = 0;
-        for texts in &mut all {
-            let end = start + short(texts.bytes().len());
-            (texts.block, texts.start) = (block.clone(), start);
-            start = end;
-        }
-    }
-
-    /// Whether they are in one block.
-    #[must_use]
-    pub fn shares_block(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.block, &other.block)
-    }
-
-    /// Whether nothing else is in their block.
-    #[must_use]
-    pub fn is_alone(&self) -> bool {
-        self.lengths == LONG || self.bytes().len() == self.block.len()
-    }
-
-    /// Moves them into a block of their own.
-    pub fn leave_block(&mut self) {
-        if !self.is_alone() {
-            (self.block, self.start) = (self.bytes().into(), 0);
-        }
-    }
-
-    /// Where each of them is in the block: node, secret, owner, token.
-    fn places(&self) -> [(u32, u32); 4] {
-        let mut lengths = self.lengths.map(u32::from);
-        if self.lengths == LONG {
-            for (len, kept) in lengths.iter_mut().zip(self.block.as_chunks().0) {
-                *len = u32::from_le_bytes(*kept);
+        if self.ends == LONG {
+            start = short(HEAD);
+            for (end, kept) in [&mut node, &mut secret, &mut owner].into_iter().zip(self.block.as_chunks().0) {
+                *end = u32::from_le_bytes(*kept);
             }
         }
-        let mut end = self.start;
-        lengths.map(|len| {
-            let start = end;
-            end = start.saturating_add(len);
-            (start, end)
-        })
+        [start, node, secret, owner]
     }
 
-    /// All of them.
-    fn bytes(&self) -> &[u8] {
-        let [.., (_, end)] = self.places();
-        self.block.get(self.start as usize..end as usize).unwrap_or_default()
-    }
-
-    fn piece(&self, (start, end): (u32, u32)) -> Piece {
+    fn piece(&self, start: u32, end: u32) -> Piece {
         Piece { block: self.block.clone(), start, end }
-    }
-
-    fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
-        self.block.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// The node.
     #[must_use]
     pub fn node(&self) -> Node {
-        let [node, ..] = self.places();
-        Node(self.piece(node))
+        let [start, node, ..] = self.places();
+        Node(self.piece(start, node))
     }
 
     /// The secret.
     #[must_use]
     pub fn secret(&self) -> Secret {
-        let [_, secret, ..] = self.places();
-        Secret(Packed { piece: self.piece(secret), form: self.secret })
+        let [_, node, secret, _] = self.places();
+        Secret(Packed { piece: self.piece(node, secret), form: self.secret })
     }
 
     /// The owner.
     #[must_use]
     pub fn owner(&self) -> Account {
-        let [.., owner, _] = self.places();
-        Account(self.piece(owner))
+        let [.., secret, owner] = self.places();
+        Account(self.piece(secret, owner))
     }
 
     /// The token.
     #[must_use]
     pub fn token(&self) -> DeviceToken {
-        let [.., token] = self.places();
-        DeviceToken(Packed { piece: self.piece(token), form: self.token })
+        let [.., owner] = self.places();
+        DeviceToken(Packed { piece: self.piece(owner, short(self.block.len())), form: self.token })
     }
 
     /// Whether this is its node.
@@ -417,13 +405,13 @@ impl Texts {
     }
 
     fn node_bytes(&self) -> &[u8] {
-        let [node, ..] = self.places();
-        self.slice(node)
+        let [start, node, ..] = self.places();
+        self.block.get(start as usize..node as usize).unwrap_or_default()
     }
 
     fn owner_bytes(&self) -> &[u8] {
-        let [.., owner, _] = self.places();
-        self.slice(owner)
+        let [.., secret, owner] = self.places();
+        self.block.get(secret as usize..owner as usize).unwrap_or_default()
     }
 }
 

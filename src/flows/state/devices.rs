@@ -15,7 +15,6 @@ use hashbrown::hash_table::Entry;
 use crate::domain::app::Credentials;
 use crate::domain::device::{Access, Device, DeviceKey, Fact};
 use crate::domain::ids::{Account, AppName, Node};
-use crate::domain::text::Texts;
 use crate::domain::time::Timestamp;
 use groups::Groups;
 use slab::Slab;
@@ -39,11 +38,6 @@ pub(super) struct Devices {
     /// Devices that no push was ever taken for, by their latest registration.
     unproven: ByTime,
 }
-
-/// How many devices that are loaded one after another share a block of texts, and how many of them have to be left there,
-/// so that what the others have left behind is never more than half of it.
-const BESIDE: u32 = 16;
-const LEAST_BESIDE: usize = 8;
 
 /// Devices by a time of theirs, in seconds: the time itself is with the device.
 type ByTime = BTreeSet<(u32, u32)>;
@@ -159,9 +153,6 @@ impl Devices {
     pub(super) fn add(&mut self, device: &Device, names: &mut Names) {
         let group = self.groups.join(device, false);
         let at = self.slots.insert(Slot::new(device, group));
-        if at % BESIDE == BESIDE - 1 {
-            Texts::share_block(self.beside(at).map(|slot| &mut slot.texts));
-        }
         let hashes = [
             half(self.hasher.hash_one(&device.node)),
             hash_key(&self.hasher, &device.key),
@@ -227,7 +218,6 @@ impl Devices {
         }
         if let Some(slot) = self.slots.remove(at) {
             self.groups.leave(slot.group);
-            self.unshare(at, &slot.texts);
         }
     }
 
@@ -261,24 +251,6 @@ impl Devices {
         slot.next = known.next;
         let former = std::mem::replace(known, slot);
         self.groups.leave(former.group);
-        self.unshare(at, &former.texts);
-    }
-
-    /// The devices that may share a block of texts with this one, itself among them.
-    fn beside(&mut self, at: u32) -> impl Iterator<Item = &mut Slot> {
-        self.slots.some_mut(at - at % BESIDE, BESIDE as usize)
-    }
-
-    /// These texts are no longer in their block: it goes, once most of those who shared it have left it.
-    fn unshare(&mut self, at: u32, former: &Texts) {
-        if former.is_alone() {
-            return;
-        }
-        let left = self.beside(at).filter(|slot| slot.texts.shares_block(former)).count();
-        if left < LEAST_BESIDE {
-            let others = self.beside(at).filter(|slot| slot.texts.shares_block(former));
-            others.for_each(|slot| slot.texts.leave_block());
-        }
     }
 
     fn forget_key(&mut self, at: u32) {

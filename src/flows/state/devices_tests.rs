@@ -255,30 +255,3 @@ fn devices_that_were_added_are_found_once_all_are_named() {
     let unproven = at_once.unproven().collect::<Vec<_>>();
     assert_eq!((unproven.len(), &unproven), (2181, &one_by_one.unproven().collect::<Vec<_>>()));
 }
-
-#[test]
-fn devices_that_came_together_share_a_block_until_most_have_left_it() {
-    let one = |number: usize| Device { node: Node::new(format!("{number:02}")), ..device() };
-    let (mut devices, mut names) = (Devices::default(), Names::default());
-    (0..35).for_each(|number| devices.add(&one(number), &mut names));
-    devices.name_all(names);
-    let beside = |devices: &Devices, at: u32| {
-        let texts = |at| &devices.slot(at).unwrap().texts;
-        (0..35).filter(|other| devices.slot(*other).is_some() && texts(*other).shares_block(texts(at))).count()
-    };
-    let renewed = |number: usize| Device { token: DeviceToken::new(format!("token-{number}")), ..one(number) };
-    assert_eq!([0, 15, 16, 31, 32].map(|at| beside(&devices, at)), [16, 16, 16, 16, 1]);
-    for number in 0..7 {
-        devices.put(&renewed(number), false);
-        // The same again changes nothing.
-        devices.put(&devices.get(&one(15).node).unwrap(), false);
-    }
-    devices.forget(&one(7).node);
-    assert_eq!([0, 8, 15, 16].map(|at| beside(&devices, at)), [1, 8, 8, 16]);
-    devices.put(&renewed(8), false);
-    assert_eq!([0, 8, 15, 16].map(|at| beside(&devices, at)), [1, 1, 1, 16]);
-    for number in 0..35 {
-        let expected = if number < 9 { renewed(number) } else { one(number) };
-        assert_eq!(devices.get(&one(number).node), (number != 7).then_some(expected));
-    }
-}

@@ -57,13 +57,6 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
-    /// The `number` things from `first` on, as far as there are any, and as that chunk goes.
-    pub(super) fn some_mut(&mut self, first: u32, number: usize) -> impl Iterator<Item = &mut T> {
-        let (chunk, place) = split(first);
-        let places = self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(place..));
-        places.into_iter().flatten().take(number).filter_map(Option::as_mut)
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let places = self.chunks.iter().flatten();
         (0..).zip(places).filter_map(|(at, thing)| Some((at, thing.as_ref()?)))
@@ -95,8 +88,5 @@ mod tests {
         *slab.get_mut(65_536).unwrap() += 1;
         assert_eq!((slab.get(65_536), slab.len()), (Some(&8), 150_000));
         assert_eq!((slab.insert(0), slab.len()), (150_000, 150_001));
-        slab.remove(65_538);
-        assert_eq!(slab.some_mut(65_535, 3).map(|it| *it).collect::<Vec<_>>(), [65_535]);
-        assert_eq!(slab.some_mut(65_536, 4).map(|it| *it).collect::<Vec<_>>(), [8, 65_537, 65_539]);
     }
 }
