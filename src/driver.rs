@@ -39,7 +39,7 @@ pub use pulse::{Beats, Pulse};
 const FACTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// So many facts make a commit of their own, however young they are.
-const FACTS_AT_ONCE: usize = 10_000;
+const FACTS_AT_ONCE: usize = 4096;
 
 /// How often a store that failed is tried again.
 const TRIAL_EVERY: Duration = Duration::from_secs(5);

@@ -134,6 +134,7 @@ fn many(plan: &Plan, world: &mut World, table: &mut Table, name: &str, devices: 
 fn with_devices(world: &mut World, devices: usize) -> Fallible<System> {
     let system = System::start_with(world, false, |world, path| world.fill(path, devices))?;
     world.known(Provider::Apns, devices)?;
+    system.settle()?;
     Ok(system)
 }
 

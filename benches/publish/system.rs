@@ -2,14 +2,21 @@
 
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use pushkeeper::app::Failure;
 use pushkeeper::clock::Clock;
+use pushkeeper::store::snapshots;
 use tokio::sync::oneshot;
 
 use crate::Fallible;
 use crate::host::{COMPONENT, DOMAIN, SECRET};
 use crate::world::{Side, World};
+
+/// What a start leaves to be done must be done within.
+const SETTLED_WITHIN: Duration = Duration::from_secs(120);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// pushkeeper, running on a thread of its own.
 pub(crate) struct System {
@@ -48,6 +55,19 @@ impl System {
             std::thread::spawn(move || runtime.block_on(pushkeeper::app::run(config, Clock::system(), stopped)));
         world.link(Side::Pushkeeper)?;
         Ok(Self { stop, thread, store })
+    }
+
+    /// Waits until nothing of the start goes on any more. A store that has no snapshot gets one then, which is seconds of
+    /// another thread's work where there are many devices, and comes once a day: it belongs to no run.
+    pub(crate) fn settle(&self) -> Fallible<()> {
+        let (clock, store) = (Clock::system(), self.store.path().join("store"));
+        while snapshots::newest(&store).is_none() {
+            if clock.steady().uptime() > SETTLED_WITHIN {
+                return Err("no snapshot of the store was written".into());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// Ends it as SIGTERM would.

@@ -39,8 +39,8 @@ macro_rules! device_text_id {
 
         impl $name {
             /// Wraps the text as it is.
-            pub fn new(text: impl Into<Arc<str>>) -> Self {
-                Self(Piece::whole(text.into()))
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(Piece::whole(text.as_ref()))
             }
 
             /// The text.
@@ -88,8 +88,8 @@ impl Seat {
 
 impl Node {
     /// Wraps the text as it is.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self::of(Piece::whole(text.into()))
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self::of(Piece::whole(text.as_ref()))
     }
 
     pub(super) const fn of(text: Piece) -> Self {

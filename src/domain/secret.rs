@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
@@ -17,8 +16,8 @@ pub struct Secret(pub(super) Packed);
 
 impl Secret {
     /// Wraps the text.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(Packed::plain(text.into()))
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Packed::plain(text.as_ref()))
     }
 
     /// The text itself, for the store, the vendor or the app that it belongs to.
@@ -48,8 +47,8 @@ pub struct DeviceToken(pub(super) Packed);
 
 impl DeviceToken {
     /// Wraps the text.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(Packed::plain(text.into()))
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Packed::plain(text.as_ref()))
     }
 
     /// The text itself, for the vendor and the store.

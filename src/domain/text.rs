@@ -4,28 +4,59 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::ops::Deref;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
+use triomphe::ThinArc;
 
 use super::ids::{Account, Node};
 use super::secret::{DeviceToken, Secret};
 
+/// Bytes that are shared, behind a pointer that is no wider than any: std's would carry their number, in each of a million
+/// devices and in all that names one.
+#[derive(Clone)]
+struct Block(ThinArc<(), u8>);
+
+impl Block {
+    fn new(bytes: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice((), bytes))
+    }
+
+    /// So many bytes, written by `fill` into zeroes.
+    fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut block = ThinArc::from_header_and_iter((), std::iter::repeat_n(0, len));
+        block.with_arc_mut(|block| triomphe::Arc::get_mut(block).map(|block| fill(block.slice_mut())));
+        Self(block)
+    }
+
+    /// Whether both are the same memory.
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&raw const self.0.slice, &raw const other.0.slice)
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.slice
+    }
+}
+
 /// Some bytes of a block. A clone takes no memory, and keeps the whole block.
 #[derive(Clone)]
 pub(super) struct Piece {
-    block: Arc<[u8]>,
+    block: Block,
     start: u32,
     end: u32,
 }
 
 impl Piece {
     /// A block of its own. What is beyond 4 GiB is cut off; no stanza is nearly that long.
-    pub(super) fn whole(text: Arc<str>) -> Self {
-        let end = short(text.len());
-        Self { block: text.into(), start: 0, end }
+    pub(super) fn whole(text: &str) -> Self {
+        Self { block: Block::new(text.as_bytes()), start: 0, end: short(text.len()) }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -180,7 +211,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// As it is, in a block of its own.
-    pub(super) fn plain(text: Arc<str>) -> Self {
+    pub(super) fn plain(text: &str) -> Self {
         Self { piece: Piece::whole(text), form: Form::Plain }
     }
 
@@ -261,12 +292,18 @@ pub const fn hex_digit(half: u8) -> u8 {
 /// A device's texts in one block, each in its shortest form.
 #[derive(Clone)]
 pub struct Texts {
-    block: Arc<[u8]>,
-    /// Where node, secret and owner end; the token is the rest.
-    ends: [u32; 3],
+    block: Block,
+    /// Where node, secret and owner end; the token is the rest. [`LONG`] if that is further than 16 bits reach.
+    ends: [u16; 3],
     secret: Form,
     token: Form,
 }
+
+/// The ends are in the block, before the texts: no vendor's are that long.
+const LONG: [u16; 3] = [u16::MAX; 3];
+
+/// What they take there, three times 32 bits.
+const HEAD: usize = 12;
 
 impl Texts {
     /// Packs them.
@@ -274,9 +311,19 @@ impl Texts {
     pub fn new(node: &str, secret: &str, owner: &str, token: &str) -> Self {
         let (secret_form, secret_len) = Form::of(secret);
         let (token_form, token_len) = Form::of(token);
-        let lengths = [node.len(), secret_len, owner.len(), token_len];
-        let mut block: Arc<[u8]> = std::iter::repeat_n(0, lengths.iter().sum()).collect();
-        if let Some(bytes) = Arc::get_mut(&mut block) {
+        let lengths = [node.len(), secret_len, owner.len()];
+        let is_long = lengths.iter().sum::<usize>() >= usize::from(u16::MAX);
+        let head = if is_long { HEAD } else { 0 };
+        let mut end = head;
+        let ends = lengths.map(|len| {
+            end += len;
+            end
+        });
+        let block = Block::filled(end + token_len, |bytes| {
+            let (head, bytes) = bytes.split_at_mut(head);
+            for (into, end) in head.as_chunks_mut().0.iter_mut().zip(ends) {
+                *into = short(end).to_le_bytes();
+            }
             let (into_node, bytes) = bytes.split_at_mut(node.len());
             let (into_secret, bytes) = bytes.split_at_mut(secret_len);
             let (into_owner, into_token) = bytes.split_at_mut(owner.len());
@@ -284,12 +331,8 @@ impl Texts {
             secret_form.pack(secret, into_secret);
             Form::Plain.pack(owner, into_owner);
             token_form.pack(token, into_token);
-        }
-        let mut end = 0;
-        let ends = [node.len(), secret_len, owner.len()].map(|len| {
-            end += len;
-            short(end)
         });
+        let ends = if is_long { LONG } else { ends.map(|end| u16::try_from(end).unwrap_or(u16::MAX)) };
         Self { block, ends, secret: secret_form, token: token_form }
     }
 
@@ -300,14 +343,27 @@ impl Texts {
             (&secret.0, &token.0);
         let node_piece = node.piece();
         let pieces = [node_piece, secret_piece, &owner.0, token_piece];
-        let one = pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &node_piece.block));
+        let one = pieces.iter().all(|piece| piece.block.is(&node_piece.block));
         let whole = node_piece.start == 0 && token_piece.end as usize == node_piece.block.len();
         let adjoin = pieces.windows(2).all(|two| matches!(two, [a, b] if a.end == b.start));
-        if one && whole && adjoin {
-            let ends = [node_piece.end, secret_piece.end, owner.0.end];
+        let ends = [node_piece.end, secret_piece.end, owner.0.end].map(|end| u16::try_from(end).unwrap_or(u16::MAX));
+        if one && whole && adjoin && ends.iter().all(|end| *end < u16::MAX) {
             return Self { block: node_piece.block.clone(), ends, secret: *secret_form, token: *token_form };
         }
         Self::new(node.as_str(), &secret.reveal(), owner.as_str(), &token.reveal())
+    }
+
+    /// Where the node begins, and where node, secret and owner end.
+    fn places(&self) -> [u32; 4] {
+        let [mut node, mut secret, mut owner] = self.ends.map(u32::from);
+        let mut start = 0;
+        if self.ends == LONG {
+            start = short(HEAD);
+            for (end, kept) in [&mut node, &mut secret, &mut owner].into_iter().zip(self.block.as_chunks().0) {
+                *end = u32::from_le_bytes(*kept);
+            }
+        }
+        [start, node, secret, owner]
     }
 
     fn piece(&self, start: u32, end: u32) -> Piece {
@@ -317,35 +373,35 @@ impl Texts {
     /// The node.
     #[must_use]
     pub fn node(&self) -> Node {
-        let [node, ..] = self.ends;
-        Node::of(self.piece(0, node))
+        let [start, node, ..] = self.places();
+        Node::of(self.piece(start, node))
     }
 
     /// The secret.
     #[must_use]
     pub fn secret(&self) -> Secret {
-        let [node, secret, _] = self.ends;
+        let [_, node, secret, _] = self.places();
         Secret(Packed { piece: self.piece(node, secret), form: self.secret })
     }
 
     /// The owner.
     #[must_use]
     pub fn owner(&self) -> Account {
-        let [_, secret, owner] = self.ends;
+        let [.., secret, owner] = self.places();
         Account(self.piece(secret, owner))
     }
 
     /// The token.
     #[must_use]
     pub fn token(&self) -> DeviceToken {
-        let [.., owner] = self.ends;
+        let [.., owner] = self.places();
         DeviceToken(Packed { piece: self.piece(owner, short(self.block.len())), form: self.token })
     }
 
     /// Whether this is its secret: as secrets compare.
     #[must_use]
     pub fn has_secret(&self, shown: &Secret) -> bool {
-        let [node, secret, _] = self.ends;
+        let [_, node, secret, _] = self.places();
         let bytes = self.block.get(node as usize..secret as usize).unwrap_or_default();
         is_same((self.secret, bytes), (shown.0.form, shown.0.piece.bytes()))
     }
@@ -353,10 +409,10 @@ impl Texts {
     /// Whether this is its node.
     #[must_use]
     pub fn is_of(&self, node: &Node) -> bool {
-        let [own, ..] = self.ends;
+        let [begin, own, ..] = self.places();
         let Piece { block, start, end } = node.piece();
         // Mostly it is a piece of this very block.
-        (Arc::ptr_eq(block, &self.block) && (*start, *end) == (0, own)) || self.node_bytes() == node.piece().bytes()
+        (block.is(&self.block) && (*start, *end) == (begin, own)) || self.node_bytes() == node.piece().bytes()
     }
 
     /// Whether this is its owner.
@@ -382,12 +438,12 @@ impl Texts {
     }
 
     fn node_bytes(&self) -> &[u8] {
-        let [node, ..] = self.ends;
-        self.block.get(..node as usize).unwrap_or_default()
+        let [start, node, ..] = self.places();
+        self.block.get(start as usize..node as usize).unwrap_or_default()
     }
 
     fn owner_bytes(&self) -> &[u8] {
-        let [_, secret, owner] = self.ends;
+        let [.., secret, owner] = self.places();
         self.block.get(secret as usize..owner as usize).unwrap_or_default()
     }
 }

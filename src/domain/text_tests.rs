@@ -52,12 +52,12 @@ fn what_is_packed_comes_back_as_it_was() {
 fn texts_that_share_a_block_are_packed_already() {
     let texts = check("node-1", "secret", "romeo@example.org", APNS);
     let again = Texts::of(&texts.node(), &texts.secret(), &texts.owner(), &texts.token());
-    assert!(Arc::ptr_eq(&texts.block, &again.block));
+    assert!(texts.block.is(&again.block));
     let other = Texts::of(&texts.node(), &texts.secret(), &texts.owner(), &DeviceToken::new("other"));
-    assert!(!Arc::ptr_eq(&texts.block, &other.block));
+    assert!(!texts.block.is(&other.block));
     assert_eq!((other.node(), &*other.token().reveal()), (texts.node(), "other"));
     let exchanged = Texts::of(&texts.node(), &other.secret(), &texts.owner(), &texts.token());
-    assert!(!Arc::ptr_eq(&texts.block, &exchanged.block));
+    assert!(!texts.block.is(&exchanged.block));
     assert_eq!(exchanged.secret(), texts.secret());
 }
 
@@ -132,4 +132,18 @@ proptest! {
         let packed = Texts::new("", &shown, "", "").secret();
         prop_assert_eq!(texts.has_secret(&packed), shown == kept);
     }
+}
+
+#[test]
+fn what_is_longer_than_any_vendor_has_comes_back_too() {
+    let long = |len: usize| "x".repeat(len);
+    for len in [65_515, 65_516, 65_517, 65_535, 65_536, 300_000] {
+        // With 17 bytes of owner and 6 of secret, or none of these.
+        check(&long(len - 6), "secret", "romeo@example.org", APNS);
+        check(&long(len), "", "", "");
+        check("node", &format!("{}=", long(len)), &long(len), &format!("{}+", long(len)));
+    }
+    let texts = Texts::new(&long(70_000), "secret", "romeo@example.org", APNS);
+    let again = Texts::of(&texts.node(), &texts.secret(), &texts.owner(), &texts.token());
+    assert_eq!((again.node(), again.token()), (texts.node(), texts.token()));
 }

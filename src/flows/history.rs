@@ -4,8 +4,9 @@
 //! the accounts that nothing happened to for longest make room.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use super::decision::Line;
+use super::decision::{About, Decided, Line, Place, Trail};
 use crate::domain::ids::Account;
 use crate::domain::time::Timestamp;
 
@@ -18,7 +19,7 @@ pub const LINES: usize = 50_000;
 /// For how many more lines there is room when there was none.
 const GROWTH: usize = 3;
 
-/// A line as it is kept.
+/// A line, and how often there was the same in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The newest of the same.
@@ -40,14 +41,27 @@ pub struct History {
 
 #[derive(Debug, Default)]
 struct Lines {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Kept>,
     touched: bool,
+}
+
+/// A line as it is kept: without its account, and with its place only once for those that have the same.
+#[derive(Debug)]
+struct Kept {
+    at: Timestamp,
+    first: Timestamp,
+    place: Arc<Place>,
+    trail: Option<Trail>,
+    about: Option<About>,
+    times: u32,
+    what: Decided,
 }
 
 impl History {
     /// An account's lines, the oldest first.
-    pub fn of(&self, account: &Account) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.accounts.get(account).into_iter().flat_map(|lines| &lines.entries)
+    pub fn of(&self, account: &Account) -> impl DoubleEndedIterator<Item = Entry> {
+        let known = self.accounts.get_key_value(account);
+        known.into_iter().flat_map(|(account, lines)| lines.entries.iter().map(|kept| kept.entry(account)))
     }
 
     /// How many lines there are.
@@ -80,10 +94,12 @@ impl History {
             if lines.entries.len() == lines.entries.capacity() {
                 lines.entries.reserve_exact(GROWTH);
             }
-            lines.entries.push_back(Entry::new(line));
+            let before = lines.entries.iter().rev().map(|kept| &kept.place).find(|place| ***place == line.place);
+            let place = before.map(Arc::clone);
+            lines.entries.push_back(Kept::new(line, place));
         } else {
             let account = line.account.clone();
-            let lines = Lines { entries: VecDeque::from([Entry::new(line)]), touched: false };
+            let lines = Lines { entries: VecDeque::from([Kept::new(line, None)]), touched: false };
             self.accounts.insert(account.clone(), lines);
             self.order.push_back(account);
         }
@@ -104,21 +120,29 @@ impl History {
     }
 }
 
-impl Entry {
-    const fn new(line: Line) -> Self {
-        let first = line.at;
-        Self { line, times: 1, first }
+impl Kept {
+    /// `place`: where it was, if that is kept already.
+    fn new(line: Line, place: Option<Arc<Place>>) -> Self {
+        let Line { at, about, trail, what, .. } = line;
+        Self { at, first: at, place: place.unwrap_or_else(|| Arc::new(line.place)), trail, about, times: 1, what }
+    }
+
+    fn entry(&self, account: &Account) -> Entry {
+        let Self { at, first, place, trail, about, times, what } = self;
+        let (account, place, what) = (account.clone(), Place::clone(place), what.clone());
+        let line = Line { at: *at, account, place, about: *about, trail: *trail, what };
+        Entry { line, times: *times, first: *first }
     }
 
     /// Takes a line that says the same again.
     fn takes(&mut self, next: &Line) -> bool {
-        let same = self.line.what == next.what && self.line.place == next.place && self.line.about == next.about;
         // A push that has a name is one of its own.
-        if !same || self.line.trail != next.trail {
+        let same = self.trail == next.trail && self.about == next.about && self.what == next.what;
+        if !same || *self.place != next.place {
             return false;
         }
         self.times = self.times.saturating_add(1);
-        self.line.at = next.at;
+        self.at = next.at;
         true
     }
 }
@@ -145,6 +169,11 @@ mod tests {
         let account = Account::new(account);
         let all = history.of(&account);
         all.map(|entry| (entry.line.what.clone(), entry.times, entry.first.secs(), entry.line.at.secs())).collect()
+    }
+
+    #[test]
+    fn fifty_thousand_lines_take_five_megabytes() {
+        assert_eq!(size_of::<Kept>(), 104);
     }
 
     #[test]

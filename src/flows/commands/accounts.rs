@@ -76,7 +76,7 @@ fn everything(desk: &Desk<'_>, account: &Account) -> Form {
     });
     let old = live.old.iter().map(|old| format!("{}, ended by timeout, {}", old.resource, old.at));
     let sessions: Vec<String> = sessions.chain(old).collect();
-    let decisions: Vec<String> = state.history().of(account).map(said).collect();
+    let decisions: Vec<String> = state.history().of(account).map(|entry| said(&entry)).collect();
     let lines = |name, label, lines: Vec<String>, none: &str| {
         Field::lines(name, label, if lines.is_empty() { vec![none.to_owned()] } else { lines })
     };
@@ -109,7 +109,7 @@ fn sessions(state: &State, account: &Account, now: Now) -> Table {
 fn decisions(state: &State, account: &Account) -> Table {
     let columns =
         vec![("time", "Time"), ("about", "About"), ("place", "Where"), ("decision", "Decision"), ("times", "Times")];
-    let row = |entry: &Entry| {
+    let row = |entry: Entry| {
         let line = &entry.line;
         vec![
             line.at.to_string(),

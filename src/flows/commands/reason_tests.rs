@@ -430,7 +430,8 @@ fn show_account_names_every_decision_that_there_is() {
         }
         told.insert(*expected);
         if account == NOBODY {
-            let lines: Vec<_> = world.state.history().of(&Account::new(account)).map(ToString::to_string).collect();
+            let lines: Vec<_> =
+                world.state.history().of(&Account::new(account)).map(|entry| entry.to_string()).collect();
             assert!(lines.iter().any(|line| line.contains(words)), "story {number}: {words:?} is not in {lines:#?}");
             continue;
         }

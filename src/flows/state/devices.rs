@@ -5,12 +5,12 @@
 mod groups;
 mod slab;
 mod slot;
+mod table;
 mod view;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::domain::app::Credentials;
@@ -20,6 +20,7 @@ use crate::domain::time::Timestamp;
 use groups::Groups;
 use slab::Slab;
 use slot::Slot;
+use table::Table;
 pub use view::{DeviceView, Stranger};
 
 /// Devices by node, by key and by owner.
@@ -29,11 +30,11 @@ pub(super) struct Devices {
     groups: Groups,
     /// Keyed at random: strangers choose accounts, and some nodes.
     hasher: RandomState,
-    by_node: HashTable<u32>,
+    by_node: Table,
     /// The latest of each key.
-    by_key: HashTable<u32>,
+    by_key: Table,
     /// The last device of each owner, from which a ring leads through all of them, the first one first.
-    by_owner: HashTable<u32>,
+    by_owner: Table,
     /// Dead devices by the time of their death.
     gone: ByTime,
     /// Devices that no push was ever taken for, by their latest registration.
@@ -73,14 +74,15 @@ impl Devices {
             return Some(Seat(hint));
         }
         let hash = spread(half(self.hasher.hash_one(node)));
-        self.by_node.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied().map(Seat)
+        let known = self.by_node.part(hash);
+        known.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.texts.is_of(node))).copied().map(Seat)
     }
 
     /// The latest device of this key.
     pub(super) fn registered(&self, key: &DeviceKey) -> Option<Device> {
         let hash = spread(hash_key(&self.hasher, key));
-        let at = self.by_key.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?;
-        self.device(*at)
+        let known = self.by_key.part(hash);
+        self.device(*known.find(hash, |at| self.slot(*at).is_some_and(|slot| slot.has_key(key, &self.groups)))?)
     }
 
     /// All of them, in no order.
@@ -174,14 +176,12 @@ impl Devices {
 
     /// What was added is found from now on.
     pub(super) fn name_all(&mut self, names: Names) {
-        let Self { slots, groups, hasher, by_node, by_key, by_owner, .. } = self;
-        let slot = |at: &u32| slots.get(*at);
-        let more = names.0.len();
-        by_node.reserve(more, |at| slot(at).map_or(0, |slot| hash_node(hasher, slot)));
-        by_key.reserve(more, |at| {
-            slot(at).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
-        });
-        by_owner.reserve(more, |at| slot(at).map_or(0, |slot| hash_owner(hasher, slot)));
+        let number = names.0.len();
+        for table in [&mut self.by_node, &mut self.by_key, &mut self.by_owner] {
+            if table.is_empty() {
+                *table = Table::for_so_many(number);
+            }
+        }
         let mut unproven = Vec::new();
         for &(at, [node, key, owner]) in &names.0 {
             self.name(at, node);
@@ -227,7 +227,8 @@ impl Devices {
         self.forget_dates(at);
         self.forget_key(at);
         let slot = self.slots.get(at)?;
-        if let Ok(found) = self.by_node.find_entry(hash_node(&self.hasher, slot), |other| *other == at) {
+        let hash = hash_node(&self.hasher, slot);
+        if let Ok(found) = self.by_node.part_mut(hash).find_entry(hash, |other| *other == at) {
             found.remove();
         }
         if let Some(slot) = self.slots.remove(at) {
@@ -247,7 +248,7 @@ impl Devices {
     fn last_of(&self, owner: &Account) -> Option<u32> {
         let hash = spread(half(self.hasher.hash_one(owner)));
         let own = |at: &u32| self.slot(*at).is_some_and(|slot| slot.texts.is_owned_by(owner));
-        self.by_owner.find(hash, own).copied()
+        self.by_owner.part(hash).find(hash, own).copied()
     }
 
     /// The device has another record from now on.
@@ -263,9 +264,9 @@ impl Devices {
     }
 
     fn forget_key(&mut self, at: u32) {
-        if let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups))
-            && let Ok(found) = self.by_key.find_entry(spread(hash_key(&self.hasher, &key)), |other| *other == at)
-        {
+        let Some(key) = self.slot(at).and_then(|slot| slot.key(&self.groups)) else { return };
+        let hash = spread(hash_key(&self.hasher, &key));
+        if let Ok(found) = self.by_key.part_mut(hash).find_entry(hash, |other| *other == at) {
             found.remove();
         }
     }
@@ -282,7 +283,7 @@ impl Devices {
     fn name(&mut self, at: u32, hashed: u32) {
         let Self { slots, hasher, by_node, .. } = self;
         let hash = |at: &u32| slots.get(*at).map_or(0, |slot| hash_node(hasher, slot));
-        by_node.insert_unique(spread(hashed), at, hash);
+        by_node.part_mut(spread(hashed)).insert_unique(spread(hashed), at, hash);
     }
 
     /// And by its key, which stays the same, too.
@@ -292,7 +293,7 @@ impl Devices {
         let hash = |other: &u32| {
             slots.get(*other).and_then(|slot| slot.key(groups)).map_or(0, |key| spread(hash_key(hasher, &key)))
         };
-        match by_key.entry(spread(hashed), same, hash) {
+        match by_key.part_mut(spread(hashed)).entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => *known.get_mut() = at,
             Entry::Vacant(free) => drop(free.insert(at)),
         }
@@ -304,7 +305,7 @@ impl Devices {
         let Some(new) = slots.get(at).filter(|slot| slot.next == slot::NONE) else { return };
         let same = |other: &u32| slots.get(*other).is_some_and(|slot| slot.texts.has_owner_of(&new.texts));
         let hash = |other: &u32| slots.get(*other).map_or(0, |slot| hash_owner(hasher, slot));
-        let last = match by_owner.entry(spread(hashed), same, hash) {
+        let last = match by_owner.part_mut(spread(hashed)).entry(spread(hashed), same, hash) {
             Entry::Occupied(mut known) => std::mem::replace(known.get_mut(), at),
             Entry::Vacant(free) => {
                 free.insert(at);
@@ -325,7 +326,8 @@ impl Devices {
         }
         let Self { slots, hasher, by_owner, .. } = self;
         let Some(slot) = slots.get(at) else { return };
-        if let Ok(mut last) = by_owner.find_entry(hash_owner(hasher, slot), |other| *other == at) {
+        let hash = hash_owner(hasher, slot);
+        if let Ok(mut last) = by_owner.part_mut(hash).find_entry(hash, |other| *other == at) {
             if before == at {
                 last.remove();
             } else {

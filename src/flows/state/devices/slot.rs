@@ -156,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_slots_take_ninety_six_megabytes() {
-        assert_eq!((size_of::<Slot>(), size_of::<Option<Slot>>()), (96, 96));
+    fn a_million_slots_take_eighty_megabytes() {
+        assert_eq!((size_of::<Slot>(), size_of::<Option<Slot>>()), (80, 80));
     }
 
     #[test]
