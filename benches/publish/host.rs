@@ -146,10 +146,15 @@ impl Host {
         let mut results = 0;
         let mut others: BTreeMap<String, usize> = BTreeMap::new();
         while latencies.len() < number {
-            let now = self.clock.steady();
-            while sent.len() < number && sent.len() - latencies.len() < window && self.out.len() < AHEAD {
-                make(&mut self.out, sent.len(), Id { run, index: u32::try_from(sent.len())? });
-                sent.push(Some(now));
+            // As much as the window has room for, and the socket: whoever waits with room left measures himself.
+            let may_send = |sent: usize, answered: usize| sent < number && sent - answered < window;
+            while may_send(sent.len(), latencies.len()) && self.out.is_empty() {
+                let now = self.clock.steady();
+                while may_send(sent.len(), latencies.len()) && self.out.len() < AHEAD {
+                    make(&mut self.out, sent.len(), Id { run, index: u32::try_from(sent.len())? });
+                    sent.push(Some(now));
+                }
+                self.write_now()?;
             }
             self.turn()
                 .await
