@@ -116,23 +116,22 @@ const LEAST: usize = 16;
 impl Form {
     /// The shortest form of this text, and how many bytes it takes so.
     fn of(text: &str) -> (Self, usize) {
-        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let len = text.len();
         if len < LEAST {
-            (Self::Plain, len)
-        } else if len.is_multiple_of(2) && text.as_bytes().iter().all(is_hex) {
-            (Self::Hex, len / 2)
-        } else if len.is_multiple_of(4) && text.as_bytes().iter().all(is_base64) {
+            return (Self::Plain, len);
+        }
+        let (mut all, mut colons) = (HEX | SIX, 0);
+        for byte in text.bytes() {
+            let class = CLASSES.get(usize::from(byte)).copied().unwrap_or_default();
+            all &= class;
+            colons += usize::from(class & COLON_ITSELF != 0);
+        }
+        match colons {
+            0 if all & HEX != 0 && len.is_multiple_of(2) => (Self::Hex, len / 2),
             // Whole groups only: the last characters of others have bits that nothing gives back.
-            (Self::Base64, len / 4 * 3)
-        } else if let Some(colon) = text.find(':')
-            && u8::try_from(len).is_ok()
-            && text.bytes().enumerate().all(|(at, byte)| at == colon || is_base64(&byte))
-        {
-            (Self::Colon, 2 + (6 * (len - 1)).div_ceil(8))
-        } else {
-            (Self::Plain, len)
+            0 if all & SIX != 0 && len.is_multiple_of(4) => (Self::Base64, len / 4 * 3),
+            1 if all & SIX != 0 && u8::try_from(len).is_ok() => (Self::Colon, 2 + (6 * (len - 1)).div_ceil(8)),
+            _ => (Self::Plain, len),
         }
     }
 
@@ -166,6 +165,30 @@ impl Form {
             }
         }
     }
+}
+
+/// What a byte can be part of: lower-case hexadecimal, base64url; a colon is told apart, and spoils neither.
+const HEX: u8 = 1;
+const SIX: u8 = 2;
+const COLON_ITSELF: u8 = 4;
+
+/// That of each byte.
+const CLASSES: [u8; 256] = classes();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = match byte as u8 {
+            b'0'..=b'9' | b'a'..=b'f' => HEX | SIX,
+            b'g'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => SIX,
+            b':' => HEX | SIX | COLON_ITSELF,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
 }
 
 /// As many bytes as the longest text around a colon takes.
