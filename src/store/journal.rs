@@ -6,7 +6,7 @@
 //! it covers, so that a crash at any point counts no line twice and loses none. (A node that was forgotten is never
 //! given out again, so lines of it that are left over harm nobody.)
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::engine::{Disk, Fault, Insert, Write};
 use super::record::{self, Kind};
@@ -43,8 +43,8 @@ pub(super) struct Journal {
 struct Fold {
     /// The records before this one are covered by it.
     upto: u64,
-    /// Histories that are not written yet.
-    left: HashMap<Node, History>,
+    /// Histories that are not written yet, in the order of their keys: neighbours lie on one page, which is written once.
+    left: BTreeMap<Node, History>,
     /// How many go with each commit.
     step: usize,
 }
@@ -150,16 +150,16 @@ impl Journal {
     /// Does a part of a fold, if there is one to do: what is to be written, in this order.
     pub(super) fn fold(&mut self) -> Result<Vec<Write>, Fault> {
         if self.folding.is_none() && self.lines >= self.fold_at {
-            let left = std::mem::take(&mut self.young);
+            let left: BTreeMap<Node, History> = std::mem::take(&mut self.young).into_iter().collect();
             let step = (left.len() / SPREAD).max(LEAST);
             self.lines = 0;
             self.folding = Some(Fold { upto: self.next, left, step });
         }
         let Some(fold) = &mut self.folding else { return Ok(Vec::new()) };
         let mut writes = Vec::new();
-        let now: Vec<Node> = fold.left.keys().take(fold.step).cloned().collect();
-        for node in now {
-            let Some(history) = fold.left.remove(&node) else { continue };
+        while writes.len() < fold.step
+            && let Some((node, history)) = fold.left.pop_first()
+        {
             let key = Kind::History.key(node.as_str());
             let record = record::seal_history(&key, &history, fold.upto)?;
             writes.push((key, Some(record)));
