@@ -301,9 +301,11 @@ impl DeviceToken {
 
 /// The digits of these bytes, lower-case.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    text.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(hex_digit(half))));
-    text
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The lower-case digit of a number below 16.
