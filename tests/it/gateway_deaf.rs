@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushkeeper::clock::Clock;
+use pushkeeper::domain::outcome::Outcome;
 use pushkeeper::gateway::AppGateway;
 use pushkeeper::gateway::apns::{Apns, Settings};
 use pushkeeper::gateway::pool::Limits;
@@ -41,7 +42,7 @@ async fn who_asks_and_does_not_listen_is_not_heard_for_long() {
     let (ping_silent, pong_within) = (Duration::from_millis(200), Duration::from_millis(300));
     let limits = Limits { ping_silent, pong_within, ..limits() };
     let app = Apns::new(Settings { endpoint, ..apns_settings(&keys, limits) }, Clock::system()).unwrap();
-    let rig = Rig::start(AppGateway::Apns(Box::new(app)), 16);
+    let mut rig = Rig::start(AppGateway::Apns(Box::new(app)), 16);
     rig.deliver([push(1)]);
     let (tcp, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(Arc::new(tls)).accept(tcp).await.unwrap();
@@ -57,4 +58,8 @@ async fn who_asks_and_does_not_listen_is_not_heard_for_long() {
     };
     timeout(SOON, flood).await.expect("it is neither heard nor left");
     assert!(said > 0);
+    // Nobody listens any more, so the push is told so.
+    drop(listener);
+    assert_eq!(rig.verdicts(1).await.values().map(Outcome::name).collect::<Vec<_>>(), ["unavailable"]);
+    rig.end().await;
 }

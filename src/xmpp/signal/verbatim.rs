@@ -24,6 +24,10 @@ fn put_element(out: &mut BytesMut, element: Element<'_>, outer: Option<&str>, lo
         put_value(out, "xmlns", namespace);
     }
     for (at, attribute) in element.attributes().enumerate() {
+        // Looked at here as well: a namespace declared once is written for each attribute that is in it.
+        if out.len() > longest {
+            return None;
+        }
         match attribute.namespace {
             None => put_value(out, attribute.name, attribute.value),
             Some(ns::XML) => put_value(out, &format!("xml:{}", attribute.name), attribute.value),
@@ -38,6 +42,9 @@ fn put_element(out: &mut BytesMut, element: Element<'_>, outer: Option<&str>, lo
         return (out.len() <= longest).then_some(());
     }
     put(out, &[">"]);
+    if out.len() > longest {
+        return None;
+    }
     for child in element.children() {
         if child.is_element() {
             put_element(out, child, Some(namespace), longest)?;
@@ -135,6 +142,21 @@ mod tests {
         assert_eq!(write(document.root_element(), text.len()).as_deref(), Some(&*text));
         for longest in [0, 1, 13, 100, text.len() - 1] {
             assert_eq!(write(document.root_element(), longest), None, "{longest}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_too_long_is_given_up_early() {
+        // A namespace that is declared once, and written for each attribute that is in it; and many start tags.
+        let (long, many) = ("u".repeat(1000), |number: usize| " p:a='' b=''".repeat(number));
+        let within = |inner: &str| format!("<x xmlns:p='{long}'><y{inner}</x>");
+        let attributes: String = (0..100).map(|number| format!(" p:a{number}=''")).collect();
+        let nested = format!(" {}/>", many(1)) + &format!("<y {}>", many(1)).repeat(50) + &"</y>".repeat(50);
+        for text in [within(&format!("{attributes}/>")), within(&nested)] {
+            let document = crate::xmpp::xml::Document::parse(&text).expect(&text);
+            let mut out = BytesMut::new();
+            assert_eq!(put_element(&mut out, document.root_element(), None, 2000), None);
+            assert!(out.len() < 2000 + 3 * 1000, "{} bytes", out.len());
         }
     }
 

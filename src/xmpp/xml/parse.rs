@@ -64,7 +64,7 @@ impl Tree {
     }
 
     fn begin(&mut self) {
-        if self.nodes.capacity() > KEPT_NODES || self.made.capacity() > KEPT_BYTES {
+        if self.nodes.capacity().max(self.attributes.capacity()) > KEPT_NODES || self.made.capacity() > KEPT_BYTES {
             (self.nodes, self.attributes) = (Vec::new(), Vec::new());
             self.made.truncate(self.outer_made);
             self.made.shrink_to_fit();
@@ -194,12 +194,13 @@ impl Tree {
                     at = next + 2;
                     break true;
                 }
+                // Counted here, too: each is compared with those before it.
+                _ if self.said_in(&tag) > MAX_ATTRIBUTES => return Err(Fault::Attributes),
                 _ if next > at => at = self.attribute(bytes, &mut tag, next)?,
                 _ => return Err(Fault::NotWellFormed),
             }
         };
-        let count = self.attributes.len() - tag.attributes;
-        if count + self.declared.len() - tag.declared + usize::from(tag.default) > MAX_ATTRIBUTES {
+        if self.said_in(&tag) > MAX_ATTRIBUTES {
             return Err(Fault::Attributes);
         }
         if self.open.len() >= MAX_DEPTH {
@@ -224,6 +225,12 @@ impl Tree {
         let declared = small(tag.declared);
         self.opened(empty, Open { name: Span::of(name.from, name.end), node, declared, default: tag.outer });
         Ok(at)
+    }
+
+    /// How many attributes and declarations a tag has so far.
+    #[inline(always)]
+    fn said_in(&self, tag: &Tag) -> usize {
+        self.attributes.len() - tag.attributes + self.declared.len() - tag.declared + usize::from(tag.default)
     }
 
     #[inline(always)]
@@ -366,13 +373,16 @@ impl Tree {
 
     fn namespace(&self, bytes: &[u8], prefix: Span) -> Result<Span, Fault> {
         let name = self.bytes(bytes, prefix);
+        // None of XMPP's elements is in the namespace of `xml:`, and one that is could not be written again as one with
+        // a default namespace.
+        if name == b"xml" {
+            return Err(Fault::Namespace);
+        }
         let found = self
             .declared
             .iter()
             .rev()
             .find(|declared| declared.prefix.len == prefix.len && self.bytes(bytes, declared.prefix) == name);
-        // None of XMPP's elements is in the namespace of `xml:`, and one that is could not be written again as one with
-        // a default namespace.
         found.map(|declared| declared.namespace).ok_or(Fault::Namespace)
     }
 

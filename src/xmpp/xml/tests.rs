@@ -149,6 +149,7 @@ fn what_is_no_xml_and_what_is_wrong_with_namespaces() {
         format!("<a xmlns='{xml}'/>"),
         format!("<a xmlns:p='{xml}'/>"),
         "<a xmlns:xml='u'/>".to_owned(),
+        format!("<xml:a xmlns:xml='{xml}'/>"),
         format!("<a xmlns='{xmlns}'/>"),
         format!("<a xmlns:p='{xmlns}'/>"),
         "<a xmlns:xmlns='u'/>".to_owned(),
@@ -327,6 +328,17 @@ fn element() -> impl Strategy<Value = String> {
         (tag, prop::collection::vec(inner, 0..3))
             .prop_map(|((open, close), inner)| format!("{open}{}{close}", inner.concat()))
     })
+}
+
+#[test]
+fn no_more_attributes_are_looked_at_than_there_may_be() {
+    let many = |what: &str| (0..20_000).map(|number| format!(" {what}{number:05}='u'")).collect::<String>();
+    for (text, fault, kept) in [(many("a"), Fault::Attributes, 257), (many("xmlns:a"), Fault::Prefixes, 0)] {
+        let mut tree = Tree::default();
+        // The tag has no end yet: what may come of it is said before.
+        assert_eq!(tree.parse_at(format!("<a{text}").as_bytes(), 0), Err(fault));
+        assert!(tree.attributes.len() == kept && tree.declared.len() <= 256);
+    }
 }
 
 proptest! {
