@@ -243,8 +243,8 @@ impl Packed {
         text(self.form, self.piece.bytes())
     }
 
-    /// Whether it is the same text. How long that takes depends on the lengths, and on what is shown (which is plain), but
-    /// not on what is kept.
+    /// Whether it is the same text. Every byte is looked at wherever they differ: how long that takes depends on the lengths
+    /// and the forms.
     pub(super) fn is(&self, other: &Self) -> bool {
         is_same((self.form, self.piece.bytes()), (other.form, other.piece.bytes()))
     }

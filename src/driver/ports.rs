@@ -59,7 +59,8 @@ pub trait AnswerHttp: Send {
     fn answer(&self, request: u64, answer: Answer);
 }
 
-/// Looks on: counts what happens, and knows what the flows cannot. Nothing here may block.
+/// Looks on: counts what happens, and knows what the flows cannot. Nothing here may block. Only the driver's task calls it:
+/// its counters are not added to by two at once.
 pub trait Watch: Send {
     /// Something was decided.
     fn noted(&self, line: &Line);

@@ -36,12 +36,16 @@ pub fn due(state: &State, now: Now) -> Step {
     let mut looked = false;
     for (seat, kind) in state.late(now.steady) {
         looked = true;
+        // One look for all that waits there: a place has an entry for each of them.
+        if !seen.insert((seat, kind)) {
+            continue;
+        }
         let Some((device, lane)) = state.seated(seat).and_then(|device| Some((device, state.lane_of(device, kind)?)))
         else {
             continue;
         };
         // Mostly they were answered long ago.
-        if expired(lane) || !lane.is_any_late(taken) || !seen.insert((seat, kind)) {
+        if expired(lane) || !lane.is_any_late(taken) {
             continue;
         }
         late(state, device, kind, lane, taken, now, &mut step);

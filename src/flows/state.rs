@@ -378,7 +378,8 @@ impl State {
         next.into_iter().chain(commands).flatten().min()
     }
 
-    /// Where tickets wait that are late by now. A place may come more than once, or no longer hold any.
+    /// Where tickets wait that are late by now. A place may come more than once, no longer hold any, or be another
+    /// device's by now.
     pub fn late(&self, now: Moment) -> impl Iterator<Item = (Seat, LaneKind)> {
         let late = self.lateness.iter().take_while(move |(at, ..)| *at <= now);
         late.map(|(_, seat, kind)| (*seat, *kind))

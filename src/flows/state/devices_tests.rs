@@ -92,7 +92,7 @@ fn check_view(view: Option<DeviceView<'_>>, known: Option<(&Device, bool)>) {
     assert_eq!((view.owner(), view.access()), (device.owner.clone(), device.access));
     assert_eq!((view.token(), view.voip_token()), (device.token.clone(), device.voip_token.clone()));
     assert_eq!((view.generation(), view.renewed(), view.gone()), (device.generation, device.renewed, device.gone));
-    assert_eq!((view.history(), view.seat(), view.node().seat()), (device.history.clone(), view.seat(), view.seat()));
+    assert_eq!((view.history(), view.node().seat()), (device.history.clone(), view.seat()));
     for from in ["a.example", "b.example", "c.example"] {
         for secret in [Some(device.secret.reveal().into_owned()), Some("wrong".to_owned()), None] {
             let publish = Publish {
@@ -302,6 +302,6 @@ fn whoever_was_in_a_seat_before_is_not_found_in_it() {
     assert_eq!(devices.find(&elsewhere), Some(after.seat()));
     devices.put(&with("before"), false);
     let found = devices.find(&before).unwrap();
-    assert_ne!((found, before.clone()), (before.seat(), after));
+    assert_ne!(found, before.seat());
     assert_eq!(devices.at(found).unwrap().node(), before);
 }

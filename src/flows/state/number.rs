@@ -1,5 +1,5 @@
-//! A hash for numbers that we give out ourselves. Nobody else chooses them, so nobody can make them collide, and what finds
-//! a push's lane need not be keyed.
+//! A hash for numbers that we give out ourselves. Nobody else chooses them, so nobody can make them collide cheaply, and what
+//! finds a push's lane need not be keyed.
 
 use std::hash::Hasher;
 

@@ -1,14 +1,18 @@
 //! For tests: how much is kept.
 
 use super::{AppState, State};
+use crate::flows::lane::LaneKind;
 
 impl State {
     /// How many entries there are of all that comes and goes with pushes, by name. Devices and registrations, which stay,
     /// are not among them.
     pub(crate) fn sizes(&self) -> Vec<(&'static str, usize)> {
         let [ready, resting, expiring] = self.queues.sizes();
+        // Not `lanes()`, which passes over those of devices that are gone: here they are what is looked for.
+        let kinds = [LaneKind::Messages, LaneKind::Calls];
+        let lanes = self.lanes.values().map(|lanes| kinds.iter().filter(|kind| lanes.get(**kind).is_some()).count());
         vec![
-            ("lanes", self.lanes().count()),
+            ("lanes", lanes.sum()),
             ("guests", self.guests.len()),
             ("waiting", self.waiting),
             ("late", self.lateness.len()),
